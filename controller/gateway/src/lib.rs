@@ -1,0 +1,1 @@
+//! The S-VPN gateway: SIP server, admission control, P4Runtime controller.

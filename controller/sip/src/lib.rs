@@ -1,0 +1,1 @@
+//! Signalling: registrar, B2BUA, SDP to request and back.

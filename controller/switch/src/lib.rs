@@ -1,0 +1,1 @@
+//! P4Runtime client: mastership, desired against actual state.

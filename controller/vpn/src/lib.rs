@@ -1,0 +1,1 @@
+//! The domain: sessions, topology, admission, labels, plans; no I/O.

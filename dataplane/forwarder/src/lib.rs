@@ -1,0 +1,1 @@
+//! P4Runtime server with a DPDK poll-mode pipeline behind it.

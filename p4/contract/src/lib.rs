@@ -1,0 +1,1 @@
+//! The pipeline contract: typed tables and actions, codec, oracle.
