@@ -1,1 +1,3 @@
 //! The pipeline contract: typed tables and actions, codec, oracle.
+
+pub mod wire;
