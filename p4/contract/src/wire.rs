@@ -159,8 +159,8 @@ pub struct MacAddr(pub [u8; 6]);
 
 impl fmt::Display for MacAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d, e, g] = self.0;
-        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+        let [first, second, third, fourth, fifth, sixth] = self.0;
+        write!(f, "{first:02x}:{second:02x}:{third:02x}:{fourth:02x}:{fifth:02x}:{sixth:02x}")
     }
 }
 
@@ -183,9 +183,7 @@ impl std::str::FromStr for MacAddr {
         let mut parts = text.split(':');
         for byte in &mut bytes {
             let part = parts.next().filter(|part| part.len() == 2);
-            *byte = part
-                .and_then(|part| u8::from_str_radix(part, 16).ok())
-                .ok_or_else(|| NotAMacAddr(text.to_owned()))?;
+            *byte = part.and_then(|part| u8::from_str_radix(part, 16).ok()).ok_or_else(|| NotAMacAddr(text.to_owned()))?;
         }
         if parts.next().is_some() {
             return Err(NotAMacAddr(text.to_owned()));
