@@ -209,6 +209,10 @@ pub enum Cause {
     NoAnswer,
     /// The signalling broke: a transaction failed, or a session timer expired.
     Signalling,
+    /// The callee answered, but what its answer asks for cannot be had.
+    Refused,
+    /// The time asked for with `t=` is over.
+    WindowEnd,
     /// The gateway is stopping.
     Shutdown,
 }
