@@ -1,0 +1,38 @@
+//! Pieces of messages.
+
+use rsipstack::sip::{Header, To};
+use rsipstack::transaction::make_tag;
+
+/// The To of a response that begins a dialog or answers outside one: with a tag of ours, unless it has one.
+pub(crate) fn to_with_new_tag(to: &To) -> To {
+    match to.tag() {
+        Ok(None) => to.clone().with_tag(make_tag()),
+        Ok(Some(_)) | Err(_) => to.clone(),
+    }
+}
+
+/// `Warning: <code> svpn-gateway "<text>"` (RFC 3261 section 20.43); what would break the quotes is taken out of the text.
+pub(crate) fn warning(code: u16, text: &str) -> Header {
+    Header::Warning(format!("{code} svpn-gateway \"{}\"", quotable(text)).into())
+}
+
+/// The text without quotes, backslashes and control characters.
+pub(crate) fn quotable(text: &str) -> String {
+    text.chars()
+        .map(|character| match character {
+            '"' | '\\' => '\'',
+            control if control.is_control() => ' ',
+            other => other,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_cannot_be_broken_out_of() {
+        assert_eq!(warning(399, "no \"such\"\r\nVia: thing").to_string(), "Warning: 399 svpn-gateway \"no 'such'  Via: thing\"");
+    }
+}
