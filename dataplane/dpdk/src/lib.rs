@@ -1,1 +1,36 @@
-//! DPDK behind safe types: EAL, pools, ports, queues, lcores.
+//! DPDK behind safe types: EAL, pools, mbufs, bursts, ports, queues, workers, reclamation, tables.
+//!
+//! This is the only crate of the workspace with unsafe code written by hand. What crosses its border is
+//! safe for any caller:
+//!
+//! - [`Eal`] proves that DPDK is initialised; everything that needs DPDK is made from it.
+//! - [`Mbuf`] owns one packet, [`Burst`] owns up to a fixed number of them, and both give their packets
+//!   back to the [`Pool`] they came from when dropped.
+//! - [`RxQueue`] and [`TxQueue`] are `Send` but used through `&mut`, so one thread polls a queue.
+//! - [`Worker`] is a thread that DPDK knows, so pools serve it from its own cache.
+//!
+//! `nix` reads and sets CPU affinity and lists network interfaces; `bytemuck` is the proof that a table's
+//! slot is plain data.
+
+mod burst;
+mod clock;
+mod eal;
+mod errno;
+mod mbuf;
+mod pool;
+mod port;
+mod prefetch;
+mod worker;
+
+pub use burst::{Burst, Drain};
+pub use clock::tsc;
+pub use eal::{Eal, EalError, EalOptions, Memory, PciDevices};
+pub use errno::Errno;
+pub use mbuf::{Mbuf, NoRoom, Segments};
+pub use pool::{AllocWithError, Pool, PoolConfig, PoolError, PoolExhausted};
+pub use port::{
+    AttachError, AttachedPort, Link, Port, PortConfig, PortError, PortSpec, PortSpecError, PortStatistics, Promiscuity, ReceiveSideScaling,
+    RxQueue, TakeQueueError, TxQueue,
+};
+pub use prefetch::prefetch_read;
+pub use worker::{Placement, Worker, WorkerError, WorkerHandle};

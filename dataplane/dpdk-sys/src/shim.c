@@ -1,0 +1,80 @@
+#include "shim.h"
+
+#include <stdio.h>
+
+#include <rte_log.h>
+
+int svpn_log_to_stderr(void)
+{
+	return rte_openlog_stream(stderr);
+}
+
+int svpn_errno(void)
+{
+	return rte_errno;
+}
+
+unsigned int svpn_lcore_id(void)
+{
+	return rte_lcore_id();
+}
+
+uint64_t svpn_rdtsc(void)
+{
+	return rte_rdtsc();
+}
+
+uint16_t svpn_pktmbuf_data_room_size(struct rte_mempool *pool)
+{
+	return rte_pktmbuf_data_room_size(pool);
+}
+
+struct rte_mbuf *svpn_pktmbuf_alloc(struct rte_mempool *pool)
+{
+	return rte_pktmbuf_alloc(pool);
+}
+
+int svpn_pktmbuf_alloc_bulk(struct rte_mempool *pool, struct rte_mbuf **mbufs, unsigned int count)
+{
+	return rte_pktmbuf_alloc_bulk(pool, mbufs, count);
+}
+
+void svpn_pktmbuf_free(struct rte_mbuf *mbuf)
+{
+	rte_pktmbuf_free(mbuf);
+}
+
+uint16_t svpn_eth_rx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count)
+{
+	return rte_eth_rx_burst(port, queue, mbufs, count);
+}
+
+uint16_t svpn_eth_tx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count)
+{
+	return rte_eth_tx_burst(port, queue, mbufs, count);
+}
+
+uint64_t svpn_rcu_qsbr_start(struct rte_rcu_qsbr *domain)
+{
+	return rte_rcu_qsbr_start(domain);
+}
+
+int svpn_rcu_qsbr_check(struct rte_rcu_qsbr *domain, uint64_t token, bool wait)
+{
+	return rte_rcu_qsbr_check(domain, token, wait);
+}
+
+void svpn_rcu_qsbr_quiescent(struct rte_rcu_qsbr *domain, unsigned int thread)
+{
+	rte_rcu_qsbr_quiescent(domain, thread);
+}
+
+void svpn_rcu_qsbr_thread_online(struct rte_rcu_qsbr *domain, unsigned int thread)
+{
+	rte_rcu_qsbr_thread_online(domain, thread);
+}
+
+void svpn_rcu_qsbr_thread_offline(struct rte_rcu_qsbr *domain, unsigned int thread)
+{
+	rte_rcu_qsbr_thread_offline(domain, thread);
+}
