@@ -7,6 +7,7 @@
 #define SVPN_HEADERS_P4
 
 const bit<16> ETHERTYPE_IPV4 = 0x0800;
+const bit<16> ETHERTYPE_IPV6 = 0x86dd;
 const bit<16> ETHERTYPE_ARP = 0x0806;
 const bit<16> ETHERTYPE_VLAN = 0x8100;
 const bit<16> ETHERTYPE_QINQ = 0x88a8;
@@ -25,9 +26,7 @@ const bit<20> ROUTER_ALERT_LABEL = 1;
 const bit<20> GAL_LABEL = 13;
 const bit<20> OAM_ALERT_LABEL = 14;
 
-/* RFC 2698 colours as the contract numbers them. */
-const bit<2> GREEN = 0;
-const bit<2> YELLOW = 1;
+/* RFC 2698 colours: 0 green, 1 yellow, 2 red. */
 const bit<2> RED = 2;
 
 /* RFC 3443: a ttl_mode of 0 is the uniform model; any other value is the pipe model with that TTL. */
@@ -136,6 +135,18 @@ header ipv4_options_t {
     varbit<320> data;
 }
 
+/* RFC 8200. */
+header ipv6_t {
+    bit<4> version;
+    bit<8> traffic_class;
+    bit<20> flow_label;
+    bit<16> payload_length;
+    bit<8> next_header;
+    bit<8> hop_limit;
+    bit<128> src;
+    bit<128> dst;
+}
+
 /* The first four bytes of TCP, UDP and SCTP. */
 header ports_t {
     bit<16> src;
@@ -171,22 +182,26 @@ struct headers_t {
     mpls_t label3;
     ipv4_t ipv4;
     ipv4_options_t ipv4_options;
+    ipv6_t ipv6;
     ports_t ports;
 }
 
 /* What is left to do to the frame, decided by the look-ups and done once at the end, so that a punt carries the frame as received. */
 struct rewrite_t {
     bool pop;                 /* remove the top label */
+    bool to_vrf;              /* what the pop exposes is routed */
     bool swap;                /* replace the top label */
     bool push_vpn;
     bool push_transport;
-    bool route_ip;            /* decrement the IP TTL */
+    bool set_ip_ttl;          /* the IP header leaves with exposed_ttl */
+    bool set_label_ttl;       /* the label a pop exposes leaves with exposed_ttl */
     bit<20> swap_label;
     bit<20> vpn_label;
     bit<20> transport_label;
     bit<3> tc;
     bit<8> push_ttl;          /* TTL of the labels pushed */
-    bit<8> exposed_ttl;       /* TTL of what a pop exposes */
+    bit<8> exposed_ttl;
+    bit<16> ethertype;        /* behind the tags sent */
     bit<48> src_mac;
     bit<48> dst_mac;
     bit<12> vlan;
@@ -196,12 +211,11 @@ struct rewrite_t {
 struct metadata_t {
     /* Parsing. */
     bit<9> ingress_port;
-    bit<32> frame_length;     /* bytes, destination MAC to end of payload */
-    bit<16> ethertype;        /* behind the tags */
+    bit<32> l3_length;        /* bytes behind Ethernet and tags, as received */
+    bit<16> ethertype;        /* behind the tags, as received */
     bit<12> vlan;
     bit<12> inner_vlan;
-    bit<16> l2_length;        /* bytes of Ethernet and tags */
-    bool parse_failed;
+    bool tags_truncated;
     bool ip_checksum_wrong;
     bit<16> sport;
     bit<16> dport;
@@ -212,6 +226,7 @@ struct metadata_t {
     bool punt;
     bool has_session;
     bit<32> session;
+    bool carried;             /* counted by its session */
     bool has_tunnel;
     bit<32> tunnel;
     bit<32> nexthop;
@@ -222,9 +237,10 @@ struct metadata_t {
     bool discarded;           /* by a route or by marking */
     bool received;
     bit<8> ttl_mode;
+    bit<8> ip_ttl;            /* of the IP header acted upon, after RFC 3443 */
     bit<9> egress_port;
     bit<16> mtu;
-    bit<16> length_out;       /* bytes after Ethernet and tags, on the way out */
+    bit<32> length_out;       /* bytes behind Ethernet and tags, on the way out */
     rewrite_t rewrite;
 }
 

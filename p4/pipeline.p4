@@ -6,8 +6,12 @@
  *   INDEXED_COUNTER(size)       the same, indexed by bit<32>
  *   DIRECT_METER                type and arguments of a direct trTCM meter of bytes (RFC 2698, colour-blind)
  *   METER_COLOUR(meter, to)     run `meter`, put GREEN, YELLOW or RED into `to`
- *   COUNT(counter, index)       count the packet in a direct counter (index unused) or an indexed one
- *   SELECTOR(size, groups)      an action selector
+ *   COUNT_DIRECT(counter)       count the packet in a direct counter, where the architecture wants that said
+ *   COUNT_INDEXED(counter, at)  count the packet in a cell of an indexed counter
+ *   TABLE_COUNTER(counter)      the table property that attaches a direct counter
+ *   TABLE_METER(meter)          the table property that attaches a direct meter, where the architecture has one
+ *   SELECTOR(size)              an action selector of `size` members
+ *   *S, *_V4, …                 table sizes
  *
  * Every id is pinned: an id is the wire interface, and a new table takes the next free one. Widths and semantics are those of the
  * oracle in contract/, which is tested against this program's P4Info and against every engine.
@@ -15,6 +19,100 @@
 
 #ifndef SVPN_PIPELINE_P4
 #define SVPN_PIPELINE_P4
+
+/* Tags as they are sent: PCP 0; one is 0x8100, two are 0x88a8 outside 0x8100. */
+control SendTags(inout headers_t hdr, in bit<12> vlan, in bit<12> inner_vlan, in bit<16> ethertype) {
+    apply {
+        hdr.outer_tag.setInvalid();
+        hdr.inner_tag.setInvalid();
+        hdr.ethernet.ethertype = ethertype;
+        if (vlan != 0) {
+            hdr.outer_tag.setValid();
+            hdr.outer_tag = { 0, 0, vlan, ethertype };
+            hdr.ethernet.ethertype = ETHERTYPE_VLAN;
+            if (inner_vlan != 0) {
+                hdr.inner_tag.setValid();
+                hdr.inner_tag = { 0, 0, inner_vlan, ethertype };
+                hdr.outer_tag.ethertype = ETHERTYPE_VLAN;
+                hdr.ethernet.ethertype = ETHERTYPE_QINQ;
+            }
+        } else if (inner_vlan != 0) {
+            hdr.outer_tag.setValid();
+            hdr.outer_tag = { 0, 0, inner_vlan, ethertype };
+            hdr.ethernet.ethertype = ETHERTYPE_VLAN;
+        }
+    }
+}
+
+/* An ARP request turns into its answer (RFC 826) and goes back where it came from. */
+control AnswerArp(inout headers_t hdr, inout metadata_t meta) {
+    SendTags() send_tags;
+    apply {
+        bit<32> asked = hdr.arp.target_ip;
+        hdr.ethernet.dst = hdr.arp.sender_mac;
+        hdr.ethernet.src = meta.rewrite.src_mac;
+        hdr.arp.operation = 2;
+        hdr.arp.target_mac = hdr.arp.sender_mac;
+        hdr.arp.target_ip = hdr.arp.sender_ip;
+        hdr.arp.sender_mac = meta.rewrite.src_mac;
+        hdr.arp.sender_ip = asked;
+        meta.egress_port = meta.ingress_port;
+        send_tags.apply(hdr, meta.vlan, meta.inner_vlan, ETHERTYPE_ARP);
+    }
+}
+
+/* RFC 1624 equation 3 for the byte of the IPv4 TTL: the header may come from a label stack, unverified. */
+control SetIpTtl(inout headers_t hdr, in bit<8> ttl) {
+    apply {
+        if (hdr.ipv4.isValid()) {
+            bit<32> sum = (bit<32>) (~hdr.ipv4.checksum);
+            sum = sum + (bit<32>) (~(hdr.ipv4.ttl ++ hdr.ipv4.protocol)) + (bit<32>) (ttl ++ hdr.ipv4.protocol);
+            sum = (sum & 0xffff) + (sum >> 16);
+            sum = (sum & 0xffff) + (sum >> 16);
+            if (hdr.ipv4.ttl != ttl) {
+                hdr.ipv4.checksum = ~sum[15:0];
+            }
+            hdr.ipv4.ttl = ttl;
+        } else {
+            hdr.ipv6.hop_limit = ttl;
+        }
+    }
+}
+
+/* The frame is rewritten once, when everything has been decided. */
+control RewriteFrame(inout headers_t hdr, inout metadata_t meta) {
+    SendTags() send_tags;
+    SetIpTtl() set_ip_ttl;
+    apply {
+        if (meta.rewrite.swap) {
+            hdr.label0.label = meta.rewrite.swap_label;
+            hdr.label0.ttl = hdr.label0.ttl - 1;
+        }
+        if (meta.rewrite.pop) {
+            hdr.label0.setInvalid();
+        }
+        if (meta.rewrite.set_label_ttl) {
+            hdr.label1.ttl = meta.rewrite.exposed_ttl;
+        }
+        if (meta.rewrite.set_ip_ttl) {
+            set_ip_ttl.apply(hdr, meta.rewrite.exposed_ttl);
+        }
+        if (meta.rewrite.push_vpn) {
+            hdr.pushed_vpn.setValid();
+            hdr.pushed_vpn = { meta.rewrite.vpn_label, meta.rewrite.tc, 1, meta.rewrite.push_ttl };
+        }
+        if (meta.rewrite.push_transport) {
+            hdr.pushed_transport.setValid();
+            hdr.pushed_transport = { meta.rewrite.transport_label, meta.rewrite.tc, 1, meta.rewrite.push_ttl };
+            if (meta.rewrite.push_vpn) {
+                hdr.pushed_transport.bos = 0;
+            }
+        }
+        hdr.ethernet.src = meta.rewrite.src_mac;
+        hdr.ethernet.dst = meta.rewrite.dst_mac;
+        send_tags.apply(hdr, meta.rewrite.vlan, meta.rewrite.inner_vlan, meta.rewrite.ethertype);
+    }
+}
 
 /* Attachment, address resolution, labels, classification, routing, tunnels: look-ups write metadata only. */
 control Lookup(inout headers_t hdr, inout metadata_t meta) {
@@ -24,18 +122,11 @@ control Lookup(inout headers_t hdr, inout metadata_t meta) {
     @id(0x15000001) @name(".session_meter") DIRECT_METER session_meter;
     @id(0x12000001) @name(".session_discards") INDEXED_COUNTER(SESSIONS) session_discards;
     @id(0x12000002) @name(".drops") INDEXED_COUNTER(256) drops;
-    @id(0x11000001) @name(".tunnel_selector") SELECTOR(TUNNEL_MEMBERS, TUNNELS) tunnel_selector;
-    @id(0x11000002) @name(".nexthop_selector") SELECTOR(NEXTHOP_MEMBERS, NEXTHOPS) nexthop_selector;
+    @id(0x11000001) @name(".tunnel_selector") SELECTOR(TUNNEL_MEMBERS) tunnel_selector;
+    @id(0x11000002) @name(".nexthop_selector") SELECTOR(NEXTHOP_MEMBERS) nexthop_selector;
 
-    action drop_for(Reason reason) {
-        meta.reason = reason;
-        meta.punt = false;
-    }
-
-    action punt_for(Reason reason) {
-        meta.reason = reason;
-        meta.punt = true;
-    }
+    AnswerArp() answer_arp;
+    RewriteFrame() rewrite_frame;
 
     /* ---- attachment: which circuit a frame came in on --------------------------------------------------------------------- */
 
@@ -76,17 +167,8 @@ control Lookup(inout headers_t hdr, inout metadata_t meta) {
 
     /* ---- arp_responder: answered here, so that a CE keeps its neighbour while the gateway is away --------------------------- */
 
-    /* The frame turns into its own answer. Nothing but this is changed before the end of the pipeline, and nothing punts it after. */
     @id(0x01000004) @name(".reply") action reply(@id(1) bit<48> mac) {
-        hdr.ethernet.dst = hdr.arp.sender_mac;
-        hdr.ethernet.src = mac;
-        hdr.arp.operation = 2;
-        hdr.arp.target_mac = hdr.arp.sender_mac;
-        bit<32> asked = hdr.arp.target_ip;
-        hdr.arp.target_ip = hdr.arp.sender_ip;
-        hdr.arp.sender_mac = mac;
-        hdr.arp.sender_ip = asked;
-        meta.egress_port = meta.ingress_port;
+        meta.rewrite.src_mac = mac;
     }
 
     @id(0x02000003) @name(".arp_responder") table arp_responder_table {
@@ -230,7 +312,6 @@ control Lookup(inout headers_t hdr, inout metadata_t meta) {
             meta.dport : selector;
         }
         actions = { lsp_0; lsp_1; @defaultonly NoAction; }
-        const default_action = NoAction();
         size = TUNNELS;
         implementation = tunnel_selector;
         TABLE_COUNTER(tunnel_counter)
@@ -254,7 +335,7 @@ control Lookup(inout headers_t hdr, inout metadata_t meta) {
 
     @id(0x01000010) @name(".pop_vrf") action pop_vrf(@id(1) bit<16> vrf, @id(2) bit<8> ttl_mode) {
         meta.rewrite.pop = true;
-        meta.rewrite.route_ip = true;
+        meta.rewrite.to_vrf = true;
         meta.vrf = vrf;
         meta.ttl_mode = ttl_mode;
         COUNT_DIRECT(ilm_counter)
@@ -290,101 +371,137 @@ control Lookup(inout headers_t hdr, inout metadata_t meta) {
             meta.dport : selector;
         }
         actions = { rewrite; @defaultonly NoAction; }
-        const default_action = NoAction();
         size = NEXTHOPS;
         implementation = nexthop_selector;
     }
 
     /* ---- the order of things ------------------------------------------------------------------------------------------------ */
 
-    action drop_for(Reason reason) {
+    @hidden action drop_for(Reason reason) {
         meta.reason = reason;
         meta.punt = false;
     }
 
-    action punt_for(Reason reason) {
+    @hidden action punt_for(Reason reason) {
         meta.reason = reason;
         meta.punt = true;
+    }
+
+    /* An ARP request for an IPv4 address on Ethernet (RFC 826). */
+    @hidden action is_arp_request(out bool yes) {
+        yes = hdr.arp.hardware_type == 1 && hdr.arp.protocol_type == ETHERTYPE_IPV4 && hdr.arp.hardware_length == 6 &&
+            hdr.arp.protocol_length == 4 && hdr.arp.operation == 1;
     }
 
     apply {
         meta.reason = Reason.NONE;
         bool answered = false;
-        bool routed = false;
-        bool forward = false;
+        bool switched = false;    /* goes on by its label */
+        bool routed = false;      /* goes on by its IP header */
+        bit<32> ip_length = meta.l3_length;
 
-        /* Which frames are ours. */
-        if (meta.parse_failed && !hdr.ethernet.isValid()) {
+        /* Which frames are ours, and what is in them. */
+        if (!hdr.ethernet.isValid()) {
+            drop_for(Reason.FRAME_TRUNCATED);
+        } else if (meta.tags_truncated) {
             drop_for(Reason.FRAME_TRUNCATED);
         } else if (meta.ethertype == ETHERTYPE_LLDP) {
             punt_for(Reason.LLDP);
-        } else if (meta.tags_truncated) {
-            drop_for(Reason.FRAME_TRUNCATED);
         } else if (!attachment_table.apply().hit) {
             drop_for(Reason.UNKNOWN_ATTACHMENT);
         } else if (meta.ethertype == ETHERTYPE_ARP) {
+            bool request = false;
+            is_arp_request(request);
             if (!hdr.arp.isValid()) {
                 drop_for(Reason.FRAME_TRUNCATED);
-            } else if (meta.arp_request && arp_responder_table.apply().hit) {
+            } else if (!request) {
+                punt_for(Reason.ARP);
+            } else if (arp_responder_table.apply().hit) {
                 answered = true;
             } else {
                 punt_for(Reason.ARP);
             }
         } else if (!station_table.apply().hit) {
             drop_for(Reason.UNKNOWN_STATION);
-        } else if (meta.ethertype == ETHERTYPE_MPLS) {
-            if (!meta.core) {
-                drop_for(Reason.MPLS_ON_ATTACHMENT);
-            } else if (!hdr.label0.isValid()) {
-                drop_for(Reason.FRAME_TRUNCATED);
-            } else if (hdr.label0.label == ROUTER_ALERT_LABEL || hdr.label0.label == GAL_LABEL || hdr.label0.label == OAM_ALERT_LABEL) {
-                punt_for(Reason.MPLS_ALERT);
-            } else if (hdr.label0.label < FIRST_UNRESERVED_LABEL) {
-                drop_for(Reason.RESERVED_LABEL);
-            } else {
-                switch (ilm_table.apply().action_run) {
-                    swap: { forward = true; }
-                    php: { forward = true; }
-                    pop_vrf: { routed = true; }
-                    default: { drop_for(Reason.UNKNOWN_LABEL); }
-                }
-                if (meta.reason == Reason.NONE && routed && hdr.label0.bos == 0) {
-                    drop_for(Reason.BAD_LABEL_STACK);
-                } else if (meta.reason == Reason.NONE && hdr.label0.ttl <= 1) {
-                    punt_for(Reason.TTL_EXPIRED);
-                }
-            }
         } else if (meta.ethertype == ETHERTYPE_IPV4) {
             routed = true;
-        } else {
+        } else if (meta.ethertype != ETHERTYPE_MPLS) {
             drop_for(Reason.UNKNOWN_ETHERTYPE);
+        } else if (!meta.core) {
+            drop_for(Reason.MPLS_ON_ATTACHMENT);
+        } else if (!hdr.label0.isValid()) {
+            drop_for(Reason.FRAME_TRUNCATED);
+        } else if (hdr.label0.label == ROUTER_ALERT_LABEL || hdr.label0.label == GAL_LABEL || hdr.label0.label == OAM_ALERT_LABEL) {
+            punt_for(Reason.MPLS_ALERT);
+        } else if (hdr.label0.label < FIRST_UNRESERVED_LABEL) {
+            drop_for(Reason.RESERVED_LABEL);
+        } else if (!ilm_table.apply().hit) {
+            drop_for(Reason.UNKNOWN_LABEL);
+        } else if (meta.rewrite.to_vrf && hdr.label0.bos == 0) {
+            drop_for(Reason.BAD_LABEL_STACK);
+        } else if (hdr.label0.ttl <= 1) {
+            punt_for(Reason.TTL_EXPIRED);
+        } else if (meta.rewrite.to_vrf) {
+            routed = true;
+            ip_length = meta.l3_length - 4;
+        } else {
+            switched = true;
+        }
+
+        /* A label switched packet: what a penultimate hop exposes (RFC 3443). */
+        if (switched && meta.rewrite.pop) {
+            meta.rewrite.exposed_ttl = hdr.label0.ttl - 1;
+            bit<8> below = 0;
+            if (hdr.label0.bos == 0) {
+                if (hdr.label1.isValid()) {
+                    below = hdr.label1.ttl;
+                    meta.rewrite.set_label_ttl = meta.ttl_mode == TTL_UNIFORM;
+                    meta.rewrite.ethertype = ETHERTYPE_MPLS;
+                } else {
+                    drop_for(Reason.BAD_LABEL_STACK);
+                }
+            } else if (hdr.ipv4.isValid() && hdr.ipv4.version == 4) {
+                below = hdr.ipv4.ttl;
+                meta.rewrite.set_ip_ttl = meta.ttl_mode == TTL_UNIFORM;
+                meta.rewrite.ethertype = ETHERTYPE_IPV4;
+            } else if (hdr.ipv6.isValid()) {
+                below = hdr.ipv6.hop_limit;
+                meta.rewrite.set_ip_ttl = meta.ttl_mode == TTL_UNIFORM;
+                meta.rewrite.ethertype = ETHERTYPE_IPV6;
+            } else {
+                drop_for(Reason.UNKNOWN_PAYLOAD);
+            }
+            if (below < meta.rewrite.exposed_ttl) {
+                meta.rewrite.exposed_ttl = below;
+            }
+        } else if (switched) {
+            meta.rewrite.ethertype = ETHERTYPE_MPLS;
         }
 
         /* The IP header acted upon. */
-        if (routed && meta.reason == Reason.NONE) {
+        if (routed) {
             if (!hdr.ipv4.isValid()) {
-                drop_for(Reason.IP_TRUNCATED);
+                if (ip_length < 20) {
+                    drop_for(Reason.IP_TRUNCATED);
+                } else {
+                    drop_for(Reason.IP_BAD_VERSION);
+                }
             } else if (hdr.ipv4.version != 4) {
                 drop_for(Reason.IP_BAD_VERSION);
             } else if (hdr.ipv4.ihl < 5) {
                 drop_for(Reason.IP_BAD_HEADER_LENGTH);
-            } else if (meta.options_truncated) {
+            } else if (hdr.ipv4.ihl > 5 && !hdr.ipv4_options.isValid()) {
                 drop_for(Reason.IP_TRUNCATED);
-            } else if (hdr.ipv4.total_length < ((bit<16>) hdr.ipv4.ihl << 2) || (bit<32>) hdr.ipv4.total_length > meta.l3_length) {
+            } else if (hdr.ipv4.total_length < ((bit<16>) hdr.ipv4.ihl << 2) || (bit<32>) hdr.ipv4.total_length > ip_length) {
                 drop_for(Reason.IP_BAD_LENGTH);
             } else if (meta.ip_checksum_wrong) {
                 drop_for(Reason.IP_BAD_CHECKSUM);
             } else if (hdr.ipv4.ttl == 0) {
                 drop_for(Reason.IP_TTL_ZERO);
             }
-        }
-
-        /* RFC 3443: what a pop exposes. */
-        meta.ip_ttl = hdr.ipv4.ttl;
-        if (hdr.label0.isValid()) {
-            meta.rewrite.label_ttl = hdr.label0.ttl - 1;
-            if (meta.rewrite.pop && meta.ttl_mode == TTL_UNIFORM && meta.rewrite.label_ttl < meta.ip_ttl) {
-                meta.ip_ttl = meta.rewrite.label_ttl;
+            meta.ip_ttl = hdr.ipv4.ttl;
+            if (meta.rewrite.pop && meta.ttl_mode == TTL_UNIFORM && hdr.label0.ttl < hdr.ipv4.ttl) {
+                meta.ip_ttl = hdr.label0.ttl;
             }
         }
 
@@ -403,24 +520,22 @@ control Lookup(inout headers_t hdr, inout metadata_t meta) {
                 } else {
                     drop_for(Reason.NO_SESSION);
                 }
-            } else {
-                if (!route_v4_table.apply().hit) {
-                    drop_for(Reason.NO_ROUTE);
-                } else if (meta.received) {
-                    punt_for(Reason.RECEIVE);
-                } else if (meta.discarded) {
-                    drop_for(Reason.ROUTE_DISCARD);
-                } else if (meta.ip_ttl <= 1) {
-                    punt_for(Reason.TTL_EXPIRED);
-                }
+            } else if (!route_v4_table.apply().hit) {
+                drop_for(Reason.NO_ROUTE);
+            } else if (meta.received) {
+                punt_for(Reason.RECEIVE);
+            } else if (meta.discarded) {
+                drop_for(Reason.ROUTE_DISCARD);
+            } else if (meta.ip_ttl <= 1) {
+                punt_for(Reason.TTL_EXPIRED);
             }
-            meta.rewrite.route_ip = true;
+            meta.rewrite.set_ip_ttl = true;
             meta.rewrite.exposed_ttl = meta.ip_ttl - 1;
-            forward = true;
+            meta.rewrite.ethertype = ETHERTYPE_IPV4;
         }
 
         /* Into a tunnel. */
-        if (meta.reason == Reason.NONE && meta.has_tunnel) {
+        if (meta.has_tunnel && meta.reason == Reason.NONE) {
             meta.rewrite.tc = meta.class;
             if (!marking_table.apply().hit && meta.colour == RED) {
                 drop_for(Reason.RED_DISCARD);
@@ -429,40 +544,50 @@ control Lookup(inout headers_t hdr, inout metadata_t meta) {
             } else if (!tunnel_table.apply().hit) {
                 drop_for(Reason.NO_TUNNEL);
             } else {
-                meta.rewrite.push_vpn = true;
+                meta.rewrite.push_vpn = meta.vpn_label != IMPLICIT_NULL_LABEL;
                 meta.rewrite.vpn_label = meta.vpn_label;
                 meta.rewrite.push_ttl = meta.rewrite.exposed_ttl;
                 if (meta.ttl_mode != TTL_UNIFORM) {
                     meta.rewrite.push_ttl = meta.ttl_mode;
                 }
-            }
-        }
-
-        /* Out of a port. */
-        if (meta.reason == Reason.NONE && forward) {
-            if (!nexthop_table.apply().hit) {
-                drop_for(Reason.NO_NEXTHOP);
-            } else {
-                meta.length_out = meta.l3_length;
-                if (routed) { meta.length_out = (bit<32>) hdr.ipv4.total_length; }
-                if (meta.rewrite.pop && !routed) { meta.length_out = meta.length_out - 4; }
-                if (meta.rewrite.push_vpn) { meta.length_out = meta.length_out + 4; }
-                if (meta.rewrite.push_transport) { meta.length_out = meta.length_out + 4; }
-                if (meta.length_out > (bit<32>) meta.mtu) {
-                    if (hdr.ipv4.isValid() && hdr.ipv4.dont_fragment == 1) {
-                        punt_for(Reason.TOO_BIG);
-                    } else {
-                        drop_for(Reason.TOO_BIG_DROP);
-                    }
+                if (meta.rewrite.push_vpn || meta.rewrite.push_transport) {
+                    meta.rewrite.ethertype = ETHERTYPE_MPLS;
                 }
             }
         }
 
-        if (meta.carried && meta.reason != Reason.NONE) {
-            COUNT(session_discards, meta.session)
+        /* Out of a port. */
+        if ((routed || switched) && meta.reason == Reason.NONE) {
+            meta.length_out = meta.l3_length;
+            if (meta.rewrite.pop) { meta.length_out = meta.length_out - 4; }
+            if (meta.rewrite.push_vpn) { meta.length_out = meta.length_out + 4; }
+            if (meta.rewrite.push_transport) { meta.length_out = meta.length_out + 4; }
+            if (!nexthop_table.apply().hit) {
+                drop_for(Reason.NO_NEXTHOP);
+            } else if (meta.length_out > (bit<32>) meta.mtu) {
+                if ((hdr.ipv4.isValid() && hdr.ipv4.version == 4 && hdr.ipv4.dont_fragment == 1) || hdr.ipv6.isValid()) {
+                    punt_for(Reason.TOO_BIG);
+                } else {
+                    drop_for(Reason.TOO_BIG_DROP);
+                }
+            }
         }
-        if (meta.reason != Reason.NONE && !meta.punt) {
-            COUNT(drops, (bit<32>) (bit<8>) meta.reason)
+
+        if (meta.reason == Reason.NONE) {
+            if (answered) {
+                answer_arp.apply(hdr, meta);
+            } else {
+                rewrite_frame.apply(hdr, meta);
+            }
+        } else {
+            if (meta.carried) {
+                COUNT_INDEXED(session_discards, meta.session)
+            }
+            if (!meta.punt) {
+                COUNT_INDEXED(drops, (bit<32>) (bit<8>) meta.reason)
+            }
         }
     }
 }
+
+#endif

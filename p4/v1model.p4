@@ -1,0 +1,236 @@
+/* The pipeline contract on v1model: what BMv2's simple_switch_grpc runs.
+ *
+ * Parser, deparser, and what an architecture has its own words for. The CPU port is 510 (simple_switch_grpc --cpu-port 510).
+ */
+
+#include <core.p4>
+#include <v1model.p4>
+
+#include "headers.p4"
+
+#define DIRECT_COUNTER direct_counter(CounterType.packets_and_bytes)
+#define INDEXED_COUNTER(size) counter(size, CounterType.packets_and_bytes)
+#define DIRECT_METER direct_meter<bit<2>>(MeterType.bytes)
+#define METER_COLOUR(meter, to) meter.read(to);
+#define COUNT_DIRECT(counter) counter.count();
+#define COUNT_INDEXED(counter, at) counter.count(at);
+#define TABLE_COUNTER(counter) counters = counter;
+#define TABLE_METER(meter) meters = meter;
+#define SELECTOR(size) action_selector(HashAlgorithm.crc32, size, 32)
+
+#define ATTACHMENTS 4096
+#define STATIONS 1024
+#define FLOWS_V4 1048576
+#define FLOW_ACLS_V4 16384
+#define SESSIONS 1048576
+#define ROUTES_V4 1048576
+#define TUNNELS 65536
+#define TUNNEL_MEMBERS 65536
+#define LABELS 1048576
+#define NEXTHOPS 16384
+#define NEXTHOP_MEMBERS 16384
+
+#include "pipeline.p4"
+
+const bit<9> CPU_PORT = 510;
+
+parser FrameParser(packet_in packet, out headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard) {
+    state start {
+        meta.ingress_port = standard.ingress_port;
+        meta.l3_length = standard.packet_length - 14;
+        transition select(standard.ingress_port) {
+            CPU_PORT: from_controller;
+            default: ethernet;
+        }
+    }
+
+    state from_controller {
+        packet.extract(hdr.packet_out);
+        transition accept;
+    }
+
+    state ethernet {
+        packet.extract(hdr.ethernet);
+        meta.ethertype = hdr.ethernet.ethertype;
+        transition select(hdr.ethernet.ethertype) {
+            ETHERTYPE_VLAN: outer_tag;
+            ETHERTYPE_QINQ: outer_tag;
+            default: payload;
+        }
+    }
+
+    state outer_tag {
+        meta.tags_truncated = true;
+        packet.extract(hdr.outer_tag);
+        meta.tags_truncated = false;
+        meta.vlan = hdr.outer_tag.vid;
+        meta.ethertype = hdr.outer_tag.ethertype;
+        meta.l3_length = meta.l3_length - 4;
+        transition select(hdr.outer_tag.ethertype) {
+            ETHERTYPE_VLAN: inner_tag;
+            ETHERTYPE_QINQ: inner_tag;
+            default: payload;
+        }
+    }
+
+    state inner_tag {
+        meta.tags_truncated = true;
+        packet.extract(hdr.inner_tag);
+        meta.tags_truncated = false;
+        meta.inner_vlan = hdr.inner_tag.vid;
+        meta.ethertype = hdr.inner_tag.ethertype;
+        meta.l3_length = meta.l3_length - 4;
+        transition payload;
+    }
+
+    state payload {
+        transition select(meta.ethertype) {
+            ETHERTYPE_ARP: arp;
+            ETHERTYPE_MPLS: label0;
+            ETHERTYPE_IPV4: ipv4;
+            default: accept;
+        }
+    }
+
+    state arp {
+        packet.extract(hdr.arp);
+        transition accept;
+    }
+
+    state label0 {
+        packet.extract(hdr.label0);
+        transition select(hdr.label0.bos) {
+            0: label1;
+            1: below_labels;
+        }
+    }
+
+    state label1 {
+        packet.extract(hdr.label1);
+        transition select(hdr.label1.bos) {
+            0: label2;
+            1: below_labels;
+        }
+    }
+
+    state label2 {
+        packet.extract(hdr.label2);
+        transition select(hdr.label2.bos) {
+            0: label3;
+            1: below_labels;
+        }
+    }
+
+    state label3 {
+        packet.extract(hdr.label3);
+        transition select(hdr.label3.bos) {
+            0: accept;
+            1: below_labels;
+        }
+    }
+
+    /* The first nibble tells what a label stack carries. */
+    state below_labels {
+        transition select(packet.lookahead<bit<4>>()) {
+            4: ipv4;
+            6: ipv6;
+            default: accept;
+        }
+    }
+
+    state ipv4 {
+        packet.extract(hdr.ipv4);
+        transition select(hdr.ipv4.version, hdr.ipv4.ihl) {
+            (4, 5): ports_or_not;
+            (4, 6 .. 15): ipv4_options;
+            default: accept;
+        }
+    }
+
+    state ipv4_options {
+        packet.extract(hdr.ipv4_options, ((bit<32>) hdr.ipv4.ihl - 5) << 5);
+        transition ports_or_not;
+    }
+
+    /* Every fragment, the first too, has ports 0. */
+    state ports_or_not {
+        transition select(hdr.ipv4.more_fragments, hdr.ipv4.fragment_offset, hdr.ipv4.protocol) {
+            (0, 0, PROTOCOL_TCP): ports;
+            (0, 0, PROTOCOL_UDP): ports;
+            (0, 0, PROTOCOL_SCTP): ports;
+            default: accept;
+        }
+    }
+
+    state ports {
+        packet.extract(hdr.ports);
+        transition accept;
+    }
+
+    state ipv6 {
+        packet.extract(hdr.ipv6);
+        transition accept;
+    }
+}
+
+control CheckIpv4(inout headers_t hdr, inout metadata_t meta) {
+    apply {
+        verify_checksum(hdr.ipv4.isValid() && hdr.ipv4.version == 4 && hdr.ipv4.ihl == 5,
+            { hdr.ipv4.version, hdr.ipv4.ihl, hdr.ipv4.dscp, hdr.ipv4.ecn, hdr.ipv4.total_length, hdr.ipv4.identification,
+              hdr.ipv4.reserved, hdr.ipv4.dont_fragment, hdr.ipv4.more_fragments, hdr.ipv4.fragment_offset, hdr.ipv4.ttl,
+              hdr.ipv4.protocol, hdr.ipv4.src, hdr.ipv4.dst },
+            hdr.ipv4.checksum, HashAlgorithm.csum16);
+        verify_checksum(hdr.ipv4.isValid() && hdr.ipv4_options.isValid(),
+            { hdr.ipv4.version, hdr.ipv4.ihl, hdr.ipv4.dscp, hdr.ipv4.ecn, hdr.ipv4.total_length, hdr.ipv4.identification,
+              hdr.ipv4.reserved, hdr.ipv4.dont_fragment, hdr.ipv4.more_fragments, hdr.ipv4.fragment_offset, hdr.ipv4.ttl,
+              hdr.ipv4.protocol, hdr.ipv4.src, hdr.ipv4.dst, hdr.ipv4_options.data },
+            hdr.ipv4.checksum, HashAlgorithm.csum16);
+    }
+}
+
+control FrameIngress(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard) {
+    Lookup() lookup;
+
+    apply {
+        if (hdr.packet_out.isValid()) {
+            standard.egress_spec = hdr.packet_out.egress_port;
+            hdr.packet_out.setInvalid();
+        } else {
+            meta.ip_checksum_wrong = standard.checksum_error == 1;
+            if (hdr.ports.isValid() && hdr.ipv4.total_length >= ((bit<16>) hdr.ipv4.ihl << 2) + 4) {
+                meta.sport = hdr.ports.src;
+                meta.dport = hdr.ports.dst;
+            }
+            lookup.apply(hdr, meta);
+            if (meta.reason == Reason.NONE) {
+                standard.egress_spec = meta.egress_port;
+            } else if (meta.punt) {
+                hdr.packet_in.setValid();
+                hdr.packet_in.ingress_port = meta.ingress_port;
+                hdr.packet_in.padding = 0;
+                hdr.packet_in.reason = meta.reason;
+                hdr.packet_in.vrf = meta.vrf;
+                standard.egress_spec = CPU_PORT;
+            } else {
+                mark_to_drop(standard);
+            }
+        }
+    }
+}
+
+control FrameEgress(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard) {
+    apply { }
+}
+
+/* Nothing to do: a checksum is changed where its header is (RFC 1624). */
+control NoChecksum(inout headers_t hdr, inout metadata_t meta) {
+    apply { }
+}
+
+control FrameDeparser(packet_out packet, in headers_t hdr) {
+    apply {
+        packet.emit(hdr);
+    }
+}
+
+V1Switch(FrameParser(), CheckIpv4(), FrameIngress(), FrameEgress(), NoChecksum(), FrameDeparser()) main;
