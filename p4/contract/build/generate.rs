@@ -109,6 +109,8 @@ fn action(table: &Table) -> TokenStream {
     let doc = format!("What an entry of table `{}` does.", table.name);
     let table_name = &table.name;
     let variants = table.actions.iter().map(variant);
+    // Nothing is read where no action has parameters.
+    let mutable = if table.actions.iter().all(|action| action.params.is_empty()) { quote!() } else { quote!(mut) };
     let decode = table.actions.iter().map(|action| {
         let (id, variant) = (action.id, camel(&action.name));
         let params = action.params.iter().map(|param| {
@@ -130,7 +132,7 @@ fn action(table: &Table) -> TokenStream {
 
         impl ActionCodec for #name {
             fn decode(action: &proto::Action) -> Result<Self, DecodeError> {
-                let mut reader = ParamReader::new(#table_name, action)?;
+                let #mutable reader = ParamReader::new(#table_name, action)?;
                 let decoded = match action.action_id {
                     #(#decode,)*
                     id => return Err(DecodeError::UnknownAction { table: #table_name, id }),

@@ -3,7 +3,6 @@
 //! A value is written in its canonical form, the shortest big-endian string (P4Runtime specification, "Bytestrings"), and read in any
 //! form that fits its width.
 
-use std::net::Ipv4Addr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -14,93 +13,8 @@ use p4runtime_proto::p4::v1::table_action::Type as ActionType;
 
 use crate::error::{DecodeError, ValueError};
 use crate::tables::{Choice, Member, MeterConfig, Prefix, Priority, Range, Ternary};
-use crate::wire::{
-    Class, Colour, Dscp, L4Port, Label, MacAddr, Mtu, NextHopId, PortId, Protocol, SessionId, TrafficClass, TtlMode, TunnelId, VlanId,
-    VrfId,
-};
-
-/// A value of at most 64 bits.
-pub(crate) trait Value: Copy + Eq {
-    const BITS: u32;
-    fn from_bits(bits: u64) -> Self;
-    fn bits(&self) -> u64;
-
-    /// The canonical byte string.
-    fn to_bytes(&self) -> Vec<u8> {
-        let bytes = self.bits().to_be_bytes();
-        let first = bytes.iter().position(|byte| *byte != 0).unwrap_or(bytes.len() - 1);
-        bytes[first..].to_vec()
-    }
-
-    fn from_bytes(bytes: &[u8]) -> Result<Self, ValueError> {
-        if bytes.is_empty() {
-            return Err(ValueError::Empty);
-        }
-        let mut value = 0_u64;
-        for byte in bytes {
-            if value >> 56 != 0 {
-                return Err(ValueError::TooWide { bits: Self::BITS });
-            }
-            value = value << 8 | u64::from(*byte);
-        }
-        if value > ones(Self::BITS) {
-            return Err(ValueError::TooWide { bits: Self::BITS });
-        }
-        Ok(Self::from_bits(value))
-    }
-}
-
-/// As many low bits set.
-const fn ones(bits: u32) -> u64 {
-    if bits == 0 { 0 } else { u64::MAX >> (64 - bits) }
-}
-
-macro_rules! value {
-    ($($name:ident),*) => {$(
-        impl Value for $name {
-            const BITS: u32 = $name::BITS;
-
-            fn from_bits(bits: u64) -> Self {
-                // `bits` has at most BITS bits: that is what the caller checked, so this never falls back.
-                Self::try_from(bits).unwrap_or($name::MAX)
-            }
-
-            fn bits(&self) -> u64 {
-                u64::from(self.get())
-            }
-        }
-    )*};
-}
-
-value!(Class, Colour, Dscp, L4Port, Label, Mtu, NextHopId, PortId, Protocol, SessionId, TrafficClass, TtlMode, TunnelId, VlanId, VrfId);
-
-impl Value for Ipv4Addr {
-    const BITS: u32 = 32;
-
-    fn from_bits(bits: u64) -> Self {
-        #[allow(clippy::cast_possible_truncation, reason = "an address has 32 bits, and so has what is handed in")]
-        Self::from(bits as u32)
-    }
-
-    fn bits(&self) -> u64 {
-        u64::from(u32::from(*self))
-    }
-}
-
-impl Value for MacAddr {
-    const BITS: u32 = 48;
-
-    fn from_bits(bits: u64) -> Self {
-        let [_, _, address @ ..] = bits.to_be_bytes();
-        Self(address)
-    }
-
-    fn bits(&self) -> u64 {
-        let mut bytes = [0; 8];
-        bytes[2..].copy_from_slice(&self.0);
-        u64::from_be_bytes(bytes)
-    }
-}
+use crate::value::{Value, ones};
+use crate::wire::PortId;
 
 /// A key field: a value and how it is matched.
 pub(crate) trait MatchField: Sized {
@@ -146,7 +60,7 @@ impl<V: Value> MatchField for Prefix<V> {
     const EXPECTED: &'static str = "lpm";
 
     fn absent() -> Option<Self> {
-        Some(Self { value: V::from_bits(0), length: 0 })
+        Some(Self::any())
     }
 
     fn decode(wire: &FieldMatchType) -> Option<Result<Self, ValueError>> {
@@ -164,7 +78,7 @@ impl<V: Value> MatchField for Ternary<V> {
     const EXPECTED: &'static str = "ternary";
 
     fn absent() -> Option<Self> {
-        Some(Self { value: V::from_bits(0), mask: V::from_bits(0) })
+        Some(Self::any())
     }
 
     fn decode(wire: &FieldMatchType) -> Option<Result<Self, ValueError>> {
@@ -190,7 +104,7 @@ impl<V: Value> MatchField for Range<V> {
     const EXPECTED: &'static str = "range";
 
     fn absent() -> Option<Self> {
-        Some(Self { low: V::from_bits(0), high: V::from_bits(ones(V::BITS)) })
+        Some(Self::any())
     }
 
     fn decode(wire: &FieldMatchType) -> Option<Result<Self, ValueError>> {
@@ -212,51 +126,11 @@ impl<V: Value> MatchField for Range<V> {
     }
 }
 
-impl<V: Value> Ternary<V> {
-    /// Exactly this value.
-    #[allow(private_bounds, reason = "the values are those of the contract")]
-    pub fn exact(value: V) -> Self {
-        Self { value, mask: V::from_bits(ones(V::BITS)) }
-    }
-
-    /// Every value.
-    #[allow(private_bounds, reason = "the values are those of the contract")]
-    pub fn any() -> Self {
-        Self { value: V::from_bits(0), mask: V::from_bits(0) }
-    }
-
-    /// Whether a value matches.
-    #[allow(private_bounds, reason = "the values are those of the contract")]
-    pub fn matches(&self, value: V) -> bool {
-        value.bits() & self.mask.bits() == self.value.bits()
-    }
-}
-
-impl<V: Value> Range<V> {
-    /// Every value.
-    #[allow(private_bounds, reason = "the values are those of the contract")]
-    pub fn any() -> Self {
-        Self { low: V::from_bits(0), high: V::from_bits(ones(V::BITS)) }
-    }
-
-    /// Exactly this value.
-    #[allow(private_bounds, reason = "the values are those of the contract")]
-    pub fn exact(value: V) -> Self {
-        Self { low: value, high: value }
-    }
-
-    /// Whether a value matches.
-    #[allow(private_bounds, reason = "the values are those of the contract")]
-    pub fn matches(&self, value: V) -> bool {
-        (self.low.bits()..=self.high.bits()).contains(&value.bits())
-    }
-}
-
 /// Takes the key fields of an entry one by one.
 pub(crate) struct MatchReader<'a> {
     table: &'static str,
     entry: &'a proto::TableEntry,
-    taken: usize,
+    taken: Vec<u32>,
 }
 
 impl<'a> MatchReader<'a> {
@@ -266,7 +140,7 @@ impl<'a> MatchReader<'a> {
                 return Err(DecodeError::DuplicateField { table, id: field.field_id });
             }
         }
-        Ok(Self { table, entry, taken: 0 })
+        Ok(Self { table, entry, taken: Vec::new() })
     }
 
     pub(crate) fn take<M: MatchField>(&mut self, id: u32, field: &'static str) -> Result<M, DecodeError> {
@@ -274,7 +148,7 @@ impl<'a> MatchReader<'a> {
         let Some(found) = self.entry.r#match.iter().find(|found| found.field_id == id) else {
             return M::absent().ok_or(DecodeError::MissingField { table, field });
         };
-        self.taken += 1;
+        self.taken.push(id);
         let decoded = found.field_match_type.as_ref().and_then(M::decode);
         decoded.ok_or(DecodeError::WrongMatch { table, field, expected: M::EXPECTED })?.map_err(|source| DecodeError::BadField {
             table,
@@ -292,14 +166,12 @@ impl<'a> MatchReader<'a> {
         if self.entry.priority == 0 { Ok(()) } else { Err(DecodeError::PriorityForbidden { table: self.table }) }
     }
 
-    /// Fails where a field was given that nobody took: the fields taken are the table's first, so an unknown one is left over.
+    /// Fails where a field was given that nobody took.
     pub(crate) fn finish(self) -> Result<(), DecodeError> {
-        if self.taken == self.entry.r#match.len() {
-            return Ok(());
+        match self.entry.r#match.iter().find(|field| !self.taken.contains(&field.field_id)) {
+            None => Ok(()),
+            Some(field) => Err(DecodeError::UnknownField { table: self.table, id: field.field_id }),
         }
-        // The generated code takes ids 1 to the number of key fields.
-        let id = self.entry.r#match.iter().map(|field| field.field_id).max().unwrap_or_default();
-        Err(DecodeError::UnknownField { table: self.table, id })
     }
 }
 
@@ -323,7 +195,7 @@ impl MatchWriter {
 pub(crate) struct ParamReader<'a> {
     table: &'static str,
     action: &'a proto::Action,
-    taken: usize,
+    taken: Vec<u32>,
 }
 
 impl<'a> ParamReader<'a> {
@@ -333,23 +205,23 @@ impl<'a> ParamReader<'a> {
                 return Err(DecodeError::UnknownParam { table, action: action.action_id, id: param.param_id });
             }
         }
-        Ok(Self { table, action, taken: 0 })
+        Ok(Self { table, action, taken: Vec::new() })
     }
 
     pub(crate) fn take<V: Value>(&mut self, id: u32, param: &'static str) -> Result<V, DecodeError> {
         let table = self.table;
         let found = self.action.params.iter().find(|found| found.param_id == id);
         let found = found.ok_or(DecodeError::MissingParam { table, param })?;
-        self.taken += 1;
+        self.taken.push(id);
         V::from_bytes(&found.value).map_err(|source| DecodeError::BadParam { table, param, source })
     }
 
+    /// Fails where a parameter was given that nobody took.
     pub(crate) fn finish(self) -> Result<(), DecodeError> {
-        if self.taken == self.action.params.len() {
-            return Ok(());
+        match self.action.params.iter().find(|param| !self.taken.contains(&param.param_id)) {
+            None => Ok(()),
+            Some(param) => Err(DecodeError::UnknownParam { table: self.table, action: self.action.action_id, id: param.param_id }),
         }
-        let id = self.action.params.iter().map(|param| param.param_id).max().unwrap_or_default();
-        Err(DecodeError::UnknownParam { table: self.table, action: self.action.action_id, id })
     }
 }
 

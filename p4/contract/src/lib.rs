@@ -8,20 +8,25 @@
 //! - [`wire`]: one type for every quantity on the wire
 //! - [`Entry`], [`EntryKey`], [`Update`]: what a controller writes and reads
 //! - [`packet`]: packet-in and packet-out
-
+//! - [`oracle`]: what the pipeline does with a frame, executable
+//! - `generators` (feature of that name): random values, entries and frames for property tests
 //!
-//! `prost-reflect` reads the text format at build time (prost itself has no text format), `quote` and `prettyplease` write the code.
+//! `prost-reflect` reads the text format at build time (prost itself has no text format), `quote` and `prettyplease` write the code;
+//! `proptest` makes the random values.
 
 mod codec;
 mod error;
+pub mod oracle;
 pub mod packet;
 mod tables;
 mod update;
+mod value;
 pub mod wire;
 
 pub use error::{DecodeError, ValueError};
 pub use tables::*;
 pub use update::{DecodeUpdateError, Update};
+pub use value::Value;
 
 use p4runtime_proto::p4::config::v1::P4Info;
 use prost::Message;

@@ -2,9 +2,9 @@
 
 use p4runtime_proto::p4::v1 as proto;
 
-use crate::codec::Value;
 use crate::error::ValueError;
 use crate::tables::{Reason, packet_in, packet_out};
+use crate::value::Value;
 use crate::wire::{PortId, VrfId};
 
 /// A frame a router hands to its controller.

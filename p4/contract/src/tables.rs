@@ -9,10 +9,11 @@ use std::time::Duration;
 use p4runtime_proto::p4::v1 as proto;
 
 use crate::codec::{
-    ActionCodec, ActionField, MatchReader, MatchWriter, ParamReader, Value as _, decode_idle_timeout, decode_meter, encode_action,
-    encode_idle_timeout, forbid_idle_timeout, forbid_meter,
+    ActionCodec, ActionField, MatchReader, MatchWriter, ParamReader, decode_idle_timeout, decode_meter, encode_action, encode_idle_timeout,
+    forbid_idle_timeout, forbid_meter,
 };
 use crate::error::DecodeError;
+use crate::value::Value as _;
 use crate::wire::{
     Class, Colour, Dscp, L4Port, Label, MacAddr, Mtu, NextHopId, PortId, Protocol, SessionId, TrafficClass, TtlMode, TunnelId, VlanId,
     VrfId,
