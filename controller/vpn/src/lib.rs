@@ -1,3 +1,22 @@
 //! The domain: sessions, topology, admission, labels, plans; no I/O.
+//!
+//! It knows no socket, and no clock it was not handed. A gateway builds a [`network::Network`] from its configuration and drives a
+//! [`domain::Domain`]; the rest is what that is made of, each usable alone.
+//!
+//! Other people's work: `petgraph` finds shortest paths, `ipnet` knows prefixes.
 
+pub mod admission;
+pub mod agreement;
+pub mod demand;
+pub mod domain;
+pub mod ids;
+pub mod network;
+pub mod paths;
+pub mod plan;
 pub mod request;
+pub mod session;
+pub mod topology;
+
+pub use domain::{Admission, AnswerError, Domain, NotNow, Release, Summary};
+pub use network::{InvalidNetwork, Network, NetworkSpec, RouterId};
+pub use plan::Step;

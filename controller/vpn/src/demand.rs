@@ -1,0 +1,143 @@
+//! From the bandwidth of an offer to the bytes that policers and links count.
+//!
+//! An application says what it needs above the transport header (`b=TIAS`, RFC 3890) or with IP and transport headers (`b=AS`,
+//! RFC 4566 section 5.8). A policer counts frames as they come from the attachment circuit: destination MAC to end of payload, tags
+//! included, no FCS. RFC 3890 section 6.4 shows the way from one to the other: headers of a packet times packets per second, rounded
+//! up. Links carry the labels besides.
+//!
+//! | header | bytes |
+//! |---|---|
+//! | Ethernet | 14 |
+//! | each tag of the attachment circuit | 4 |
+//! | IPv4 without options | 20 |
+//! | UDP, TCP without options, SCTP common header | 8, 20, 12 |
+//! | each label on the path, on links only | 4 |
+
+use svpn_contract::wire::Mtu;
+
+use crate::request::{Bandwidth, BitRate, Transport};
+
+const ETHERNET: u64 = 14;
+const TAG: u64 = 4;
+const IPV4: u64 = 20;
+const LABEL: u64 = 4;
+/// Ethernet pads what is shorter, FCS not counted (IEEE 802.3 section 3.2.8); a bridge may add tags to a padded frame.
+const SHORTEST_FRAME: u64 = 60;
+
+/// The least a policer can be set to, bit/s.
+pub const MIN_POLICED: BitRate = BitRate(8_000);
+/// The most a policer can be set to, bit/s.
+pub const MAX_POLICED: BitRate = BitRate(400_000_000_000);
+
+/// What one direction of a session needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Demand {
+    /// Frames on the attachment circuit: whole bytes per second, so a multiple of 8.
+    policed: BitRate,
+    packets_per_second: u64,
+}
+
+/// A bandwidth no policer can be set to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ImpossibleDemand {
+    /// Nothing is asked.
+    #[error("no bandwidth is asked for: expected b=TIAS or b=AS above 0")]
+    Nothing,
+    /// More than a policer can be set to.
+    #[error("with headers the bandwidth is above the {limit} bit/s that can be policed", limit = MAX_POLICED.0)]
+    TooMuch,
+}
+
+/// What the packets of a session look like where they enter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Framing {
+    /// VLAN tags on the attachment circuit.
+    pub tags: u8,
+    /// Bytes of payload above the transport header in the mean packet, for a bandwidth without `a=maxprate`; not 0.
+    pub mean_packet: u16,
+}
+
+/// A policer's setting: two-rate three-colour (RFC 2698), bytes per second and bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Policer {
+    /// Committed and peak information rate: a session is promised a rate, and gets no more.
+    pub bytes_per_second: u64,
+    /// Committed and peak burst size.
+    pub burst: u64,
+}
+
+impl Demand {
+    /// What media that flow in one direction need together.
+    ///
+    /// Each medium: its bandwidth, and its packets per second times the headers its bandwidth does not count; at least the shortest
+    /// frames for that many packets. Packets per second are `a=maxprate`, else as many mean packets as make up the bandwidth. All of
+    /// it rounded up, and raised to [`MIN_POLICED`].
+    ///
+    /// # Errors
+    /// [`ImpossibleDemand`] when that is nothing or above [`MAX_POLICED`].
+    pub fn of(media: impl IntoIterator<Item = (Transport, Bandwidth)>, framing: Framing) -> Result<Self, ImpossibleDemand> {
+        let (mut rate, mut packets) = (0_u128, 0_u128);
+        for (transport, bandwidth) in media {
+            let (medium_rate, medium_packets) = medium(transport, bandwidth, framing);
+            rate += medium_rate;
+            packets += medium_packets;
+        }
+        if rate == 0 {
+            return Err(ImpossibleDemand::Nothing);
+        }
+        let policed = rate.max(u128::from(MIN_POLICED.0)).next_multiple_of(8);
+        match (u64::try_from(policed), u64::try_from(packets)) {
+            (Ok(policed), Ok(packets_per_second)) if policed <= MAX_POLICED.0 => Ok(Self { policed: BitRate(policed), packets_per_second }),
+            _ => Err(ImpossibleDemand::TooMuch),
+        }
+    }
+
+    /// What the ingress PE polices to: bit/s of frames on the attachment circuit, without FCS.
+    pub fn policed(self) -> BitRate {
+        self.policed
+    }
+
+    /// What a link carries of it, bit/s: each packet has the labels besides.
+    ///
+    /// Tags end at the PE, yet their room is not given away: a sender of smaller packets has more labels than its rate foresees.
+    pub fn on_link(self, labels: u8) -> BitRate {
+        let extra = u128::from(self.packets_per_second) * u128::from(labels) * u128::from(LABEL) * 8;
+        // A policed rate has room for at least a frame each packet, so a few labels never come near the end of 64 bits.
+        BitRate(u64::try_from(u128::from(self.policed.0) + extra).unwrap_or(u64::MAX))
+    }
+
+    /// How the ingress PE is set: committed rate = peak rate, and bursts of 10 ms of the rate, at least two of the largest frames
+    /// the circuit may bring, so a sender that paces its packets never meets an empty bucket.
+    pub fn policer(self, mtu: Mtu, tags: u8) -> Policer {
+        let bytes_per_second = self.policed.0 / 8;
+        let largest = ETHERNET + TAG * u64::from(tags) + u64::from(mtu.get());
+        Policer { bytes_per_second, burst: bytes_per_second.div_ceil(100).max(2 * largest) }
+    }
+}
+
+/// One medium: bit/s of frames, and packets per second.
+fn medium(transport: Transport, bandwidth: Bandwidth, framing: Framing) -> (u128, u128) {
+    let ip_and_transport = u128::from(IPV4 + transport_header(transport));
+    let link = u128::from(ETHERNET + TAG * u64::from(framing.tags));
+    let shortest = u128::from(SHORTEST_FRAME + TAG * u64::from(framing.tags));
+    let mean = u128::from(framing.mean_packet);
+    // What the bandwidth counts of the mean packet, and the headers it does not count.
+    let (rate, packets, counted, uncounted) = match bandwidth {
+        Bandwidth::TransportIndependent { rate, packets_per_second } => (rate, packets_per_second, mean, ip_and_transport + link),
+        Bandwidth::ApplicationSpecific { rate, packets_per_second } => (rate, packets_per_second, mean + ip_and_transport, link),
+    };
+    let rate = u128::from(rate.0);
+    if rate == 0 {
+        return (0, 0);
+    }
+    let packets = packets.map_or_else(|| rate.div_ceil(8 * counted), u128::from);
+    ((rate + packets * uncounted * 8).max(packets * shortest * 8), packets)
+}
+
+fn transport_header(transport: Transport) -> u64 {
+    match transport {
+        Transport::Udp => 8,
+        Transport::Tcp => 20,
+        Transport::Sctp => 12,
+    }
+}

@@ -1,0 +1,117 @@
+//! Whether a request can be served at all, before anything is taken for it.
+
+use std::time::{Duration, SystemTime};
+
+use svpn_contract::wire::Class;
+
+use super::WAYS;
+use crate::admission::Interval;
+use crate::agreement;
+use crate::demand::{Demand, Framing};
+use crate::network::{Circuit, ContractId, Network};
+use crate::request::{ApplicationId, CeName, Direction, Match, MediaEnd, Medium, Refusal, SessionRequest, TunnelType, Window};
+
+/// A start time this close is now: clocks differ, and messages take their time.
+const SOON: Duration = Duration::from_mins(1);
+
+/// A request that makes sense.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    pub(super) contract: ContractId,
+    pub(super) class: Class,
+    pub(super) circuits: [usize; 2],
+    pub(super) demands: [Option<Demand>; 2],
+    pub(super) interval: Interval,
+}
+
+pub(super) fn examine(network: &Network, request: &SessionRequest, now: SystemTime) -> Result<Wanted, Refusal> {
+    let contract = known(network, &request.caller)?;
+    known(network, &request.callee)?;
+    if request.caller.vpn != request.callee.vpn {
+        return Err(Refusal::Forbidden(format!("{} and {} are in different VPNs", request.caller, request.callee)));
+    }
+    let class = agreement::class(network.contract(contract), &request.caller.vpn, request.class)?;
+    let circuits = [attached(network, &request.caller_ce, &request.caller)?, attached(network, &request.callee_ce, &request.callee)?];
+    let [from, to] = circuits.map(|circuit| &network.circuits()[circuit]);
+    if request.tunnel == TunnelType::Gre {
+        return Err(Refusal::NotAcceptable("tunnel=gre is not offered here: ask for tunnel=mpls".into()));
+    }
+    if from.router == to.router {
+        return Err(Refusal::NotAcceptable(format!(
+            "CE {} and CE {} are on one router, {}: nothing between them crosses the network",
+            from.ce.0,
+            to.ce.0,
+            network.router(from.router).name
+        )));
+    }
+    let interval = interval(request.window, now)?;
+    if request.media.is_empty() {
+        return Err(Refusal::NotAcceptable("there is no medium in the offer".into()));
+    }
+    for medium in &request.media {
+        belongs(medium.caller, from, request.matching)?;
+    }
+    let demands = demands(network, circuits, class, &request.media.iter().collect::<Vec<_>>())?;
+    Ok(Wanted { contract, class, circuits, demands, interval })
+}
+
+fn known(network: &Network, application: &ApplicationId) -> Result<ContractId, Refusal> {
+    network.contract_of(application).ok_or_else(|| {
+        Refusal::NotFound(if network.has_vpn(&application.vpn) {
+            format!("application {application}")
+        } else {
+            format!("VPN {}", application.vpn.0)
+        })
+    })
+}
+
+fn attached(network: &Network, ce: &CeName, application: &ApplicationId) -> Result<usize, Refusal> {
+    network.circuit(ce, &application.vpn).ok_or_else(|| {
+        if network.has_ce(ce) {
+            Refusal::Forbidden(format!("CE {} of {application} is not attached to VPN {}", ce.0, application.vpn.0))
+        } else {
+            Refusal::NotFound(format!("CE {} of {application}", ce.0))
+        }
+    })
+}
+
+fn interval(window: Window, now: SystemTime) -> Result<Interval, Refusal> {
+    if window.start.is_some_and(|start| start > now + SOON) {
+        return Err(Refusal::NotAcceptable("the session starts later: only sessions that start now are offered here".into()));
+    }
+    Interval::new(now, window.stop).map_err(|_| Refusal::NotAcceptable("the session's stop time has passed".into()))
+}
+
+/// An end of a medium must be one that its CE can send from: nobody may name packets that are not theirs. Sites are named by the
+/// configuration, so there the ends do not matter.
+pub(super) fn belongs(end: MediaEnd, circuit: &Circuit, matching: Match) -> Result<(), Refusal> {
+    if matching == Match::Sites {
+        return Ok(());
+    }
+    if !circuit.reaches(end.address) {
+        return Err(Refusal::Forbidden(format!("address {} is not behind CE {}", end.address, circuit.ce.0)));
+    }
+    if matching == Match::Ports && end.port == 0 {
+        return Err(Refusal::NotAcceptable(format!("a medium at {} has port 0: match=ports needs its port", end.address)));
+    }
+    Ok(())
+}
+
+/// Whether packets of a medium go this way.
+pub(super) fn goes(medium: Direction, way: Direction) -> bool {
+    medium == Direction::Both || medium == way
+}
+
+/// What each way needs for these media.
+pub(super) fn demands(network: &Network, circuits: [usize; 2], class: Class, media: &[&Medium]) -> Result<[Option<Demand>; 2], Refusal> {
+    let mut demands = [None; 2];
+    for ((demand, way), circuit) in demands.iter_mut().zip(WAYS).zip(circuits) {
+        let going = media.iter().filter(|medium| goes(medium.direction, way));
+        let mut going = going.map(|medium| (medium.transport, medium.bandwidth)).peekable();
+        if going.peek().is_some() {
+            let framing = Framing { tags: network.circuits()[circuit].tags(), mean_packet: network.mean_packet(class) };
+            *demand = Some(Demand::of(going, framing).map_err(|why| Refusal::NotAcceptable(why.to_string()))?);
+        }
+    }
+    Ok(demands)
+}

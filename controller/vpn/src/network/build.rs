@@ -1,0 +1,315 @@
+//! From what a configuration says to a network that hangs together.
+
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+use std::num::NonZeroU32;
+
+use ipnet::Ipv4Net;
+use svpn_contract::wire::{Label, MacAddr, Mtu, PortId, VlanId, VrfId};
+
+use super::spec::{AttachmentSpec, ClassSpec, ContractSpec, LinkEndSpec, LinkSpec, NetworkSpec, RouterSpec};
+use super::{Circuit, Contract, ContractId, InvalidNetwork, Item, Network, Router, RouterId};
+use crate::request::{ApplicationId, BitRate, CeName, VpnName};
+use crate::topology::{Link, LinkEnd, Topology};
+
+/// The smallest packet every IPv4 link must carry whole (RFC 791 section 3.2).
+const MIN_MTU: u16 = 68;
+/// IEEE 802.1Q reserves the last VLAN identifier.
+const RESERVED_VLAN: u16 = 4095;
+
+pub(super) fn build(spec: NetworkSpec) -> Result<Network, InvalidNetwork> {
+    let last_session = spec.last_session.unwrap_or(NetworkSpec::DEFAULT_LAST_SESSION);
+    if last_session == 0 {
+        return Err(InvalidNetwork::NoSessions);
+    }
+    let mut checker = Checker::default();
+    let mean_packets = mean_packets(&spec.classes)?;
+    let routers = checker.routers(spec.routers)?;
+    let links = checker.links(spec.links)?;
+    let vpns = checker.vpns(spec.vpns.into_iter().map(|vpn| (vpn.name, vpn.vrf)))?;
+    let circuits = checker.circuits(spec.attachments)?;
+    let contracts = checker.contracts(spec.contracts)?;
+    let mut applications = HashMap::new();
+    for application in spec.applications {
+        checker.application(&mut applications, application.id, application.contract)?;
+    }
+    let circuit_of = circuits.iter().enumerate().map(|(index, circuit)| ((circuit.ce.clone(), circuit.vpn.clone()), index)).collect();
+    Ok(Network {
+        ttl: spec.ttl,
+        last_session,
+        mean_packets,
+        topology: Topology::new(routers.len(), links),
+        routers,
+        vpns,
+        circuits,
+        contracts,
+        applications,
+        circuit_of,
+    })
+}
+
+fn mean_packets(specs: &[ClassSpec]) -> Result<[u16; 8], InvalidNetwork> {
+    let mut mean_packets = [None; 8];
+    for spec in specs {
+        let item = Item::Class(spec.class);
+        if spec.mean_packet == 0 {
+            return Err(InvalidNetwork::Zero { item, quantity: "the mean packet" });
+        }
+        if mean_packets[usize::from(spec.class.get())].replace(spec.mean_packet).is_some() {
+            return Err(InvalidNetwork::Duplicate(item));
+        }
+    }
+    Ok(mean_packets.map(|mean| mean.unwrap_or(ClassSpec::DEFAULT_MEAN_PACKET)))
+}
+
+/// What has been seen so far, to find what is there twice and what is not there.
+#[derive(Default)]
+struct Checker {
+    routers: HashMap<String, RouterId>,
+    links: HashMap<String, Item>,
+    /// Ports taken by links.
+    core_ports: HashMap<(RouterId, PortId), Item>,
+    vpns: HashMap<VpnName, VrfId>,
+    vrfs: HashMap<VrfId, Item>,
+    circuits: HashMap<(RouterId, PortId, VlanId, VlanId), Item>,
+    attached: HashMap<(CeName, VpnName), Item>,
+    responders: HashMap<(RouterId, PortId, VlanId, Ipv4Addr), (Item, MacAddr)>,
+    prefixes: HashMap<VpnName, Vec<(Ipv4Net, Item)>>,
+    contracts: HashMap<String, ContractId>,
+}
+
+impl Checker {
+    fn routers(&mut self, specs: Vec<RouterSpec>) -> Result<Vec<Router>, InvalidNetwork> {
+        let mut routers = Vec::with_capacity(specs.len());
+        for (index, spec) in (0..).zip(specs) {
+            let item = named(Item::Router(spec.name.clone()), &spec.name)?;
+            if self.routers.insert(spec.name.clone(), RouterId(index)).is_some() {
+                return Err(InvalidNetwork::Duplicate(item));
+            }
+            let (first, last) = spec.labels.unwrap_or((Label::FIRST_UNRESERVED, Label::MAX));
+            if first < Label::FIRST_UNRESERVED || first > last {
+                return Err(InvalidNetwork::Labels { item, first, last });
+            }
+            routers.push(Router { name: spec.name, first_label: first, last_label: last });
+        }
+        Ok(routers)
+    }
+
+    fn router(&self, item: &Item, name: &str) -> Result<RouterId, InvalidNetwork> {
+        self.routers
+            .get(name)
+            .copied()
+            .ok_or_else(|| InvalidNetwork::Missing { item: item.clone(), missing: Item::Router(name.to_owned()) })
+    }
+
+    fn links(&mut self, specs: Vec<LinkSpec>) -> Result<Vec<Link>, InvalidNetwork> {
+        specs.into_iter().map(|spec| self.link(spec)).collect()
+    }
+
+    fn link(&mut self, spec: LinkSpec) -> Result<Link, InvalidNetwork> {
+        let name = spec.name.unwrap_or_else(|| format!("{}-{}", spec.a.router, spec.b.router));
+        let item = named(Item::Link(name.clone()), &name)?;
+        if self.links.insert(name.clone(), item.clone()).is_some() {
+            return Err(InvalidNetwork::Duplicate(item));
+        }
+        if spec.capacity == BitRate(0) {
+            return Err(InvalidNetwork::Zero { item, quantity: "the capacity" });
+        }
+        let metric = NonZeroU32::new(spec.metric.unwrap_or(LinkSpec::DEFAULT_METRIC))
+            .ok_or_else(|| InvalidNetwork::Zero { item: item.clone(), quantity: "the metric" })?;
+        let mtu = checked_mtu(&item, spec.mtu.unwrap_or(LinkSpec::DEFAULT_MTU))?;
+        let a = self.link_end(&item, &spec.a)?;
+        let b = self.link_end(&item, &spec.b)?;
+        if a.router == b.router {
+            return Err(InvalidNetwork::Loop { item, router: spec.a.router });
+        }
+        Ok(Link { name, capacity: spec.capacity, metric, mtu, a, b })
+    }
+
+    fn link_end(&mut self, item: &Item, spec: &LinkEndSpec) -> Result<LinkEnd, InvalidNetwork> {
+        let router = self.router(item, &spec.router)?;
+        unicast(item, spec.mac)?;
+        if let Some(first) = self.core_ports.insert((router, spec.port), item.clone()) {
+            return Err(InvalidNetwork::PortInUse { router: spec.router.clone(), port: spec.port, first, second: item.clone() });
+        }
+        Ok(LinkEnd { router, port: spec.port, mac: spec.mac })
+    }
+
+    fn vpns(&mut self, specs: impl Iterator<Item = (VpnName, VrfId)>) -> Result<Vec<(VpnName, VrfId)>, InvalidNetwork> {
+        let mut vpns = Vec::new();
+        for (name, vrf) in specs {
+            let item = named(Item::Vpn(name.0.clone()), &name.0)?;
+            if self.vpns.insert(name.clone(), vrf).is_some() {
+                return Err(InvalidNetwork::Duplicate(item));
+            }
+            if vrf.get() == 0 {
+                return Err(InvalidNetwork::ProviderVrf { item });
+            }
+            if let Some(first) = self.vrfs.insert(vrf, item.clone()) {
+                return Err(InvalidNetwork::VrfInUse { vrf, first, second: item });
+            }
+            vpns.push((name, vrf));
+        }
+        Ok(vpns)
+    }
+
+    fn vrf(&self, item: &Item, name: &VpnName) -> Result<VrfId, InvalidNetwork> {
+        self.vpns.get(name).copied().ok_or_else(|| InvalidNetwork::Missing { item: item.clone(), missing: Item::Vpn(name.0.clone()) })
+    }
+
+    fn circuits(&mut self, specs: Vec<AttachmentSpec>) -> Result<Vec<Circuit>, InvalidNetwork> {
+        specs.into_iter().map(|spec| self.circuit(spec)).collect()
+    }
+
+    fn circuit(&mut self, spec: AttachmentSpec) -> Result<Circuit, InvalidNetwork> {
+        let item = Item::Attachment { ce: spec.ce.0.clone(), vpn: spec.vpn.0.clone() };
+        let item = named(item, &spec.ce.0)?;
+        if self.attached.insert((spec.ce.clone(), spec.vpn.clone()), item.clone()).is_some() {
+            return Err(InvalidNetwork::Duplicate(item));
+        }
+        let vrf = self.vrf(&item, &spec.vpn)?;
+        let router = self.router(&item, &spec.router)?;
+        unicast(&item, spec.mac)?;
+        unicast(&item, spec.ce_mac)?;
+        if spec.address.is_unspecified() || spec.address.is_broadcast() || spec.address.is_multicast() {
+            return Err(InvalidNetwork::Address { item, address: spec.address });
+        }
+        self.circuit_port(&item, router, &spec)?;
+        self.circuit_prefixes(&item, &spec)?;
+        let mtu = checked_mtu(&item, spec.mtu.unwrap_or(AttachmentSpec::DEFAULT_MTU))?;
+        let mut prefixes = spec.prefixes;
+        prefixes.sort_unstable();
+        Ok(Circuit {
+            ce: spec.ce,
+            vpn: spec.vpn,
+            vrf,
+            router,
+            port: spec.port,
+            vlan: spec.vlan,
+            inner_vlan: spec.inner_vlan,
+            mac: spec.mac,
+            address: spec.address,
+            ce_mac: spec.ce_mac,
+            prefixes,
+            mtu,
+        })
+    }
+
+    fn circuit_port(&mut self, item: &Item, router: RouterId, spec: &AttachmentSpec) -> Result<(), InvalidNetwork> {
+        if spec.vlan.get() == RESERVED_VLAN || spec.inner_vlan.get() == RESERVED_VLAN {
+            return Err(InvalidNetwork::ReservedVlan { item: item.clone() });
+        }
+        if spec.vlan.get() == 0 && spec.inner_vlan.get() != 0 {
+            return Err(InvalidNetwork::InnerVlanAlone { item: item.clone() });
+        }
+        // A port of the core takes labels; a customer on it could name them.
+        if let Some(first) = self.core_ports.get(&(router, spec.port)) {
+            return Err(InvalidNetwork::PortInUse {
+                router: spec.router.clone(),
+                port: spec.port,
+                first: first.clone(),
+                second: item.clone(),
+            });
+        }
+        let circuit = (router, spec.port, spec.vlan, spec.inner_vlan);
+        if let Some(first) = self.circuits.insert(circuit, item.clone()) {
+            return Err(InvalidNetwork::CircuitInUse {
+                router: spec.router.clone(),
+                port: spec.port,
+                vlan: spec.vlan,
+                inner_vlan: spec.inner_vlan,
+                first,
+                second: item.clone(),
+            });
+        }
+        // The router answers ARP by port and outer tag: circuits that differ in the inner tag only must agree.
+        let responder = (router, spec.port, spec.vlan, spec.address);
+        match self.responders.insert(responder, (item.clone(), spec.mac)) {
+            Some((first, mac)) if mac != spec.mac => {
+                Err(InvalidNetwork::ArpConflict { first, second: item.clone(), address: spec.address })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn circuit_prefixes(&mut self, item: &Item, spec: &AttachmentSpec) -> Result<(), InvalidNetwork> {
+        if spec.prefixes.is_empty() {
+            return Err(InvalidNetwork::NoPrefixes { item: item.clone() });
+        }
+        let known = self.prefixes.entry(spec.vpn.clone()).or_default();
+        for &prefix in &spec.prefixes {
+            if prefix != prefix.trunc() {
+                return Err(InvalidNetwork::HostBits { item: item.clone(), prefix });
+            }
+            let overlaps = |other: &Ipv4Net| other.contains(&prefix) || prefix.contains(other);
+            if let Some((other, first)) = known.iter().find(|(other, _)| overlaps(other)) {
+                return Err(InvalidNetwork::PrefixesOverlap {
+                    first: first.clone(),
+                    prefix: *other,
+                    second: item.clone(),
+                    overlapping: prefix,
+                });
+            }
+            known.push((prefix, item.clone()));
+        }
+        Ok(())
+    }
+
+    fn contracts(&mut self, specs: Vec<ContractSpec>) -> Result<Vec<Contract>, InvalidNetwork> {
+        let mut contracts = Vec::with_capacity(specs.len());
+        for (index, spec) in (0..).zip(specs) {
+            let item = named(Item::Contract(spec.name.clone()), &spec.name)?;
+            if self.contracts.insert(spec.name.clone(), ContractId(index)).is_some() {
+                return Err(InvalidNetwork::Duplicate(item));
+            }
+            for vpn in &spec.vpns {
+                self.vrf(&item, vpn)?;
+            }
+            if !spec.classes.contains(&spec.default_class) {
+                return Err(InvalidNetwork::DefaultClass { item, class: spec.default_class });
+            }
+            contracts.push(Contract {
+                name: spec.name,
+                vpns: spec.vpns,
+                classes: spec.classes,
+                default_class: spec.default_class,
+                max_rate: spec.max_rate,
+                max_sessions: spec.max_sessions,
+            });
+        }
+        Ok(contracts)
+    }
+
+    fn application(
+        &self,
+        applications: &mut HashMap<ApplicationId, ContractId>,
+        id: ApplicationId,
+        contract: String,
+    ) -> Result<(), InvalidNetwork> {
+        let item = named(Item::Application(id.to_string()), &id.name)?;
+        self.vrf(&item, &id.vpn)?;
+        let Some(&contract) = self.contracts.get(&contract) else {
+            return Err(InvalidNetwork::Missing { item, missing: Item::Contract(contract) });
+        };
+        if applications.insert(id, contract).is_some() {
+            return Err(InvalidNetwork::Duplicate(item));
+        }
+        Ok(())
+    }
+}
+
+fn named(item: Item, name: &str) -> Result<Item, InvalidNetwork> {
+    if name.is_empty() { Err(InvalidNetwork::Unnamed(item)) } else { Ok(item) }
+}
+
+fn unicast(item: &Item, mac: MacAddr) -> Result<(), InvalidNetwork> {
+    let group = mac.0[0] & 1 == 1;
+    if group || mac == MacAddr::default() {
+        return Err(InvalidNetwork::Mac { item: item.clone(), mac });
+    }
+    Ok(())
+}
+
+fn checked_mtu(item: &Item, mtu: Mtu) -> Result<Mtu, InvalidNetwork> {
+    if mtu.get() < MIN_MTU { Err(InvalidNetwork::Mtu { item: item.clone(), mtu }) } else { Ok(mtu) }
+}

@@ -1,0 +1,127 @@
+//! What every router holds as long as it is in service, sessions or none.
+
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+use svpn_contract::wire::{Label, NextHopId, PortId, VlanId, VrfId};
+use svpn_contract::{
+    ArpResponderAction, ArpResponderEntry, ArpResponderKey, AttachmentAction, AttachmentEntry, AttachmentKey, Choice, Entry, IlmAction,
+    IlmEntry, IlmKey, NexthopAction, NexthopEntry, NexthopKey, Prefix, RouteV4Action, RouteV4Entry, RouteV4Key, StationAction,
+    StationEntry, StationKey,
+};
+
+use super::Planned;
+use super::numbers::{NoNumber, Numbers};
+use crate::network::{Circuit, Network, RouterId};
+use crate::topology::{DirectedLink, DirectedLinkId};
+
+const UNTAGGED: VlanId = match VlanId::new(0) {
+    Ok(vlan) => vlan,
+    Err(_) => unreachable!(),
+};
+
+/// The numbers that never change.
+#[derive(Debug, Clone)]
+pub(crate) struct Base {
+    /// Of each directed link: the next hop of its first router.
+    links: Vec<NextHopId>,
+    /// Of each circuit: the next hop to its CE.
+    circuits: Vec<NextHopId>,
+    /// What a PE pops to reach a VRF.
+    vpn_labels: HashMap<(RouterId, VrfId), Label>,
+}
+
+impl Base {
+    /// Takes its numbers in the order of the configuration, so that a restart finds the same.
+    pub(crate) fn new(network: &Network, numbers: &mut Numbers) -> Result<Self, NoNumber> {
+        let links = network.topology().links().map(|(_, link)| numbers.take_next_hop(link.from)).collect::<Result<_, _>>()?;
+        let circuits = network.circuits().iter().map(|circuit| numbers.take_next_hop(circuit.router)).collect::<Result<_, _>>()?;
+        let mut vpn_labels = HashMap::new();
+        for circuit in network.circuits() {
+            let place = (circuit.router, circuit.vrf);
+            if let std::collections::hash_map::Entry::Vacant(vacant) = vpn_labels.entry(place) {
+                vacant.insert(numbers.take_label(circuit.router)?);
+            }
+        }
+        Ok(Self { links, circuits, vpn_labels })
+    }
+
+    pub(crate) fn next_hop(&self, link: DirectedLinkId) -> NextHopId {
+        self.links[link.index()]
+    }
+
+    /// The label by which a circuit's PE knows its VRF.
+    pub(crate) fn vpn_label(&self, circuit: &Circuit) -> Label {
+        // Every circuit's place got one.
+        self.vpn_labels[&(circuit.router, circuit.vrf)]
+    }
+
+    /// Every entry, grouped by router; on each router what lets packets in comes last.
+    pub(crate) fn entries(&self, network: &Network) -> Planned {
+        let mut planned = Planned::new();
+        for (router, _) in network.routers() {
+            let mut entries = Vec::new();
+            self.core(network, router, &mut entries);
+            self.circuits(network, router, &mut entries);
+            let (doors, rooms): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| matches!(entry, Entry::Attachment(_)));
+            let mut seen = std::collections::HashSet::new();
+            let entries = rooms.into_iter().chain(doors).filter(|entry| seen.insert(entry.key()));
+            planned.extend(entries.map(|entry| (router, entry)));
+        }
+        planned
+    }
+
+    fn core(&self, network: &Network, at: RouterId, entries: &mut Vec<Entry>) {
+        for (id, link) in network.topology().links().filter(|(_, link)| link.from == at) {
+            entries.push(over_link(self.next_hop(id), link));
+            entries.push(StationEntry { key: StationKey { port: link.port, dst_mac: link.src_mac }, action: StationAction::Accept }.into());
+            entries.push(attachment(link.port, UNTAGGED, UNTAGGED, AttachmentAction::ToCore));
+        }
+    }
+
+    fn circuits(&self, network: &Network, at: RouterId, entries: &mut Vec<Entry>) {
+        for (circuit, &next_hop) in network.circuits().iter().zip(&self.circuits).filter(|(circuit, _)| circuit.router == at) {
+            entries.push(to_ce(next_hop, circuit));
+            let routes = circuit.prefixes.iter().map(|prefix| local_route(circuit.vrf, *prefix, next_hop));
+            entries.extend(routes);
+            entries.push(pop(self.vpn_label(circuit), circuit.vrf, network));
+            let station = StationKey { port: circuit.port, dst_mac: circuit.mac };
+            entries.push(StationEntry { key: station, action: StationAction::Accept }.into());
+            entries.push(arp_responder(circuit));
+            entries.push(attachment(circuit.port, circuit.vlan, circuit.inner_vlan, AttachmentAction::ToVrf { vrf: circuit.vrf }));
+        }
+    }
+}
+
+fn attachment(port: PortId, vlan: VlanId, inner_vlan: VlanId, action: AttachmentAction) -> Entry {
+    AttachmentEntry { key: AttachmentKey { port, vlan, inner_vlan }, action }.into()
+}
+
+fn next_hop(nexthop: NextHopId, rewrite: NexthopAction) -> Entry {
+    NexthopEntry { key: NexthopKey { nexthop }, action: Choice::only(rewrite) }.into()
+}
+
+fn over_link(id: NextHopId, link: &DirectedLink) -> Entry {
+    let DirectedLink { port, src_mac, dst_mac, mtu, .. } = *link;
+    next_hop(id, NexthopAction::Rewrite { port, src_mac, dst_mac, vlan: UNTAGGED, inner_vlan: UNTAGGED, mtu })
+}
+
+fn to_ce(id: NextHopId, circuit: &Circuit) -> Entry {
+    let Circuit { port, mac: src_mac, ce_mac: dst_mac, vlan, inner_vlan, mtu, .. } = *circuit;
+    next_hop(id, NexthopAction::Rewrite { port, src_mac, dst_mac, vlan, inner_vlan, mtu })
+}
+
+fn local_route(vrf: VrfId, prefix: Ipv4Net, nexthop: NextHopId) -> Entry {
+    let dst: Prefix<Ipv4Addr> = Prefix { value: prefix.network(), length: prefix.prefix_len() };
+    RouteV4Entry { key: RouteV4Key { vrf, dst }, action: RouteV4Action::Local { nexthop } }.into()
+}
+
+fn pop(label: Label, vrf: VrfId, network: &Network) -> Entry {
+    IlmEntry { key: IlmKey { label }, action: IlmAction::PopVrf { vrf, ttl_mode: network.ttl() } }.into()
+}
+
+fn arp_responder(circuit: &Circuit) -> Entry {
+    let key = ArpResponderKey { port: circuit.port, vlan: circuit.vlan, target: circuit.address };
+    ArpResponderEntry { key, action: ArpResponderAction::Reply { mac: circuit.mac } }.into()
+}
