@@ -15,6 +15,8 @@ pub mod paths;
 pub mod plan;
 pub mod request;
 pub mod session;
+#[cfg(test)]
+mod testing;
 pub mod topology;
 
 pub use domain::{Admission, AnswerError, Domain, NotNow, Release, Summary};

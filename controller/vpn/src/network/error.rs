@@ -223,3 +223,33 @@ pub enum InvalidNetwork {
         class: Class,
     },
 }
+
+impl InvalidNetwork {
+    /// The item to look at in the configuration: of two that conflict, the second.
+    pub fn item(&self) -> Option<&Item> {
+        match self {
+            Self::NoSessions => None,
+            Self::Duplicate(item)
+            | Self::Unnamed(item)
+            | Self::Missing { item, .. }
+            | Self::Labels { item, .. }
+            | Self::TooFewNumbers { item, .. }
+            | Self::Loop { item, .. }
+            | Self::Zero { item, .. }
+            | Self::Mtu { item, .. }
+            | Self::Mac { item, .. }
+            | Self::Address { item, .. }
+            | Self::ReservedVlan { item }
+            | Self::InnerVlanAlone { item }
+            | Self::ProviderVrf { item }
+            | Self::NoPrefixes { item }
+            | Self::HostBits { item, .. }
+            | Self::DefaultClass { item, .. }
+            | Self::PortInUse { second: item, .. }
+            | Self::CircuitInUse { second: item, .. }
+            | Self::ArpConflict { second: item, .. }
+            | Self::VrfInUse { second: item, .. }
+            | Self::PrefixesOverlap { second: item, .. } => Some(item),
+        }
+    }
+}

@@ -4,6 +4,8 @@
 mod build;
 mod error;
 mod spec;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
