@@ -1,0 +1,125 @@
+//! Counters, packets and notices.
+
+use std::num::NonZeroUsize;
+
+use p4runtime_proto::p4::v1 as proto;
+use p4runtime_proto::p4::v1::stream_message_response::Update as Answer;
+use svpn_contract::Reason;
+use svpn_contract::packet::{PacketIn, PacketOut};
+use svpn_contract::wire::{PortId, VrfId};
+use svpn_switch::{Count, Event, PacketOutError, SessionCounters, State, Switch};
+
+use crate::entries::{flow, network, session, session_id, set_up};
+use crate::router::Router;
+use crate::{reaches, ready, settings, soon, until};
+
+fn data(packets: i64, bytes: i64) -> proto::CounterData {
+    proto::CounterData { packet_count: packets, byte_count: bytes }
+}
+
+fn punted(frame: &[u8]) -> PacketIn {
+    let (ingress_port, vrf) = (PortId::new(5).unwrap(), VrfId::new(300).unwrap());
+    PacketIn { ingress_port, reason: Reason::TtlExpired, vrf, frame: frame.to_vec() }
+}
+
+#[tokio::test]
+async fn sessions_tell_what_they_carried() {
+    let router = Router::new();
+    let (switch, _events) = ready(&router, network()).await;
+    for id in [1, 2] {
+        switch.write(&set_up(id)).await.expect("set up");
+    }
+    {
+        let mut device = router.device();
+        device.session_counters = [(1, data(10, 1500)), (2, data(7, 700))].into();
+        device.session_discards = [(1, data(3, 300))].into();
+    }
+    for missing_is_an_error in [false, true] {
+        router.device().missing_is_an_error = missing_is_an_error;
+        let counters = switch.session_counters(&[1, 2, 3].map(session_id)).await.expect("read");
+        assert_eq!(counters.len(), 2, "session 3 is not there");
+        let first = counters[&session_id(1)];
+        assert_eq!(first.offered, Count { packets: 10, bytes: 1500 });
+        assert_eq!(first.discarded, Count { packets: 3, bytes: 300 });
+        assert_eq!(first.carried(), Count { packets: 7, bytes: 1200 });
+        let second = SessionCounters { offered: Count { packets: 7, bytes: 700 }, discarded: Count::default() };
+        assert_eq!(counters[&session_id(2)], second);
+    }
+}
+
+#[tokio::test]
+async fn packets_go_both_ways() {
+    let router = Router::new();
+    let (switch, mut events) = ready(&router, network()).await;
+    router.device().tell(&Answer::Packet(punted(b"from below").encode()));
+    assert_eq!(soon(events.recv()).await, Some(Event::Packet(punted(b"from below"))));
+
+    let packet = PacketOut { egress_port: PortId::new(300).unwrap(), frame: b"from above".to_vec() };
+    switch.packet_out(packet.clone()).expect("it is primary");
+    until(|| !router.device().packets_out.is_empty()).await;
+    let sent = router.device().packets_out.remove(0);
+    assert_eq!(PacketOut::decode(sent).expect("of the contract"), packet);
+}
+
+#[tokio::test]
+async fn idle_entries_are_told() {
+    let router = Router::new();
+    let (_switch, mut events) = ready(&router, network()).await;
+    let notice = proto::IdleTimeoutNotification { table_entry: vec![flow(1).key().encode()], timestamp: 1 };
+    router.device().tell(&Answer::IdleTimeoutNotification(notice));
+    assert_eq!(soon(events.recv()).await, Some(Event::Idle(vec![flow(1).key()])));
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_does_not_end_the_stream() {
+    let router = Router::new();
+    let (switch, mut events) = ready(&router, network()).await;
+    {
+        let device = router.device();
+        device.tell(&Answer::Packet(proto::PacketIn { payload: b"no metadata".to_vec(), metadata: Vec::new() }));
+        device.tell(&Answer::Error(proto::StreamError { canonical_code: 3, ..Default::default() }));
+        device.tell(&Answer::Packet(punted(b"next").encode()));
+    }
+    assert_eq!(soon(events.recv()).await, Some(Event::Packet(punted(b"next"))));
+    assert_eq!(switch.state(), State::Ready);
+}
+
+/// A gateway that does not take its packets still hears who is primary, and takes the first of them later.
+#[tokio::test]
+async fn packets_that_nobody_takes_are_shed() {
+    let router = Router::new();
+    let mut settings = settings(&router, 1);
+    settings.events = NonZeroUsize::new(4).unwrap();
+    let (switch, mut events) = Switch::start(settings, network());
+    soon(switch.ready()).await;
+    for number in 0..100 {
+        router.device().tell(&Answer::Packet(punted(&[number]).encode()));
+    }
+    let (rival, _events) = Switch::start(crate::settings(&router, 2), network());
+    reaches(&switch, State::Backup { highest: Some(crate::settings(&router, 2).election) }).await;
+    drop((switch, rival));
+    let mut taken = Vec::new();
+    while let Some(event) = soon(events.recv()).await {
+        taken.push(event);
+    }
+    assert_eq!(taken, [0, 1, 2, 3].map(|number| Event::Packet(punted(&[number]))));
+}
+
+#[tokio::test]
+async fn only_the_primary_sends_packets() {
+    let router = Router::new();
+    let (_primary, _events) = Switch::start(settings(&router, 2), network());
+    let (backup, _events) = Switch::start(settings(&router, 1), network());
+    let state = State::Backup { highest: Some(settings(&router, 2).election) };
+    reaches(&backup, state).await;
+    let packet = PacketOut { egress_port: PortId::new(1).unwrap(), frame: Vec::new() };
+    assert_eq!(backup.packet_out(packet), Err(PacketOutError::NotPrimary(state)));
+}
+
+#[tokio::test]
+async fn counters_are_read_in_parts() {
+    let router = Router::new();
+    let (switch, _events) = ready(&router, network().into_iter().chain((0..1500).map(|id| session(id, 1))).collect()).await;
+    let sessions: Vec<_> = (0..1500).map(session_id).collect();
+    assert_eq!(switch.session_counters(&sessions).await.expect("read").len(), 1500);
+}
