@@ -9,7 +9,12 @@
 //! - `sdp-types`: SDP (RFC 8866) in and out.
 //! - `md-5`, `sha2`, `hmac`: the hashes of digest authentication; `rand`: its nonces.
 
+mod address;
+mod call;
 pub mod config;
+mod digest;
+mod refusal;
+mod sdp;
 pub mod server;
 pub mod sessions;
 mod stack;

@@ -20,9 +20,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Carrier, ListenAddress, SipConfig, StartError};
 
+pub(crate) use message::{to_with_new_tag, warning};
 pub(crate) use rsipstack::sip;
 pub(crate) use rsipstack::transaction::TransactionReceiver;
 pub(crate) use rsipstack::transaction::transaction::Transaction;
+pub(crate) use screen::ALLOW;
 
 /// 64 * T1 of RFC 3261: how long a transaction tries.
 pub(crate) const TRANSACTION_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(32);

@@ -1,0 +1,324 @@
+//! The life of a call as a pure machine: `(state, event) -> (state, actions)`.
+//!
+//! What it guarantees, whatever arrives in whatever order: every successful `reserve` is followed by exactly one `release`, not while
+//! `establish` is under way; the caller's INVITE gets exactly one final response unless the caller is lost; a callee that was invited is
+//! cancelled or hung up on unless it ended the call itself.
+//!
+//! ```text
+//!  Reserving ──▶ Inviting ──▶ Establishing ──▶ Answered ──▶ InService ──▶ Ended
+//!      │             │              │              │             │          ▲
+//!      │             └▶ Withdrawing ┼──────────────┼─────────────┼──────────┤
+//!      │                            │              └▶ HangingUp ─┼──────────┤
+//!      └────────────────────────────┴────────────────────────────┴──────────┘
+//! ```
+
+use svpn_vpn::request::Cause;
+
+use crate::refusal::Rejection;
+
+/// Where a call stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum State {
+    /// The gateway is reserving; `over` if the call has ended meanwhile.
+    Reserving { over: Option<Cause> },
+    /// Reserved, and the callee is invited.
+    Inviting { callee: CalleeProgress },
+    /// Released, and the callee's INVITE has yet to end: a late 200 must be answered with BYE.
+    Withdrawing { cancel: CancelProgress },
+    /// The callee has answered, and the gateway is programming; `over` if the call has ended meanwhile.
+    Establishing { over: Option<Over> },
+    /// The caller has our 200 and has not acknowledged it yet.
+    Answered,
+    /// Released before the caller acknowledged our 200; it may be sent BYE only then (RFC 3261 section 15).
+    HangingUp,
+    /// Both ends talk.
+    InService,
+    /// Nothing is left to do.
+    Ended,
+}
+
+/// Whether the callee was heard of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CalleeProgress {
+    /// No response yet: CANCEL has to wait (RFC 3261 section 9.1).
+    Silent,
+    /// It has sent a provisional response.
+    Heard,
+}
+
+/// Whether CANCEL went to the callee.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CancelProgress {
+    /// Not yet: it waits for a provisional response.
+    Waiting,
+    /// It was sent.
+    Sent,
+}
+
+/// How a call ended while the gateway was still programming it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Over {
+    /// Why.
+    pub(crate) cause: Cause,
+    /// Whether the callee is still on the line.
+    pub(crate) callee: CalleeLine,
+}
+
+/// Whether the callee's dialog exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CalleeLine {
+    /// It has to be hung up on.
+    Open,
+    /// It hung up itself.
+    Closed,
+}
+
+/// What happens to a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// `reserve` returned terms.
+    Reserved,
+    /// `reserve` was refused.
+    ReserveRefused(Rejection),
+    /// `establish` returned terms.
+    Established,
+    /// `establish` was refused, or the callee's answer cannot be used.
+    EstablishRefused(Rejection),
+    /// The callee's provisional response, 100 to 199.
+    CalleeProvisional(u16),
+    /// The callee's 2xx.
+    CalleeAnswered,
+    /// The callee's final response that is no success.
+    CalleeDeclined(u16),
+    /// The callee's INVITE got no final response.
+    CalleeFailed,
+    /// BYE from the callee.
+    CalleeBye,
+    /// CANCEL from the caller.
+    Cancel,
+    /// ACK of our 200.
+    CallerAck,
+    /// BYE from the caller.
+    CallerBye,
+    /// The caller's INVITE transaction ended without an ACK of our 200.
+    CallerLost,
+    /// The callee took too long to answer.
+    RingTimeout,
+    /// The time asked for with `t=` is over.
+    StopTime,
+    /// The gateway stops.
+    Shutdown,
+}
+
+/// Why the caller's INVITE is rejected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// The gateway refused.
+    Refused(Rejection),
+    /// The caller cancelled.
+    Cancelled,
+    /// The callee declined with this status.
+    Declined(u16),
+    /// The callee took too long.
+    NoAnswer,
+    /// The callee could not be reached.
+    Unreachable,
+    /// The callee hung up before the session was ready.
+    HungUp,
+    /// The gateway stops.
+    Stopping,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Call `reserve`; answer with [`Event::Reserved`] or [`Event::ReserveRefused`].
+    Reserve,
+    /// Invite the callee, and send [`Event::RingTimeout`] when it has taken too long.
+    Invite,
+    /// Call `establish`; answer with [`Event::Established`] or [`Event::EstablishRefused`].
+    Establish,
+    /// Call `release`.
+    Release(Cause),
+    /// Relay a provisional response to the caller.
+    Relay(u16),
+    /// Send the caller its 200, and [`Event::StopTime`] when the time asked for is over.
+    Answer,
+    /// Reject the caller's INVITE.
+    Reject(Why),
+    /// Cancel the callee's INVITE.
+    CancelCallee,
+    /// Hang up on the callee.
+    ByeCallee,
+    /// Hang up on the caller.
+    ByeCaller,
+}
+
+/// The beginning of every call.
+pub(crate) fn begin() -> (State, Vec<Action>) {
+    (State::Reserving { over: None }, vec![Action::Reserve])
+}
+
+/// One step.
+pub(crate) fn step(state: State, event: Event) -> (State, Vec<Action>) {
+    match state {
+        State::Reserving { over } => reserving(over, event),
+        State::Inviting { callee } => inviting(callee, event),
+        State::Withdrawing { cancel } => withdrawing(cancel, event),
+        State::Establishing { over } => establishing(over, event),
+        State::Answered => answered(event),
+        State::HangingUp => hanging_up(&event),
+        State::InService => in_service(&event),
+        State::Ended => (State::Ended, Vec::new()),
+    }
+}
+
+/// How an event of any time ends a call that the caller has not been answered for yet; the caller is told, unless it is lost.
+fn ended_by(event: &Event) -> Option<(Cause, Option<Why>)> {
+    match event {
+        Event::Cancel | Event::CallerBye => Some((Cause::Caller, Some(Why::Cancelled))),
+        Event::CallerLost => Some((Cause::Signalling, None)),
+        Event::Shutdown => Some((Cause::Shutdown, Some(Why::Stopping))),
+        _ => None,
+    }
+}
+
+fn reject(why: Option<Why>) -> Vec<Action> {
+    why.map(Action::Reject).into_iter().collect()
+}
+
+fn reserving(over: Option<Cause>, event: Event) -> (State, Vec<Action>) {
+    if let (None, Some((cause, why))) = (over, ended_by(&event)) {
+        return (State::Reserving { over: Some(cause) }, reject(why));
+    }
+    match (over, event) {
+        (None, Event::Reserved) => (State::Inviting { callee: CalleeProgress::Silent }, vec![Action::Invite]),
+        (Some(cause), Event::Reserved) => (State::Ended, vec![Action::Release(cause)]),
+        (None, Event::ReserveRefused(rejection)) => (State::Ended, vec![Action::Reject(Why::Refused(rejection))]),
+        (Some(_), Event::ReserveRefused(_)) => (State::Ended, Vec::new()),
+        (over, _) => (State::Reserving { over }, Vec::new()),
+    }
+}
+
+fn inviting(callee: CalleeProgress, event: Event) -> (State, Vec<Action>) {
+    let rejected = |why, cause| (State::Ended, vec![Action::Reject(why), Action::Release(cause)]);
+    match event {
+        Event::CalleeProvisional(status) => (
+            State::Inviting { callee: CalleeProgress::Heard },
+            // 100 is between neighbours.
+            if status > 100 { vec![Action::Relay(status)] } else { Vec::new() },
+        ),
+        Event::CalleeAnswered => (State::Establishing { over: None }, vec![Action::Establish]),
+        Event::CalleeDeclined(status) => rejected(Why::Declined(status), Cause::Declined),
+        Event::CalleeFailed => rejected(Why::Unreachable, Cause::Signalling),
+        Event::RingTimeout => withdraw(callee, Cause::NoAnswer, Some(Why::NoAnswer)),
+        other => match ended_by(&other) {
+            Some((cause, why)) => withdraw(callee, cause, why),
+            None => (State::Inviting { callee }, Vec::new()),
+        },
+    }
+}
+
+fn withdraw(callee: CalleeProgress, cause: Cause, why: Option<Why>) -> (State, Vec<Action>) {
+    let mut actions = reject(why);
+    let cancel = match callee {
+        CalleeProgress::Silent => CancelProgress::Waiting,
+        CalleeProgress::Heard => {
+            actions.push(Action::CancelCallee);
+            CancelProgress::Sent
+        }
+    };
+    actions.push(Action::Release(cause));
+    (State::Withdrawing { cancel }, actions)
+}
+
+fn withdrawing(cancel: CancelProgress, event: Event) -> (State, Vec<Action>) {
+    match (cancel, event) {
+        (CancelProgress::Waiting, Event::CalleeProvisional(_)) => {
+            (State::Withdrawing { cancel: CancelProgress::Sent }, vec![Action::CancelCallee])
+        }
+        (_, Event::CalleeAnswered) => (State::Ended, vec![Action::ByeCallee]),
+        (_, Event::CalleeDeclined(_) | Event::CalleeFailed) => (State::Ended, Vec::new()),
+        (cancel, _) => (State::Withdrawing { cancel }, Vec::new()),
+    }
+}
+
+fn establishing(over: Option<Over>, event: Event) -> (State, Vec<Action>) {
+    let Some(over) = over else {
+        return establishing_live(event);
+    };
+    match event {
+        Event::Established | Event::EstablishRefused(_) => {
+            let mut actions = Vec::new();
+            if over.callee == CalleeLine::Open {
+                actions.push(Action::ByeCallee);
+            }
+            actions.push(Action::Release(over.cause));
+            (State::Ended, actions)
+        }
+        Event::CalleeBye => {
+            let callee = CalleeLine::Closed;
+            (State::Establishing { over: Some(Over { callee, ..over }) }, Vec::new())
+        }
+        _ => (State::Establishing { over: Some(over) }, Vec::new()),
+    }
+}
+
+fn establishing_live(event: Event) -> (State, Vec<Action>) {
+    match event {
+        Event::Established => (State::Answered, vec![Action::Answer]),
+        Event::EstablishRefused(rejection) => {
+            (State::Ended, vec![Action::Reject(Why::Refused(rejection)), Action::ByeCallee, Action::Release(Cause::Refused)])
+        }
+        Event::CalleeBye => {
+            let over = Over { cause: Cause::Callee, callee: CalleeLine::Closed };
+            (State::Establishing { over: Some(over) }, reject(Some(Why::HungUp)))
+        }
+        other => match ended_by(&other) {
+            Some((cause, why)) => {
+                let callee = CalleeLine::Open;
+                (State::Establishing { over: Some(Over { cause, callee }) }, reject(why))
+            }
+            None => (State::Establishing { over: None }, Vec::new()),
+        },
+    }
+}
+
+fn answered(event: Event) -> (State, Vec<Action>) {
+    let hanging_up = |cause| (State::HangingUp, vec![Action::ByeCallee, Action::Release(cause)]);
+    match event {
+        Event::CallerAck => (State::InService, Vec::new()),
+        Event::CallerBye => (State::Ended, vec![Action::ByeCallee, Action::Release(Cause::Caller)]),
+        Event::CallerLost => (State::Ended, vec![Action::ByeCaller, Action::ByeCallee, Action::Release(Cause::Signalling)]),
+        Event::CalleeBye => (State::HangingUp, vec![Action::Release(Cause::Callee)]),
+        Event::StopTime => hanging_up(Cause::WindowEnd),
+        Event::Shutdown => hanging_up(Cause::Shutdown),
+        // CANCEL comes too late (RFC 3261 section 9.2): the caller gets its 200 and hangs up.
+        _ => (State::Answered, Vec::new()),
+    }
+}
+
+fn hanging_up(event: &Event) -> (State, Vec<Action>) {
+    match event {
+        Event::CallerAck | Event::CallerLost => (State::Ended, vec![Action::ByeCaller]),
+        Event::CallerBye => (State::Ended, Vec::new()),
+        _ => (State::HangingUp, Vec::new()),
+    }
+}
+
+fn in_service(event: &Event) -> (State, Vec<Action>) {
+    let both = |cause| {
+        let actions = vec![Action::ByeCaller, Action::ByeCallee, Action::Release(cause)];
+        (State::Ended, actions)
+    };
+    match event {
+        Event::CallerBye => (State::Ended, vec![Action::ByeCallee, Action::Release(Cause::Caller)]),
+        Event::CalleeBye => (State::Ended, vec![Action::ByeCaller, Action::Release(Cause::Callee)]),
+        Event::StopTime => both(Cause::WindowEnd),
+        Event::Shutdown => both(Cause::Shutdown),
+        _ => (State::InService, Vec::new()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

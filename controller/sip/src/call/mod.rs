@@ -1,0 +1,3 @@
+//! Calls.
+
+pub(crate) mod machine;

@@ -1,0 +1,92 @@
+//! SDP (RFC 8866): from an offer to a request, from an answer to the callee's ends, and from terms to the answer the caller gets.
+
+mod offer;
+mod parse;
+mod svpn;
+mod write;
+
+pub(crate) use offer::{Offer, read_offer};
+pub(crate) use parse::read_answer;
+pub(crate) use write::{OriginIdentity, answer_for_caller, offer_for_callee};
+
+/// The type of the bodies.
+pub(crate) const CONTENT_TYPE: &str = "application/sdp";
+
+/// Larger bodies are nobody's honest offer.
+pub(crate) const MAX_BODY: usize = 16 * 1024;
+
+/// More media than this in one session are refused.
+const MAX_MEDIA: usize = 16;
+
+/// Why a session description is not acceptable.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum SdpError {
+    #[error("the session description is malformed: {0}")]
+    Syntax(String),
+    #[error("the session description is longer than {MAX_BODY} bytes")]
+    TooLong,
+    #[error("the session description has no m= line with a port")]
+    NoMedia,
+    #[error("more than {MAX_MEDIA} m= lines")]
+    TooManyMedia,
+    #[error("m= line {0}: {1}")]
+    Medium(usize, MediumError),
+    #[error("a=svpn: {0}")]
+    Svpn(#[from] svpn::SvpnError),
+    #[error("t=: {0}")]
+    Time(#[from] TimeError),
+    #[error("the answer has {answered} m= lines for the {offered} of the offer")]
+    MediaCount { offered: usize, answered: usize },
+    #[error("the answer refuses every medium")]
+    AllRefused,
+}
+
+impl SdpError {
+    /// 400 for what cannot be read, 488 for what cannot be had.
+    pub(crate) fn status(&self) -> u16 {
+        match self {
+            Self::Syntax(_) | Self::TooLong => 400,
+            _ => 488,
+        }
+    }
+}
+
+/// What is wrong with a medium.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum MediumError {
+    #[error("no c= line names its address")]
+    NoConnection,
+    #[error("`{0}` is no single IPv4 unicast address")]
+    Address(String),
+    #[error("`{0}` is no transport served here; UDP, TCP, SCTP and RTP are")]
+    Transport(String),
+    #[error("the answer's transport is not the offer's")]
+    TransportChanged,
+    #[error("several ports on one line are not served; give each its own m= line")]
+    PortRange,
+    #[error("port 9 of a=setup:active names no port; give the port or ask for match=hosts")]
+    NoPort,
+    #[error("no b=TIAS or b=AS says how much bandwidth it needs")]
+    NoBandwidth,
+    #[error("b= of the session cannot be divided among several media; give b= for each")]
+    SharedBandwidth,
+    #[error("b= asks for nothing or for more than can be counted")]
+    Bandwidth,
+    #[error("`a=maxprate:{0}` is no packet rate")]
+    PacketRate(String),
+    #[error("a=inactive asks for no direction")]
+    Inactive,
+}
+
+/// What is wrong with `t=`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum TimeError {
+    #[error("booking in advance is not served yet; start now, with 0")]
+    Future,
+    #[error("the time asked for is over")]
+    Past,
+    #[error("several or repeated times are not served")]
+    Several,
+    #[error("a time is out of range")]
+    Range,
+}
