@@ -86,3 +86,84 @@ impl Rates {
         Self { from_caller: sum(self.from_caller, other.from_caller), from_callee: sum(self.from_callee, other.from_callee) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing;
+
+    fn contract(max_rate: u64, max_sessions: u32) -> Contract {
+        Contract {
+            name: "gold".into(),
+            vpns: vec![VpnName("vpn-a".into())],
+            classes: vec![testing::class(0), testing::class(5)],
+            default_class: testing::class(5),
+            max_rate: BitRate(max_rate),
+            max_sessions,
+        }
+    }
+
+    fn rates(from_caller: u64, from_callee: u64) -> Rates {
+        Rates { from_caller: BitRate(from_caller), from_callee: BitRate(from_callee) }
+    }
+
+    #[test]
+    fn vpn_and_class_are_covered() {
+        let (contract, vpn) = (contract(1, 1), VpnName("vpn-a".into()));
+        assert_eq!(class(&contract, &vpn, None), Ok(testing::class(5)));
+        assert_eq!(class(&contract, &vpn, Some(testing::class(0))), Ok(testing::class(0)));
+        let reason = |refused: Result<Class, Refusal>| refused.unwrap_err().to_string();
+        let other = class(&contract, &vpn, Some(testing::class(7)));
+        assert_eq!(reason(other), "forbidden: contract gold does not cover class 7, only 0, 5");
+        let other = class(&contract, &VpnName("vpn-b".into()), None);
+        assert_eq!(reason(other), "forbidden: contract gold does not cover VPN vpn-b");
+    }
+
+    #[test]
+    fn the_figures_are_told() {
+        let contract = contract(100, 2);
+        let mut account = Account::default();
+        account.enter(&contract, rates(60, 10)).unwrap();
+        let before = account;
+        let refused = account.enter(&contract, rates(41, 10)).unwrap_err();
+        assert!(matches!(refused, Refusal::Forbidden(_)));
+        let told = "forbidden: contract gold allows 100 bit/s from caller to callee: 60 are in use, and 41 more were asked with headers";
+        assert_eq!(refused.to_string(), told);
+        assert!(account.enter(&contract, rates(0, 91)).unwrap_err().to_string().contains("from callee to caller: 10 are in use"));
+        assert_eq!(account, before);
+        account.enter(&contract, rates(40, 90)).unwrap();
+        let refused = account.enter(&contract, rates(0, 0)).unwrap_err();
+        assert_eq!(refused.to_string(), "forbidden: contract gold allows 2 sessions at one time, and 2 are up");
+    }
+
+    proptest! {
+        #[test]
+        fn an_account_never_exceeds_its_contract(steps in prop::collection::vec((0..40_u64, 0..40_u64, any::<usize>(), 0..3_u8), 0..60)) {
+            let contract = contract(100, 5);
+            let (mut account, mut live) = (Account::default(), Vec::<Rates>::new());
+            for (from_caller, from_callee, which, step) in steps {
+                let asked = rates(from_caller, from_callee);
+                let sum = live.iter().fold(asked, |sum, live| sum.plus(*live));
+                if step == 0 && !live.is_empty() {
+                    let which = which % live.len();
+                    account.leave(live.swap_remove(which));
+                } else if step == 1 && !live.is_empty() {
+                    let which = which % live.len();
+                    let less = rates(live[which].from_caller.0.min(from_caller), live[which].from_callee.0.min(from_callee));
+                    account.reduce(live[which], less);
+                    live[which] = less;
+                } else {
+                    let fits = live.len() < 5 && sum.from_caller.0 <= 100 && sum.from_callee.0 <= 100;
+                    prop_assert_eq!(account.enter(&contract, asked).is_ok(), fits);
+                    if fits {
+                        live.push(asked);
+                    }
+                }
+                let total = live.iter().fold(Rates::default(), |sum, live| sum.plus(*live));
+                prop_assert_eq!(account, Account { sessions: u32::try_from(live.len()).unwrap(), rates: total });
+            }
+        }
+    }
+}

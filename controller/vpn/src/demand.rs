@@ -141,3 +141,126 @@ fn transport_header(transport: Transport) -> u64 {
         Transport::Sctp => 12,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const UNTAGGED: Framing = Framing { tags: 0, mean_packet: 512 };
+
+    fn tias(rate: u64, packets_per_second: Option<u64>) -> Bandwidth {
+        Bandwidth::TransportIndependent { rate: BitRate(rate), packets_per_second }
+    }
+
+    fn with_headers(rate: u64, packets_per_second: Option<u64>) -> Bandwidth {
+        Bandwidth::ApplicationSpecific { rate: BitRate(rate), packets_per_second }
+    }
+
+    fn of(transport: Transport, bandwidth: Bandwidth, framing: Framing) -> Demand {
+        Demand::of([(transport, bandwidth)], framing).unwrap()
+    }
+
+    #[test]
+    fn headers_times_packets() {
+        // G.711 in 20 ms packets: 50 of 172 bytes (RTP included) above UDP, 214 in the frame.
+        let voice = of(Transport::Udp, tias(68_800, Some(50)), UNTAGGED);
+        assert_eq!(voice.policed(), BitRate(50 * 214 * 8));
+        assert_eq!(voice.on_link(1), BitRate(50 * 218 * 8));
+        assert_eq!(voice.on_link(2), BitRate(50 * 222 * 8));
+        // The same with IP and UDP headers counted, and with two tags.
+        assert_eq!(of(Transport::Udp, with_headers(80_000, Some(50)), UNTAGGED), voice);
+        let tagged = Framing { tags: 2, ..UNTAGGED };
+        assert_eq!(of(Transport::Udp, tias(68_800, Some(50)), tagged).policed(), BitRate(50 * 222 * 8));
+        // TCP and SCTP headers.
+        assert_eq!(of(Transport::Tcp, tias(68_800, Some(50)), UNTAGGED).policed(), BitRate(50 * 226 * 8));
+        assert_eq!(of(Transport::Sctp, tias(68_800, Some(50)), UNTAGGED).policed(), BitRate(50 * 218 * 8));
+    }
+
+    #[test]
+    fn without_a_packet_rate_the_mean_packet_counts() {
+        // 1 Mbit/s in packets of 512 bytes: 244.14, so 245.
+        assert_eq!(of(Transport::Udp, tias(1_000_000, None), UNTAGGED).policed(), BitRate(1_000_000 + 245 * 42 * 8));
+        // With headers the same packet has 540 bytes: 231.48, so 232, each with 14 more.
+        assert_eq!(of(Transport::Udp, with_headers(1_000_000, None), UNTAGGED).policed(), BitRate(1_000_000 + 232 * 14 * 8));
+    }
+
+    #[test]
+    fn short_frames_are_padded() {
+        // 4 bytes of payload make a frame of 46: Ethernet sends 60.
+        assert_eq!(of(Transport::Udp, tias(32_000, Some(1000)), UNTAGGED).policed(), BitRate(1000 * 60 * 8));
+        let tagged = Framing { tags: 1, ..UNTAGGED };
+        assert_eq!(of(Transport::Udp, tias(32_000, Some(1000)), tagged).policed(), BitRate(1000 * 64 * 8));
+    }
+
+    #[test]
+    fn what_no_policer_can_do_is_refused() {
+        let refused = |bandwidth| Demand::of([(Transport::Udp, bandwidth)], UNTAGGED).unwrap_err();
+        assert_eq!(refused(tias(0, Some(50))), ImpossibleDemand::Nothing);
+        assert_eq!(Demand::of([], UNTAGGED), Err(ImpossibleDemand::Nothing));
+        for huge in [tias(400_000_000_000, None), tias(u64::MAX, None), tias(1, Some(u64::MAX)), with_headers(u64::MAX, Some(u64::MAX))] {
+            assert_eq!(refused(huge), ImpossibleDemand::TooMuch);
+        }
+        assert_eq!(of(Transport::Udp, tias(8, Some(1)), UNTAGGED).policed(), MIN_POLICED);
+        // A medium without bandwidth adds nothing to one with.
+        let both = Demand::of([(Transport::Udp, tias(0, Some(9))), (Transport::Udp, tias(68_800, Some(50)))], UNTAGGED);
+        assert_eq!(both, Ok(of(Transport::Udp, tias(68_800, Some(50)), UNTAGGED)));
+    }
+
+    #[test]
+    fn bursts_are_ten_milliseconds_or_two_large_frames() {
+        let mtu = Mtu::new(1500).unwrap();
+        let fast = of(Transport::Udp, tias(79_999_328, Some(1)), UNTAGGED);
+        assert_eq!(fast.policed().0 % 8, 0);
+        assert_eq!(fast.policer(mtu, 0).burst, fast.policer(mtu, 0).bytes_per_second.div_ceil(100));
+        let slow = of(Transport::Udp, tias(68_800, Some(50)), UNTAGGED);
+        assert_eq!(slow.policer(mtu, 0), Policer { bytes_per_second: 50 * 214, burst: 2 * 1514 });
+        assert_eq!(slow.policer(mtu, 2).burst, 2 * 1522);
+    }
+
+    fn bandwidth() -> impl Strategy<Value = Bandwidth> {
+        let packets = prop::option::of(1..100_000_u64);
+        (any::<bool>(), 0..10_000_000_000_u64, packets).prop_map(
+            |(headers, rate, packets)| {
+                if headers { with_headers(rate, packets) } else { tias(rate, packets) }
+            },
+        )
+    }
+
+    fn media() -> impl Strategy<Value = Vec<(Transport, Bandwidth)>> {
+        let transport = prop::sample::select(vec![Transport::Udp, Transport::Tcp, Transport::Sctp]);
+        prop::collection::vec((transport, bandwidth()), 1..4)
+    }
+
+    proptest! {
+        #[test]
+        fn no_packet_is_lost_by_rounding(payload in 18..1400_u64, packets in 1..200_000_u64, tags in 0..3_u8) {
+            // A sender that keeps to its word fits, byte for byte.
+            let asked = tias(payload * 8 * packets, Some(packets));
+            let demand = of(Transport::Udp, asked, Framing { tags, mean_packet: 512 });
+            let frame = payload + 8 + 20 + 14 + 4 * u64::from(tags);
+            prop_assert_eq!(demand.policed(), BitRate((frame * packets * 8).max(MIN_POLICED.0)));
+            let policer = demand.policer(Mtu::new(1500).unwrap(), tags);
+            prop_assert_eq!(policer.bytes_per_second * 8, demand.policed().0);
+            prop_assert!(policer.burst >= 2 * frame);
+        }
+
+        #[test]
+        fn fewer_media_never_need_more(media in media(), tags in 0..3_u8, mean_packet in 1..1500_u16) {
+            let framing = Framing { tags, mean_packet };
+            let Ok(all) = Demand::of(media.iter().copied(), framing) else { return Ok(()) };
+            prop_assert!(all.policed() >= MIN_POLICED && all.policed() <= MAX_POLICED);
+            let asked: u64 = media.iter().map(|(_, bandwidth)| match bandwidth {
+                Bandwidth::TransportIndependent { rate, .. } | Bandwidth::ApplicationSpecific { rate, .. } => rate.0,
+            }).sum();
+            prop_assert!(all.policed().0 >= asked && all.on_link(1) >= all.policed() && all.on_link(2) >= all.on_link(1));
+            for left_out in 0..media.len() {
+                let rest = media.iter().enumerate().filter(|(index, _)| *index != left_out).map(|(_, medium)| *medium);
+                if let Ok(less) = Demand::of(rest, framing) {
+                    prop_assert!(less.policed() <= all.policed() && less.on_link(2) <= all.on_link(2));
+                }
+            }
+        }
+    }
+}

@@ -64,3 +64,67 @@ impl Pool {
         &self.used
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn no_number_has_two_owners_and_none_leaks(first in 0..5_u32, size in 1..12_u32, steps in prop::collection::vec(any::<(bool, usize)>(), 0..100)) {
+            let last = first + size - 1;
+            let mut pool = Pool::new(first..=last);
+            let mut owned = Vec::new();
+            for (take, which) in steps {
+                if take {
+                    match pool.take() {
+                        Ok(number) => {
+                            prop_assert!((first..=last).contains(&number) && !owned.contains(&number));
+                            owned.push(number);
+                        }
+                        Err(none) => {
+                            prop_assert_eq!(none, Exhausted { first, last });
+                            prop_assert_eq!(owned.len(), size as usize);
+                        }
+                    }
+                } else if !owned.is_empty() {
+                    pool.give_back(owned.swap_remove(which % owned.len()));
+                }
+                prop_assert_eq!(pool.used(), &owned.iter().copied().collect::<HashSet<_>>());
+            }
+            owned.drain(..).for_each(|number| pool.give_back(number));
+            let all: HashSet<_> = std::iter::from_fn(|| pool.take().ok()).collect();
+            prop_assert_eq!(all, (first..=last).collect());
+        }
+
+        #[test]
+        fn a_number_given_back_waits_for_all_others(size in 2..20_u32, turns in 1..50_u32) {
+            let mut pool = Pool::new(1..=size);
+            for _ in 0..turns {
+                let number = pool.take().unwrap();
+                pool.give_back(number);
+                let others: Vec<_> = (1..size).map(|_| pool.take().unwrap()).collect();
+                prop_assert!(!others.contains(&number));
+                others.into_iter().for_each(|other| pool.give_back(other));
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_number_there_is_can_be_had() {
+        let mut pool = Pool::new(u32::MAX - 1..=u32::MAX);
+        assert_eq!([pool.take(), pool.take()], [Ok(u32::MAX - 1), Ok(u32::MAX)]);
+        assert!(pool.take().is_err());
+        #[allow(clippy::reversed_empty_ranges, reason = "an empty range is what is tested")]
+        let mut empty = Pool::new(2..=1);
+        assert!(empty.take().is_err());
+    }
+
+    #[test]
+    #[should_panic(expected = "3 was given back but is not in use")]
+    fn a_number_is_given_back_once() {
+        Pool::new(1..=5).give_back(3);
+    }
+}

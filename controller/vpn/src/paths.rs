@@ -1,5 +1,7 @@
 //! Which way a direction of a session takes: the shortest path among the links with room, or why there is none.
 
+use std::cmp::Reverse;
+
 use svpn_contract::wire::Mtu;
 
 use crate::admission::{Calendar, Denial, Interval};
@@ -92,6 +94,99 @@ impl Journey {
             return NoPath::TooNarrow { bytes: bytes.unwrap_or_default() };
         };
         let denials = path.links().iter().filter_map(|&id| calendar.room(id, self.interval, self.asked(topology.link(id))).err());
-        denials.max_by_key(|denial| denial.asked.0 - denial.fits.0).map_or(NoPath::Unconnected, NoPath::Full)
+        denials.min_by_key(|denial| Reverse(denial.asked.0 - denial.fits.0)).map_or(NoPath::Unconnected, NoPath::Full)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::demand::Framing;
+    use crate::request::{Bandwidth, Transport};
+    use crate::testing::{at, class, network};
+    use crate::topology::tests::{every_path, links, topology};
+
+    fn demand(rate: u64) -> Demand {
+        let bandwidth = Bandwidth::TransportIndependent { rate: BitRate(rate), packets_per_second: None };
+        Demand::of([(Transport::Udp, bandwidth)], Framing { tags: 0, mean_packet: 512 }).unwrap()
+    }
+
+    fn journey(from: u32, to: u32, rate: u64) -> Journey {
+        let interval = Interval::new(at(0), None).unwrap();
+        Journey { from: RouterId(from), to: RouterId(to), demand: demand(rate), packet: Mtu::new(1500).unwrap(), interval }
+    }
+
+    proptest! {
+        #[test]
+        fn a_denial_tells_the_most_that_any_path_had(links in links(), rate in 1..100_u64, from in 0..6_u32, to in 0..6_u32) {
+            let kilo: Vec<_> = links.iter().map(|&(a, b, capacity, metric)| (a, b, capacity * 1000, metric)).collect();
+            let topology = topology(6, &kilo);
+            let calendar = Calendar::new(&topology);
+            let journey = journey(from, to, rate * 1000);
+            let lack = |path: &Path| -> u64 {
+                let demands = journey.demands(path);
+                demands.iter().map(|&(id, asked)| asked.0.saturating_sub(topology.link(id).capacity.0)).max().unwrap()
+            };
+            let least = every_path(&topology, journey.from, journey.to).iter().map(lack).min();
+            match journey.find(&topology, &calendar) {
+                Ok(path) => {
+                    prop_assert_eq!(least, Some(0));
+                    prop_assert_eq!(lack(&path), 0);
+                }
+                Err(NoPath::Unconnected) => prop_assert_eq!(least, None),
+                Err(NoPath::Full(denial)) => {
+                    prop_assert_eq!(least, Some(denial.asked.0 - denial.fits.0));
+                    prop_assert_eq!(topology.link(denial.link).capacity, denial.fits);
+                    prop_assert!(denial.asked > denial.fits);
+                }
+                Err(NoPath::TooNarrow { bytes }) => prop_assert!(false, "packets of {bytes} bytes fit links of 1600"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_full_link_is_avoided_while_another_has_room() {
+        let network = network();
+        let mut calendar = Calendar::new(network.topology());
+        let journey = journey(0, 3, 60_000_000);
+        let mut links = Vec::new();
+        let last = loop {
+            match journey.find(network.topology(), &calendar) {
+                Ok(path) => {
+                    links.push(path.links().iter().map(|link| link.index()).collect::<Vec<_>>());
+                    // Never given back.
+                    let _booking = calendar.reserve(journey.interval, class(5), journey.demands(&path)).unwrap();
+                }
+                Err(why) => break why,
+            }
+        };
+        assert_eq!(links, [[0, 2], [4, 6]]);
+        // What the first has left is what the second has left; the first is told.
+        let NoPath::Full(denial) = last else { panic!("{last:?}") };
+        assert_eq!((denial.link.index(), denial.asked), (0, journey.demand.on_link(2)));
+        assert_eq!(denial.fits.0, 100_000_000 - denial.asked.0);
+    }
+
+    #[test]
+    fn one_link_carries_one_label_and_takes_what_two_would_not() {
+        let exact = demand(8_000).on_link(1).0;
+        let topology = topology(3, &[(0, 1, exact, 1), (1, 2, exact, 1)]);
+        let calendar = Calendar::new(&topology);
+        assert_eq!(journey(0, 1, 8_000).find(&topology, &calendar).unwrap().links().len(), 1);
+        let Err(NoPath::Full(denial)) = journey(0, 2, 8_000).find(&topology, &calendar) else { panic!("two labels do not fit") };
+        assert_eq!((denial.asked, denial.fits.0), (demand(8_000).on_link(2), exact));
+    }
+
+    #[test]
+    fn packets_take_links_that_are_wide_enough() {
+        let topology = topology(3, &[(0, 1, 1_000_000, 1), (1, 2, 1_000_000, 1)]);
+        let calendar = Calendar::new(&topology);
+        let wide = |packet, to| Journey { packet: Mtu::new(packet).unwrap(), ..journey(0, to, 8_000) }.find(&topology, &calendar);
+        assert!(wide(1592, 2).is_ok());
+        assert_eq!(wide(1593, 2), Err(NoPath::TooNarrow { bytes: 1601 }));
+        assert!(wide(1596, 1).is_ok());
+        assert_eq!(wide(1597, 1), Err(NoPath::TooNarrow { bytes: 1601 }));
     }
 }

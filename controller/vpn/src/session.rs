@@ -91,3 +91,57 @@ pub fn next(state: State, event: Event) -> Result<(State, &'static [Action]), Ou
         (state, event) => return Err(OutOfTurn { state, event }),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STATES: [State; 7] =
+        [State::Requested, State::Authorised, State::Reserved, State::Programmed, State::Inviting, State::Established, State::Released];
+    const FORWARD: [Event; 5] = [Event::Covered, Event::Taken, Event::Written, Event::Rang, Event::Accepted];
+
+    fn undo(action: Action) -> Option<Action> {
+        match action {
+            Action::Program => Some(Action::Unprogram),
+            Action::Classify => Some(Action::Unclassify),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn each_state_has_one_way_on_and_one_way_out() {
+        for (index, state) in STATES.into_iter().enumerate() {
+            for event in FORWARD {
+                let moved = next(state, event);
+                if FORWARD.get(index) == Some(&event) {
+                    assert_eq!(moved.unwrap().0, STATES[index + 1]);
+                } else {
+                    assert_eq!(moved, Err(OutOfTurn { state, event }));
+                }
+            }
+            let ended = next(state, Event::Ended);
+            assert_eq!(ended.map(|(state, _)| state).ok(), (state != State::Released).then_some(State::Released));
+        }
+    }
+
+    #[test]
+    fn whatever_was_done_is_undone_in_reverse() {
+        let mut state = State::Requested;
+        let mut undone = Vec::new();
+        for event in FORWARD {
+            assert_eq!(next(state, Event::Ended).unwrap().1, undone, "{state:?}");
+            let (after, actions) = next(state, event).unwrap();
+            // What an event says has happened by the time it comes: the account is entered, bandwidth and numbers are taken.
+            match event {
+                Event::Covered => undone.insert(0, Action::Leave),
+                Event::Taken => undone.insert(0, Action::GiveBack),
+                _ => {}
+            }
+            for action in actions.iter().filter_map(|&action| undo(action)) {
+                undone.insert(0, action);
+            }
+            state = after;
+        }
+        assert_eq!(next(State::Established, Event::Ended).unwrap().1, undone);
+    }
+}

@@ -191,3 +191,91 @@ fn directed(edge: EdgeIndex) -> DirectedLinkId {
     // Edges are added once, as many as there are directed links, and never removed.
     DirectedLinkId(u32::try_from(edge.index()).unwrap_or(u32::MAX))
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::network;
+
+    /// A topology of links given by their ends, capacity and metric.
+    pub(crate) fn topology(routers: usize, links: &[(u32, u32, u64, u32)]) -> Topology {
+        let end = |router| LinkEnd { router: RouterId(router), port: PortId::new(1).unwrap(), mac: MacAddr::default() };
+        let link = |&(a, b, capacity, metric): &(u32, u32, u64, u32)| Link {
+            name: format!("{a}-{b}"),
+            capacity: BitRate(capacity),
+            metric: NonZeroU32::new(metric).unwrap(),
+            mtu: Mtu::new(1600).unwrap(),
+            a: end(a),
+            b: end(b),
+        };
+        Topology::new(routers, links.iter().map(link).collect())
+    }
+
+    /// Links among six routers; several may join the same two.
+    pub(crate) fn links() -> impl Strategy<Value = Vec<(u32, u32, u64, u32)>> {
+        let link = (0..6_u32, 1..6_u32, 0..100_u64, 1..4_u32);
+        prop::collection::vec(link.prop_map(|(a, step, capacity, metric)| (a, (a + step) % 6, capacity, metric)), 0..12)
+    }
+
+    /// Every path that meets no router twice, in the order of its links.
+    pub(crate) fn every_path(topology: &Topology, from: RouterId, to: RouterId) -> Vec<Path> {
+        fn walk(topology: &Topology, here: RouterId, to: RouterId, seen: &mut Vec<RouterId>, path: &mut Path, found: &mut Vec<Path>) {
+            if here == to {
+                found.push(path.clone());
+                return;
+            }
+            for (id, link) in topology.links().filter(|(_, link)| link.from == here) {
+                if !seen.contains(&link.to) {
+                    seen.push(link.to);
+                    path.0.push(id);
+                    walk(topology, link.to, to, seen, path, found);
+                    path.0.pop();
+                    seen.pop();
+                }
+            }
+        }
+        let mut found = Vec::new();
+        walk(topology, from, to, &mut vec![from], &mut Path(Vec::new()), &mut found);
+        found.retain(|path| !path.0.is_empty());
+        found
+    }
+
+    proptest! {
+        #[test]
+        fn the_shortest_path_is_the_first_of_the_cheapest(links in links(), banned in 0..24_u32, from in 0..6_u32, to in 0..6_u32) {
+            let topology = topology(6, &links);
+            let (from, to) = (RouterId(from), RouterId(to));
+            let usable = |id: DirectedLinkId| id.0 != banned;
+            let cost = |path: &Path| path.0.iter().map(|&id| topology.cost(id)).fold(Cost::default(), Add::add);
+            let all = every_path(&topology, from, to).into_iter().filter(|path| path.0.iter().all(|&id| usable(id)));
+            let expected = all.min_by_key(|path| (cost(path), path.clone()));
+            prop_assert_eq!(topology.shortest(from, to, |id, _| usable(id)), expected);
+        }
+    }
+
+    #[test]
+    fn directions_are_separate() {
+        let network = network();
+        let topology = network.topology();
+        let [pe1, pe2] = [RouterId(0), RouterId(3)];
+        let there = topology.shortest(pe1, pe2, |_, _| true).unwrap();
+        assert_eq!(there.links(), [DirectedLinkId(0), DirectedLinkId(2)]);
+        // Without pe1 → p1 the way there changes and the way back does not.
+        let detour = topology.shortest(pe1, pe2, |id, _| id != DirectedLinkId(0)).unwrap();
+        assert_eq!(detour.links(), [DirectedLinkId(4), DirectedLinkId(6)]);
+        let back = topology.shortest(pe2, pe1, |id, _| id != DirectedLinkId(0)).unwrap();
+        assert_eq!(back.links(), [DirectedLinkId(3), DirectedLinkId(1)]);
+        assert_eq!(topology.link(DirectedLinkId(3)).from, pe2);
+        assert_eq!(topology.shortest(pe1, RouterId(6), |_, _| true), None, "p4 is on its own");
+        assert_eq!(topology.shortest(pe1, pe1, |_, _| true), None);
+    }
+
+    #[test]
+    fn labels_of_a_path() {
+        assert_eq!(Path(vec![DirectedLinkId(0)]).labels(), 1);
+        assert_eq!(Path(vec![DirectedLinkId(0), DirectedLinkId(2)]).labels(), 2);
+        assert_eq!(Path(vec![DirectedLinkId(0); 5]).labels(), 2);
+    }
+}

@@ -4,6 +4,9 @@
 //! breakpoint wherever the load changes; a reservation adds to the steps within its interval and leaves no breakpoint behind when it
 //! is cancelled. The past is forgotten as it passes, so sessions that started long ago cost nothing.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
