@@ -1,0 +1,21 @@
+# What is on the wires, judged by tshark.
+# shellcheck shell=bash
+
+# start_capture NAME SPACE DEVICE: what arrives there, into $STATE/NAME.pcap.
+start_capture() {
+    start "capture-$1" "$2" tcpdump -i "$3" -Q in --immediate-mode -U -Z root -w "$STATE/$1.pcap"
+    eventually 5 grep -q '^tcpdump: listening' "$STATE/capture-$1.log" || die "tcpdump does not start: $STATE/capture-$1.log"
+}
+
+# tcpdump gets and writes every packet at once, so that a moment is enough for the last ones.
+stop_capture() {
+    sleep 0.3
+    stop "capture-$1"
+}
+
+# wire_stacks NAME: the distinct label stacks of the echo requests in a capture: label, TC, bottom-of-stack bit and TTL of all labels,
+# each list top first with commas between, and then the TTL of the IP header inside.
+wire_stacks() {
+    tshark -r "$STATE/$1.pcap" -Y 'icmp.type == 8' -T fields -E separator=' ' -E aggregator=, \
+        -e mpls.label -e mpls.exp -e mpls.bottom -e mpls.ttl -e ip.ttl 2>"$STATE/tshark-$1.errors" | sort -u
+}
