@@ -22,6 +22,13 @@ pub(crate) struct ApplicationAddress {
     pub(crate) vpn: Option<VpnName>,
 }
 
+/// What the host part of an address names.
+enum Place {
+    Provider,
+    Vpn(VpnName),
+    Elsewhere,
+}
+
 /// Why an address names no application of ours.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum AddressError {
@@ -44,7 +51,11 @@ impl Domain {
 
     /// Reads an address of record.
     pub(crate) fn application(&self, uri: &Uri) -> Result<ApplicationAddress, AddressError> {
-        let vpn = self.vpn(uri).ok_or_else(|| AddressError::Foreign(uri.host().to_string(), self.name.clone()))?;
+        let vpn = match self.place(uri) {
+            Place::Provider => None,
+            Place::Vpn(vpn) => Some(vpn),
+            Place::Elsewhere => return Err(AddressError::Foreign(uri.host().to_string(), self.name.clone())),
+        };
         match uri.user() {
             Some(name) if !name.is_empty() => Ok(ApplicationAddress { name: name.to_owned(), vpn }),
             _ => Err(AddressError::NoUser(uri.to_string(), self.name.clone())),
@@ -59,17 +70,20 @@ impl Domain {
         }
     }
 
-    /// `Some(None)` is the provider's domain itself, `None` somebody else's.
-    fn vpn(&self, uri: &Uri) -> Option<Option<VpnName>> {
+    /// What the host part names.
+    fn place(&self, uri: &Uri) -> Place {
         match uri.host() {
-            Host::IpAddr(address) => self.own.contains(address).then_some(None),
+            Host::IpAddr(address) if self.own.contains(address) => Place::Provider,
+            Host::IpAddr(_) => Place::Elsewhere,
             Host::Domain(domain) => {
                 let host = domain.0.to_ascii_lowercase();
                 if host == self.name {
-                    return Some(None);
+                    return Place::Provider;
                 }
-                let vpn = host.strip_suffix(&self.name)?.strip_suffix('.')?;
-                (!vpn.is_empty()).then(|| Some(VpnName(vpn.to_owned())))
+                match host.strip_suffix(&self.name).and_then(|host| host.strip_suffix('.')) {
+                    Some(vpn) if !vpn.is_empty() => Place::Vpn(VpnName(vpn.to_owned())),
+                    _ => Place::Elsewhere,
+                }
             }
         }
     }

@@ -16,7 +16,7 @@ use md5::Md5;
 use sha2::{Digest, Sha256};
 
 /// How long a nonce may be used.
-pub(crate) const NONCE_LIFETIME: Duration = Duration::from_secs(300);
+pub(crate) const NONCE_LIFETIME: Duration = Duration::from_mins(5);
 
 /// No header field of credentials is longer than this.
 const MAX_CREDENTIALS: usize = 2048;

@@ -5,16 +5,21 @@
 //!   retransmissions, 2xx repeated until its ACK, CANCEL answered and matched) and transports. Compared with `ezk-sip-core` 0.9 by sending both
 //!   200,000 mutated requests: rsipstack did not panic once, the other did 1,229 times (a Via without a value), and it leaves the repetition of
 //!   2xx, the matching of ACK and CANCEL and most timers to its user. What rsipstack does badly is caught in front of it, in the module `stack`: it drops
-//!   methods it does not know, and accepts wrong versions, lengths and CSeq. At level `info` it logs whole messages: filter it at `warn`.
+//!   methods it does not know, and accepts wrong versions, lengths and `CSeq`. At level `info` it logs whole messages: filter it at `warn`.
 //! - `sdp-types`: SDP (RFC 8866) in and out.
 //! - `md-5`, `sha2`, `hmac`: the hashes of digest authentication; `rand`: its nonces.
+
+#![allow(clippy::similar_names, reason = "caller and callee are the words of the trade")]
 
 mod address;
 mod call;
 pub mod config;
 mod digest;
 mod refusal;
+mod registrar;
 mod sdp;
+mod serve;
 pub mod server;
+mod services;
 pub mod sessions;
 mod stack;

@@ -17,7 +17,7 @@ use svpn_vpn::request::Cause;
 use crate::refusal::Rejection;
 
 /// Where a call stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
     /// The gateway is reserving; `over` if the call has ended meanwhile.
     Reserving { over: Option<Cause> },
@@ -166,7 +166,7 @@ pub(crate) fn step(state: State, event: Event) -> (State, Vec<Action>) {
         State::Inviting { callee } => inviting(callee, event),
         State::Withdrawing { cancel } => withdrawing(cancel, event),
         State::Establishing { over } => establishing(over, event),
-        State::Answered => answered(event),
+        State::Answered => answered(&event),
         State::HangingUp => hanging_up(&event),
         State::InService => in_service(&event),
         State::Ended => (State::Ended, Vec::new()),
@@ -284,7 +284,7 @@ fn establishing_live(event: Event) -> (State, Vec<Action>) {
     }
 }
 
-fn answered(event: Event) -> (State, Vec<Action>) {
+fn answered(event: &Event) -> (State, Vec<Action>) {
     let hanging_up = |cause| (State::HangingUp, vec![Action::ByeCallee, Action::Release(cause)]);
     match event {
         Event::CallerAck => (State::InService, Vec::new()),

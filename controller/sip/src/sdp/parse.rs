@@ -50,8 +50,8 @@ pub(super) fn end(session: &Session, medium: &Media) -> Result<MediaEnd, MediumE
 
 /// The value of the first attribute of that name, in the medium or else in the session.
 pub(super) fn attribute<'a>(session: &'a Session, medium: &'a Media, names: &[&str]) -> Option<&'a Attribute> {
-    let named = |attribute: &&Attribute| names.iter().any(|name| attribute.attribute.eq_ignore_ascii_case(name));
-    medium.attributes.iter().find(named).or_else(|| session.attributes.iter().find(named))
+    let wanted = |attribute: &&Attribute| names.iter().any(|name| attribute.attribute.eq_ignore_ascii_case(name));
+    medium.attributes.iter().find(wanted).or_else(|| session.attributes.iter().find(wanted))
 }
 
 /// The callee's ends, for the media of the offer that had a port, in their order.

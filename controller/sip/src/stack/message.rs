@@ -1,6 +1,7 @@
 //! Pieces of messages.
 
-use rsipstack::sip::{Header, To};
+use rsipstack::sip::prelude::HeadersExt;
+use rsipstack::sip::{CSeq, Header, Request, To};
 use rsipstack::transaction::make_tag;
 
 /// The To of a response that begins a dialog or answers outside one: with a tag of ours, unless it has one.
@@ -9,6 +10,11 @@ pub(crate) fn to_with_new_tag(to: &To) -> To {
         Ok(None) => to.clone().with_tag(make_tag()),
         Ok(Some(_)) | Err(_) => to.clone(),
     }
+}
+
+/// The number of `CSeq`, which every request that got past the screens has.
+pub(crate) fn sequence(request: &Request) -> u32 {
+    request.cseq_header().and_then(CSeq::seq).unwrap_or(0)
 }
 
 /// `Warning: <code> svpn-gateway "<text>"` (RFC 3261 section 20.43); what would break the quotes is taken out of the text.

@@ -4,6 +4,8 @@
 //! typed error, and two screens in front of it, [`screen`] for datagrams and [`validate`] for parsed messages, because its parser is lax and
 //! drops without an answer what it cannot read.
 
+mod client;
+mod dialog;
 mod message;
 mod screen;
 mod socket;
@@ -20,10 +22,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Carrier, ListenAddress, SipConfig, StartError};
 
-pub(crate) use message::{to_with_new_tag, warning};
+pub(crate) use client::InviteClient;
+pub(crate) use dialog::{Dialog, DialogKey};
+pub(crate) use message::{quotable, sequence, to_with_new_tag, warning};
 pub(crate) use rsipstack::sip;
 pub(crate) use rsipstack::transaction::TransactionReceiver;
-pub(crate) use rsipstack::transaction::transaction::Transaction;
+pub(crate) use rsipstack::transaction::make_tag;
+pub(crate) use rsipstack::transaction::transaction::{Transaction, TransactionEvent, TransactionEventSender};
+pub(crate) use rsipstack::transport::SipConnection;
 pub(crate) use screen::ALLOW;
 
 /// 64 * T1 of RFC 3261: how long a transaction tries.

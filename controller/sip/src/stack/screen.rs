@@ -1,6 +1,6 @@
 //! The first look at a datagram, before it is parsed: what is no SIP request gets its 4xx or 5xx here, or nothing if it cannot be answered.
 //!
-//! The answers are stateless (RFC 3261 section 8.2.7): Via, From, To, Call-ID and CSeq are copied as they came and nothing is remembered, so
+//! The answers are stateless (RFC 3261 section 8.2.7): Via, From, To, Call-ID and `CSeq` are copied as they came and nothing is remembered, so
 //! that garbage costs no memory.
 
 use std::fmt::Write as _;

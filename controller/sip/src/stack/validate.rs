@@ -1,7 +1,7 @@
 //! The second look: a parsed request whose header fields are wrong is answered 400 before any transaction is made of it.
 
 use async_trait::async_trait;
-use rsipstack::sip::prelude::{HeadersExt, ToTypedHeader, UntypedHeader};
+use rsipstack::sip::prelude::{HeadersExt, ToTypedHeader};
 use rsipstack::sip::{Header, Method, Request, Response, Scheme, SipMessage, StatusCode, Version};
 use rsipstack::transaction::endpoint::TransportEventInspector;
 use rsipstack::transport::{SipAddr, SipConnection, TransportEvent};

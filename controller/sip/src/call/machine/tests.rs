@@ -3,6 +3,7 @@ use proptest::prelude::*;
 
 /// Everything outside the machine that a call touches, kept honest: it lets happen only what can happen.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a line or a request that is open or not")]
 struct World {
     reserving: bool,
     establishing: bool,
@@ -112,7 +113,9 @@ impl Run {
     fn begin() -> Self {
         let (state, actions) = begin();
         let mut world = World::default();
-        actions.iter().for_each(|action| world.act(action));
+        for action in &actions {
+            world.act(action);
+        }
         Self { state, world }
     }
 
@@ -121,9 +124,11 @@ impl Run {
             return;
         }
         self.world.before(&event);
-        let (state, actions) = step(self.state.clone(), event);
+        let (state, actions) = step(self.state, event);
         self.state = state;
-        actions.iter().for_each(|action| self.world.act(action));
+        for action in &actions {
+            self.world.act(action);
+        }
     }
 
     /// The gateway stops, and everything under way comes to its end.

@@ -1,0 +1,109 @@
+//! The calls under way: how a request within a dialog finds its call, and how all of them are ended.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use super::{Event, Input, Sender};
+use crate::stack::DialogKey;
+use crate::stack::sip::Method;
+
+/// More calls than this at a time are turned away.
+const MAX_CALLS: usize = 100_000;
+
+/// One leg of a call.
+struct Leg {
+    call: Sender,
+    /// What BYE from this leg means.
+    bye: Event,
+    /// The highest `CSeq` this leg has sent.
+    sequence: u32,
+}
+
+/// What a request within a dialog met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// Its call, which knows of it if it was BYE.
+    Call,
+    /// A call that has seen a later request: this one is out of order (RFC 3261 section 12.2.2).
+    Later,
+    /// No call.
+    Nothing,
+}
+
+/// All calls.
+#[derive(Default)]
+pub(crate) struct Calls {
+    legs: Mutex<HashMap<DialogKey, Leg>>,
+    /// Calls that hold, or may come to hold, a reservation.
+    reserved: TaskTracker,
+    /// Calls that have something left to say.
+    talking: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// A place among the calls; dropped, it is free again.
+pub(crate) struct Place {
+    /// Until the reservation is released.
+    pub(super) reservation: TaskTrackerToken,
+    /// Until the last BYE is answered.
+    pub(super) talk: TaskTrackerToken,
+    /// Told when the gateway stops.
+    pub(super) stop: CancellationToken,
+}
+
+impl Calls {
+    /// A place for a new call; none if the gateway stops or has too many.
+    pub(crate) fn place(&self) -> Option<Place> {
+        // The tokens first, then the question: `stop` waits for every token taken before it.
+        let place = Place { reservation: self.reserved.token(), talk: self.talking.token(), stop: self.stop.clone() };
+        (!self.stop.is_cancelled() && self.talking.len() <= MAX_CALLS).then_some(place)
+    }
+
+    /// Requests within the dialog belong to this call from now on.
+    pub(super) fn add(&self, key: DialogKey, call: Sender, bye: Event, sequence: u32) {
+        self.legs().insert(key, Leg { call, bye, sequence });
+    }
+
+    /// The dialog is over.
+    pub(super) fn remove(&self, key: &DialogKey) {
+        self.legs().remove(key);
+    }
+
+    /// Hands a request within a dialog to its call.
+    pub(crate) fn request(&self, key: &DialogKey, method: Method, sequence: u32) -> Found {
+        let mut legs = self.legs();
+        let Some(leg) = legs.get_mut(key) else {
+            return Found::Nothing;
+        };
+        if sequence <= leg.sequence {
+            return Found::Later;
+        }
+        leg.sequence = sequence;
+        if method == Method::Bye {
+            // A call that has ended meanwhile needs no BYE.
+            let _ = leg.call.send(Input::Event(leg.bye.clone()));
+        }
+        Found::Call
+    }
+
+    /// Ends every call; returns when all reservations are released.
+    pub(crate) async fn stop(&self) {
+        self.stop.cancel();
+        self.reserved.close();
+        self.reserved.wait().await;
+    }
+
+    /// Returns when every BYE is answered.
+    pub(crate) async fn silence(&self) {
+        self.talking.close();
+        self.talking.wait().await;
+    }
+
+    fn legs(&self) -> MutexGuard<'_, HashMap<DialogKey, Leg>> {
+        self.legs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

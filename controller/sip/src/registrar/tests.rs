@@ -1,0 +1,114 @@
+use super::*;
+use proptest::prelude::*;
+use svpn_vpn::request::VpnName;
+
+fn storage() -> ApplicationId {
+    ApplicationId { name: "storage".to_owned(), vpn: VpnName("vpn-a".to_owned()) }
+}
+
+fn sequence(cseq: u32) -> Sequence {
+    Sequence { call_id: "x".to_owned(), cseq }
+}
+
+fn contact(port: u16, ce: &str, expires: u32) -> Contact {
+    Contact { uri: Uri::try_from(format!("sip:storage@10.1.0.5:{port}")).unwrap(), ce: CeName(ce.to_owned()), expires }
+}
+
+fn latest_port(registrar: &Registrar, now: Instant) -> Option<u16> {
+    let binding = registrar.latest(&storage(), now)?;
+    binding.contact.host_with_port.port.map(|port| port.0)
+}
+
+#[test]
+fn a_binding_lives_until_it_expires() {
+    let now = Instant::now();
+    let mut registrar = Registrar::default();
+    let wish = Wish::Update(vec![contact(1, "a-east", 60)]);
+    assert_eq!(registrar.register(&storage(), &sequence(1), wish, now), Ok(()));
+    assert_eq!(latest_port(&registrar, now + Duration::from_secs(59)), Some(1));
+    assert_eq!(latest_port(&registrar, now + Duration::from_mins(1)), None);
+    registrar.sweep(now + Duration::from_mins(1));
+    assert!(registrar.bindings.is_empty());
+}
+
+#[test]
+fn a_refresh_prolongs_and_zero_removes() {
+    let now = Instant::now();
+    let mut registrar = Registrar::default();
+    let mut send = |cseq, expires, after| {
+        let wish = Wish::Update(vec![contact(1, "a-east", expires)]);
+        let now = now + Duration::from_secs(after);
+        let result = registrar.register(&storage(), &sequence(cseq), wish, now);
+        (result, registrar.bindings(&storage(), now + Duration::from_secs(40)).len())
+    };
+    assert_eq!(send(1, 60, 0), (Ok(()), 1));
+    assert_eq!(send(2, 60, 50), (Ok(()), 1));
+    assert_eq!(send(2, 60, 50), (Err(RegisterError::OutOfOrder), 1));
+    assert_eq!(send(3, 0, 50), (Ok(()), 0));
+}
+
+#[test]
+fn the_latest_contact_is_called_and_star_removes_all() {
+    let now = Instant::now();
+    let mut registrar = Registrar::default();
+    for (cseq, port) in [(1, 1), (2, 2), (3, 1)] {
+        let wish = Wish::Update(vec![contact(port, "a-east", 60)]);
+        assert_eq!(registrar.register(&storage(), &sequence(cseq), wish, now), Ok(()));
+    }
+    assert_eq!(registrar.bindings(&storage(), now).len(), 2);
+    assert_eq!(latest_port(&registrar, now), Some(1));
+    assert_eq!(registrar.register(&storage(), &sequence(4), Wish::Query, now), Ok(()));
+    assert_eq!(registrar.bindings(&storage(), now).len(), 2);
+    let stale = registrar.register(&storage(), &sequence(2), Wish::RemoveAll, now);
+    assert_eq!(stale, Err(RegisterError::OutOfOrder));
+    assert_eq!(registrar.register(&storage(), &sequence(5), Wish::RemoveAll, now), Ok(()));
+    assert!(registrar.bindings(&storage(), now).is_empty());
+}
+
+#[test]
+fn registering_at_another_ce_moves_the_application() {
+    let now = Instant::now();
+    let mut registrar = Registrar::default();
+    for (cseq, port, ce) in [(1, 1, "a-east"), (2, 2, "a-west")] {
+        let wish = Wish::Update(vec![contact(port, ce, 60)]);
+        assert_eq!(registrar.register(&storage(), &sequence(cseq), wish, now), Ok(()));
+    }
+    let bindings = registrar.bindings(&storage(), now);
+    assert_eq!(bindings.len(), 1);
+    assert_eq!(bindings[0].ce, CeName("a-west".to_owned()));
+}
+
+#[test]
+fn what_cannot_be_served_changes_nothing() {
+    let now = Instant::now();
+    let mut registrar = Registrar::default();
+    for (contacts, error) in [
+        (vec![contact(1, "a-east", 9)], RegisterError::TooBrief),
+        (vec![contact(1, "a-east", 60), contact(2, "a-west", 60)], RegisterError::SeveralCes),
+        ((1..=9).map(|port| contact(port, "a-east", 60)).collect(), RegisterError::TooMany),
+    ] {
+        assert_eq!(registrar.register(&storage(), &sequence(1), Wish::Update(contacts), now), Err(error));
+        assert!(registrar.bindings(&storage(), now).is_empty());
+    }
+}
+
+proptest! {
+    #[test]
+    fn an_application_is_at_one_ce_and_has_few_contacts(
+        registrations in proptest::collection::vec((1u16..20, 0u8..3, prop_oneof![Just(0u32), 10u32..10_000]), 0..40),
+    ) {
+        let now = Instant::now();
+        let mut registrar = Registrar::default();
+        for (cseq, (port, ce, expires)) in (1u32..).zip(registrations) {
+            let wish = Wish::Update(vec![contact(port, &format!("ce-{ce}"), expires)]);
+            let accepted = registrar.register(&storage(), &sequence(cseq), wish, now).is_ok();
+            let bindings = registrar.bindings(&storage(), now);
+            prop_assert!(bindings.len() <= MAX_CONTACTS);
+            prop_assert!(bindings.iter().all(|binding| binding.ce == bindings[0].ce));
+            prop_assert!(bindings.iter().all(|binding| binding.expires <= now + Duration::from_secs(u64::from(MAX_EXPIRES))));
+            if accepted && expires > 0 {
+                prop_assert_eq!(latest_port(&registrar, now), Some(port));
+            }
+        }
+    }
+}

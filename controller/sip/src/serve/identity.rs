@@ -1,0 +1,87 @@
+//! Who a request comes from.
+
+use std::time::Instant;
+
+use svpn_vpn::request::ApplicationId;
+
+use crate::address::ApplicationAddress;
+use crate::digest::{Credentials, CredentialsError, DigestFault};
+use crate::refusal::Rejection;
+use crate::services::Services;
+use crate::sessions::Sessions;
+use crate::stack::sip::{Header, Request};
+
+/// How credentials are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Challenge {
+    /// 401 and WWW-Authenticate, by a registrar.
+    Registrar,
+    /// 407 and Proxy-Authenticate, by whoever stands between two.
+    Proxy,
+}
+
+/// Checks that the request was signed by the application with this address.
+pub(super) async fn authenticate<S: Sessions>(
+    services: &Services<S>,
+    request: &Request,
+    address: &ApplicationAddress,
+    challenge: Challenge,
+) -> Result<ApplicationId, Rejection> {
+    let application = services.sessions.find_application(&address.name, address.vpn.as_ref()).await?;
+    let realm = services.domain.realm(address);
+    let credentials = credentials(request, &realm).map_err(|error| Rejection::new(400, error.to_string()))?;
+    let Some(credentials) = credentials else {
+        let reason = format!("sign in as {} of {realm}", address.name);
+        return Err(challenged(services, &realm, challenge, None, reason));
+    };
+    if credentials.username != address.name {
+        let reason = format!("{} cannot speak for {}", credentials.username, address.name);
+        return Err(Rejection::new(403, reason));
+    }
+    let secret = services.sessions.secret(&application).await;
+    let secret = secret.as_ref().map(|secret| secret.0.as_str());
+    let method = request.method.to_string();
+    let checked = services.authenticator().check(&credentials, &method, secret, Instant::now());
+    match checked {
+        Ok(()) => Ok(application),
+        Err(fault) => Err(challenged(services, &realm, challenge, Some(fault), fault.to_string())),
+    }
+}
+
+/// The credentials for our realm, of those a request may carry for several.
+fn credentials(request: &Request, realm: &str) -> Result<Option<Credentials>, CredentialsError> {
+    let mut fault = None;
+    for header in request.headers.iter() {
+        let value = match header {
+            Header::Authorization(header) => header.value(),
+            Header::ProxyAuthorization(header) => header.value(),
+            _ => continue,
+        };
+        match Credentials::parse(value) {
+            Ok(credentials) if credentials.realm == realm => return Ok(Some(credentials)),
+            Ok(_) => {}
+            Err(error) => fault = Some(error),
+        }
+    }
+    fault.map_or(Ok(None), Err)
+}
+
+fn challenged<S: Sessions>(
+    services: &Services<S>,
+    realm: &str,
+    challenge: Challenge,
+    fault: Option<DigestFault>,
+    reason: String,
+) -> Rejection {
+    let challenges = services.authenticator().challenges(realm, fault, Instant::now());
+    let status = match challenge {
+        Challenge::Registrar => 401,
+        Challenge::Proxy => 407,
+    };
+    challenges.into_iter().fold(Rejection::new(status, reason), |rejection, value| {
+        rejection.with(match challenge {
+            Challenge::Registrar => Header::WwwAuthenticate(value.into()),
+            Challenge::Proxy => Header::ProxyAuthenticate(value.into()),
+        })
+    })
+}

@@ -1,0 +1,32 @@
+//! What every handler needs.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::address::Domain;
+use crate::call::Calls;
+use crate::digest::Authenticator;
+use crate::registrar::Registrar;
+use crate::sessions::Sessions;
+use crate::stack::Stack;
+
+/// The server's parts.
+pub(crate) struct Services<S: Sessions> {
+    pub(crate) sessions: Arc<S>,
+    pub(crate) stack: Stack,
+    pub(crate) domain: Domain,
+    pub(crate) calls: Calls,
+    pub(crate) ring_timeout: Duration,
+    pub(crate) authenticator: Mutex<Authenticator>,
+    pub(crate) registrar: Mutex<Registrar>,
+}
+
+impl<S: Sessions> Services<S> {
+    pub(crate) fn authenticator(&self) -> MutexGuard<'_, Authenticator> {
+        self.authenticator.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn registrar(&self) -> MutexGuard<'_, Registrar> {
+        self.registrar.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

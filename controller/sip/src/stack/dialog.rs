@@ -1,0 +1,125 @@
+//! Dialogs (RFC 3261 section 12): what a request within one is made of.
+
+use super::sequence;
+use rsipstack::dialog::DialogId;
+use rsipstack::sip::prelude::{HeadersExt, ToTypedHeader};
+use rsipstack::sip::{CallId, Header, Method, Request, Response, Uri, Version, typed};
+use rsipstack::transaction::key::TransactionRole;
+use rsipstack::transport::SipConnection;
+
+/// The gateway's end of a dialog.
+#[derive(Clone)]
+pub(crate) struct Dialog {
+    id: DialogId,
+    /// Our From, with our tag.
+    local: String,
+    /// Our To, with the peer's tag.
+    remote: String,
+    target: Uri,
+    route: Vec<Header>,
+    sequence: u32,
+    /// The connection the peer came by, if it is one.
+    connection: Option<SipConnection>,
+}
+
+/// Why a message makes no dialog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum DialogError {
+    #[error("Contact is missing or malformed")]
+    Contact,
+    #[error("Record-Route is malformed")]
+    RecordRoute,
+    #[error("a tag is missing")]
+    Tag,
+}
+
+/// The key under which requests within a dialog are found.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct DialogKey(DialogId);
+
+impl DialogKey {
+    /// The dialog a request belongs to, if it has both tags.
+    pub(crate) fn of_request(request: &Request) -> Option<Self> {
+        let id = DialogId::try_from((request, TransactionRole::Server)).ok()?;
+        (!id.local_tag.is_empty()).then_some(Self(id))
+    }
+}
+
+impl Dialog {
+    /// The dialog that our answer to `invite` makes; its To has our tag already.
+    pub(crate) fn as_callee(invite: &Request, connection: Option<SipConnection>) -> Result<Self, DialogError> {
+        let id = DialogId::try_from((invite, TransactionRole::Server)).map_err(|_| DialogError::Tag)?;
+        Ok(Self {
+            id,
+            local: invite.to_header().map_err(|_| DialogError::Tag)?.value().to_owned(),
+            remote: invite.from_header().map_err(|_| DialogError::Tag)?.value().to_owned(),
+            target: contact(invite)?,
+            route: record_route(invite)?,
+            sequence: 0,
+            connection: connection.filter(SipConnection::is_reliable),
+        })
+    }
+
+    /// The dialog that the peer's 2xx to our `invite` makes.
+    pub(crate) fn as_caller(invite: &Request, answer: &Response) -> Result<Self, DialogError> {
+        let id = DialogId::try_from((answer, TransactionRole::Client)).map_err(|_| DialogError::Tag)?;
+        let mut route = record_route(answer)?;
+        route.reverse();
+        Ok(Self {
+            id,
+            local: invite.from_header().map_err(|_| DialogError::Tag)?.value().to_owned(),
+            remote: answer.to_header().map_err(|_| DialogError::Tag)?.value().to_owned(),
+            target: contact(answer)?,
+            route,
+            sequence: sequence(invite),
+            connection: None,
+        })
+    }
+
+    /// The key its requests are found by.
+    pub(crate) fn key(&self) -> DialogKey {
+        DialogKey(self.id.clone())
+    }
+
+    /// The connection to send by, if the peer came by one that is still open.
+    pub(crate) fn connection(&self) -> Option<SipConnection> {
+        self.connection.clone().filter(|connection| !connection.cancel_token().is_some_and(|token| token.is_cancelled()))
+    }
+
+    /// Where its requests go: the first Route, or else the peer's Contact.
+    pub(crate) fn next_hop(&self) -> Uri {
+        let route = self.route.first().map(Header::value);
+        route
+            .and_then(|route| typed::Route::parse_header_list(route).ok())
+            .and_then(|routes| routes.into_iter().next())
+            .map_or_else(|| self.target.clone(), |route| route.uri)
+    }
+
+    /// The next request of the dialog.
+    pub(crate) fn request(&mut self, method: Method, via: typed::Via, more: Vec<Header>) -> Request {
+        self.sequence += 1;
+        let mut headers = vec![
+            Header::Via(via.into()),
+            Header::MaxForwards(70.into()),
+            Header::From(self.local.clone().into()),
+            Header::To(self.remote.clone().into()),
+            Header::CallId(CallId::new(self.id.call_id.clone())),
+            Header::CSeq(typed::CSeq { seq: self.sequence, method }.into()),
+        ];
+        headers.extend(self.route.iter().cloned());
+        headers.extend(more);
+        Request { method, uri: self.target.clone(), version: Version::V2, headers: headers.into(), body: Vec::new() }
+    }
+}
+
+fn contact(message: &impl HeadersExt) -> Result<Uri, DialogError> {
+    let contact = message.contact_header().map_err(|_| DialogError::Contact)?;
+    let mut uri = contact.typed().map_err(|_| DialogError::Contact)?.uri;
+    uri.headers.clear();
+    Ok(uri)
+}
+
+fn record_route(message: &impl HeadersExt) -> Result<Vec<Header>, DialogError> {
+    let routes = message.typed_record_route_headers().map_err(|_| DialogError::RecordRoute)?;
+    Ok(routes.into_iter().map(|route| Header::Route(typed::Route::from(route.uri).into())).collect())
+}
