@@ -1,1 +1,152 @@
-fn main() {}
+//! `svpn-gateway`: assembly and the command line.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use clap::{Parser, Subcommand};
+use svpn_gateway::config::{self, Config, ConfigError};
+use svpn_gateway::tables::{self, TablesError};
+use svpn_gateway::{ChargeWriter, Gateway, Routers};
+use svpn_sip::config::StartError;
+use svpn_sip::server::Server;
+use svpn_store::{ChargeLog, OpenError};
+use svpn_switch::ElectionId;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// The S-VPN gateway: applications ask it by SIP for a guaranteed path between two sites, and it programs the provider's routers by
+/// P4Runtime.
+///
+/// Logs go to standard error; the variable `RUST_LOG` chooses what, `svpn_gateway=debug` for example.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// The configuration file (TOML).
+    #[arg(long, value_name = "FILE", required = true)]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway; the same as no command.
+    Run {
+        /// The configuration file (TOML).
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Check a configuration and say what is wrong with it; nothing is started.
+    Check {
+        /// The configuration file (TOML).
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Print every table entry of the routers, an entry a line, sorted. Changes nothing, also while a gateway runs.
+    Tables {
+        /// The configuration file (TOML).
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Only this router.
+        #[arg(long, value_name = "NAME")]
+        router: Option<String>,
+    },
+}
+
+/// Why the gateway ends with an error.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Charges(#[from] OpenError),
+    #[error(transparent)]
+    Sip(#[from] StartError),
+    #[error(transparent)]
+    Tables(#[from] TablesError),
+    #[error("there is no router {0} in the configuration")]
+    NoRouter(String),
+    #[error("the system gives no threads or signals: {0}")]
+    System(#[from] std::io::Error),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,rsipstack=warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let done = match (arguments.command, arguments.config) {
+        (Some(Command::Run { config }), _) | (None, Some(config)) => run(&config),
+        (Some(Command::Check { config }), _) => config::load(&config).map(drop).map_err(Failure::from),
+        (Some(Command::Tables { config, router }), _) => print_tables(&config, router.as_deref()),
+        // The parser asks for one of them.
+        (None, None) => Ok(()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("svpn-gateway: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A later gateway outbids an earlier one.
+fn election() -> ElectionId {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    ElectionId::try_from(since.as_millis().max(1)).unwrap_or_else(|_| unreachable!("at least 1"))
+}
+
+fn print_tables(path: &Path, router: Option<&str>) -> Result<(), Failure> {
+    let config = config::load(path)?;
+    if let Some(name) = router
+        && !config.routers.iter().any(|router| router.name == name)
+    {
+        return Err(Failure::NoRouter(name.to_owned()));
+    }
+    let wanted = config.routers.iter().filter(|each| router.is_none_or(|name| each.name == name));
+    tokio::runtime::Runtime::new()?.block_on(async {
+        for router in wanted {
+            for line in tables::dump(router, election()).await? {
+                println!("{line}");
+            }
+        }
+        Ok(())
+    })
+}
+
+fn run(path: &Path) -> Result<(), Failure> {
+    let config = config::load(path)?;
+    let (charges, writer) = ChargeWriter::start(ChargeLog::open(&config.charges)?);
+    let served = tokio::runtime::Runtime::new()?.block_on(serve(config, charges));
+    // The last handle is gone with the runtime: wait for the last record.
+    if writer.join().is_err() {
+        tracing::error!("the writer of charge records broke");
+    }
+    served
+}
+
+async fn serve(config: Config, charges: ChargeWriter) -> Result<(), Failure> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let routers = Routers::start(&config.routers, election(), &config.domain);
+    let listen = config.sip.listen.clone();
+    let gateway = Arc::new(Gateway::new(config.domain, routers, config.secrets, charges));
+    let server = Server::start(config.sip, Arc::clone(&gateway)).await?;
+    for address in listen {
+        tracing::info!(%address, "listening for SIP");
+    }
+    let ready = async {
+        gateway.ready().await;
+        tracing::info!("every router is ready");
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = ready => {}
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    tracing::info!("stopping: every session is released");
+    server.shutdown().await;
+    Ok(())
+}

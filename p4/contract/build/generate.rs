@@ -5,7 +5,7 @@ use quote::{format_ident, quote};
 
 use crate::schema::{Action, Feature, Field, Matching, Named, Schema, Table};
 
-fn camel(name: &str) -> Ident {
+pub(crate) fn camel(name: &str) -> Ident {
     let text: String = name
         .split('_')
         .map(|word| {
@@ -20,11 +20,11 @@ fn upper(name: &str) -> Ident {
     format_ident!("{}", name.to_uppercase())
 }
 
-fn type_of(field: &Field) -> Ident {
+pub(crate) fn type_of(field: &Field) -> Ident {
     format_ident!("{}", field.rust)
 }
 
-fn key_type(field: &Field, matching: Matching) -> TokenStream {
+pub(crate) fn key_type(field: &Field, matching: Matching) -> TokenStream {
     let value = type_of(field);
     match matching {
         Matching::Exact => quote!(#value),
@@ -34,7 +34,7 @@ fn key_type(field: &Field, matching: Matching) -> TokenStream {
     }
 }
 
-fn needs_priority(table: &Table) -> bool {
+pub(crate) fn needs_priority(table: &Table) -> bool {
     table.keys.iter().any(|(_, matching)| matches!(matching, Matching::Ternary | Matching::Range))
 }
 
@@ -360,8 +360,9 @@ pub(crate) fn schema(schema: &Schema) -> TokenStream {
     let profiles = constants("action_profile", "Ids of the action selectors.", &schema.action_profiles);
     let metadata = packet_metadata(&schema.packet_metadata);
     let reasons = reasons(&schema.reasons);
+    let display = crate::display::tables(&schema.tables);
     quote! {
         #facts #counters #sizes #direct_counters #direct_meters #profiles #metadata #reasons
-        #unions #(#keys)* #(#actions)* #(#entries)*
+        #unions #(#keys)* #(#actions)* #(#entries)* #display
     }
 }

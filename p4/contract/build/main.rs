@@ -1,6 +1,8 @@
-//! Turns the committed P4Info into Rust: `tables.rs` (typed keys, actions, entries, ids) and `p4info.bin` (the message as the
-//! controller sends it).
+//! Turns the committed P4Info into Rust: `tables.rs` (typed keys, actions, entries, ids), `arbitrary.rs` (random ones) and `p4info.bin`
+//! (the message as the controller sends it).
 
+mod arbitrary;
+mod display;
 mod generate;
 mod schema;
 
@@ -28,6 +30,8 @@ fn main() {
     let out = Path::new(&out);
     fs::write(out.join("p4info.bin"), info.encode_to_vec()).expect("OUT_DIR is writable");
     let schema = schema::Schema::read(&info).unwrap_or_else(|problem| panic!("p4info.txtpb: {problem}"));
-    let code = syn::parse2(generate::schema(&schema)).expect("the generated code parses");
-    fs::write(out.join("tables.rs"), prettyplease::unparse(&code)).expect("OUT_DIR is writable");
+    for (name, code) in [("tables.rs", generate::schema(&schema)), ("arbitrary.rs", arbitrary::arbitraries(&schema.tables))] {
+        let code = syn::parse2(code).expect("the generated code parses");
+        fs::write(out.join(name), prettyplease::unparse(&code)).expect("OUT_DIR is writable");
+    }
 }

@@ -15,7 +15,10 @@
 //! `proptest` makes the random values.
 
 mod codec;
+mod display;
 mod error;
+#[cfg(feature = "generators")]
+pub mod generators;
 pub mod oracle;
 pub mod packet;
 mod tables;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::pedantic, reason = "generated code is not read line by line")]
 
+use std::fmt;
 use std::net::Ipv4Addr;
 use std::num::NonZeroU32;
 use std::time::Duration;

@@ -182,7 +182,8 @@ impl std::str::FromStr for MacAddr {
         let mut bytes = [0; 6];
         let mut parts = text.split(':');
         for byte in &mut bytes {
-            let part = parts.next().filter(|part| part.len() == 2);
+            // `from_str_radix` would take a sign.
+            let part = parts.next().filter(|part| part.len() == 2 && part.bytes().all(|digit| digit.is_ascii_hexdigit()));
             *byte = part.and_then(|part| u8::from_str_radix(part, 16).ok()).ok_or_else(|| NotAMacAddr(text.to_owned()))?;
         }
         if parts.next().is_some() {

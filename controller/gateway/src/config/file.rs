@@ -1,0 +1,214 @@
+//! The configuration file, key for key. Unknown keys are errors: a misspelt one would silently mean its default.
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use ipnet::Ipv4Net;
+use serde::Deserialize;
+use svpn_contract::wire::{Class, Label, MacAddr, Mtu, PortId, TtlMode, VlanId, VrfId};
+use svpn_sip::config::ListenAddress;
+use toml::Spanned;
+
+use super::units::{Rate, maybe_number, number, numbers, text, texts};
+
+/// The whole file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct File {
+    pub(crate) provider: Provider,
+    pub(crate) sip: Sip,
+    pub(crate) records: Records,
+    #[serde(default, rename = "class")]
+    pub(crate) classes: Vec<Spanned<ServiceClass>>,
+    #[serde(rename = "router")]
+    pub(crate) routers: Vec<Spanned<Router>>,
+    #[serde(default, rename = "link")]
+    pub(crate) links: Vec<Spanned<Link>>,
+    #[serde(default, rename = "vpn")]
+    pub(crate) vpns: Vec<Spanned<Vpn>>,
+    #[serde(default, rename = "attachment")]
+    pub(crate) attachments: Vec<Spanned<Attachment>>,
+    #[serde(default, rename = "contract")]
+    pub(crate) contracts: Vec<Spanned<Contract>>,
+    #[serde(default, rename = "application")]
+    pub(crate) applications: Vec<Spanned<Application>>,
+}
+
+/// `[provider]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Provider {
+    pub(crate) domain: String,
+    #[serde(default)]
+    pub(crate) ttl: Ttl,
+}
+
+/// How TTL crosses the provider's network (RFC 3443): `"uniform"`, or the TTL of the pipe.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(untagged, expecting = "expected \"uniform\", or the TTL of a pipe: 1 to 255")]
+pub(crate) enum Ttl {
+    Uniform(Uniform),
+    Pipe(std::num::NonZeroU8),
+}
+
+/// The word `uniform`.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Uniform {
+    Uniform,
+}
+
+impl Default for Ttl {
+    fn default() -> Self {
+        Self::Uniform(Uniform::Uniform)
+    }
+}
+
+impl Ttl {
+    pub(crate) fn mode(self) -> TtlMode {
+        match self {
+            Self::Uniform(Uniform::Uniform) => TtlMode::UNIFORM,
+            Self::Pipe(ttl) => TtlMode::new(ttl.get()).unwrap_or(TtlMode::MAX),
+        }
+    }
+}
+
+/// `[sip]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Sip {
+    #[serde(deserialize_with = "texts")]
+    pub(crate) listen: Vec<ListenAddress>,
+    /// Seconds.
+    #[serde(default = "default_ring_timeout")]
+    pub(crate) ring_timeout: std::num::NonZeroU32,
+}
+
+/// As long as a person lets it ring.
+fn default_ring_timeout() -> std::num::NonZeroU32 {
+    std::num::NonZeroU32::MIN.saturating_add(59)
+}
+
+/// `[records]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Records {
+    pub(crate) charges: PathBuf,
+}
+
+/// `[[class]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ServiceClass {
+    #[serde(deserialize_with = "number")]
+    pub(crate) class: Class,
+    pub(crate) mean_packet: u16,
+}
+
+/// `[[router]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Router {
+    pub(crate) name: String,
+    pub(crate) p4runtime: Spanned<String>,
+    pub(crate) device_id: u64,
+    /// What the target wants besides the P4Info: BMv2 its JSON.
+    #[serde(default)]
+    pub(crate) device_config: Option<Spanned<PathBuf>>,
+    #[serde(default)]
+    pub(crate) labels: Option<Labels>,
+}
+
+/// `labels = { first = 16, last = 1048575 }`
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Labels {
+    #[serde(deserialize_with = "number")]
+    pub(crate) first: Label,
+    #[serde(deserialize_with = "number")]
+    pub(crate) last: Label,
+}
+
+/// `[[link]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Link {
+    #[serde(default)]
+    pub(crate) name: Option<String>,
+    pub(crate) capacity: Rate,
+    #[serde(default)]
+    pub(crate) metric: Option<u32>,
+    #[serde(default, deserialize_with = "maybe_number")]
+    pub(crate) mtu: Option<Mtu>,
+    pub(crate) a: LinkEnd,
+    pub(crate) b: LinkEnd,
+}
+
+/// One end of a link.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LinkEnd {
+    pub(crate) router: String,
+    #[serde(deserialize_with = "number")]
+    pub(crate) port: PortId,
+    #[serde(deserialize_with = "text")]
+    pub(crate) mac: MacAddr,
+}
+
+/// `[[vpn]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Vpn {
+    pub(crate) name: String,
+    #[serde(deserialize_with = "number")]
+    pub(crate) vrf: VrfId,
+}
+
+/// `[[attachment]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Attachment {
+    pub(crate) ce: String,
+    pub(crate) vpn: String,
+    pub(crate) router: String,
+    #[serde(deserialize_with = "number")]
+    pub(crate) port: PortId,
+    #[serde(default, deserialize_with = "number")]
+    pub(crate) vlan: VlanId,
+    #[serde(default, deserialize_with = "number")]
+    pub(crate) inner_vlan: VlanId,
+    #[serde(deserialize_with = "text")]
+    pub(crate) mac: MacAddr,
+    #[serde(deserialize_with = "text")]
+    pub(crate) address: Ipv4Addr,
+    #[serde(deserialize_with = "text")]
+    pub(crate) ce_mac: MacAddr,
+    #[serde(deserialize_with = "texts")]
+    pub(crate) prefixes: Vec<Ipv4Net>,
+    #[serde(default, deserialize_with = "maybe_number")]
+    pub(crate) mtu: Option<Mtu>,
+}
+
+/// `[[contract]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Contract {
+    pub(crate) name: String,
+    pub(crate) vpns: Vec<String>,
+    #[serde(deserialize_with = "numbers")]
+    pub(crate) classes: Vec<Class>,
+    #[serde(deserialize_with = "number")]
+    pub(crate) default_class: Class,
+    pub(crate) max_rate: Rate,
+    pub(crate) max_sessions: u32,
+}
+
+/// `[[application]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Application {
+    pub(crate) name: String,
+    pub(crate) vpn: String,
+    pub(crate) contract: String,
+    pub(crate) secret: String,
+}

@@ -1,0 +1,222 @@
+//! The configuration: one TOML file, read once at start. What is wrong with it is said with file, line and what was expected.
+
+mod error;
+mod file;
+mod units;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use svpn_sip::config::SipConfig;
+use svpn_sip::sessions::Secret;
+use svpn_switch::{ElectionId, Settings};
+use svpn_vpn::network::{
+    ApplicationSpec, AttachmentSpec, ClassSpec, ContractSpec, Item, LinkEndSpec, LinkSpec, Network, NetworkSpec, RouterSpec, VpnSpec,
+};
+use svpn_vpn::request::{ApplicationId, CeName, VpnName};
+use svpn_vpn::{Domain, RouterId};
+use toml::Spanned;
+use tonic::transport::Endpoint;
+
+pub use error::ConfigError;
+use error::{Place, Span};
+
+/// Everything the gateway was told.
+#[derive(Debug)]
+pub struct Config {
+    /// The network and who may use it.
+    pub domain: Domain,
+    /// How each router is reached.
+    pub routers: Vec<RouterConfig>,
+    /// The passwords.
+    pub secrets: HashMap<ApplicationId, Secret>,
+    /// The SIP server.
+    pub sip: SipConfig,
+    /// The log of charges.
+    pub charges: PathBuf,
+}
+
+/// How a router is reached.
+#[derive(Debug, Clone)]
+pub struct RouterConfig {
+    /// Its number in the domain.
+    pub id: RouterId,
+    /// Its name.
+    pub name: String,
+    /// Its P4Runtime server.
+    pub endpoint: Endpoint,
+    /// Its number there.
+    pub device: u64,
+    /// What the target wants besides the P4Info.
+    pub device_config: Vec<u8>,
+}
+
+impl RouterConfig {
+    /// What the P4Runtime client needs to know, with this bid for mastership.
+    pub fn settings(&self, election: ElectionId) -> Settings {
+        let settings = Settings::new(self.endpoint.clone(), self.device, election);
+        Settings { device_config: self.device_config.clone(), ..settings }
+    }
+}
+
+/// Reads and checks a configuration.
+///
+/// # Errors
+/// [`ConfigError`] says where in the file, and what was expected.
+pub fn load(path: &Path) -> Result<Config, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_path_buf(), source })?;
+    read(path, &text)
+}
+
+fn read(path: &Path, text: &str) -> Result<Config, ConfigError> {
+    let place = |span: Option<Span>| Place::new(path, text, span);
+    let file: file::File =
+        toml::from_str(text).map_err(|error| ConfigError::Wrong { place: place(error.span()), reason: error.message().to_owned() })?;
+    let mut places = Places::default();
+    let spec = spec(&file, &mut places);
+    let invalid = |error: svpn_vpn::InvalidNetwork| {
+        let span = error.item().and_then(|item| places.0.get(item).cloned());
+        ConfigError::Wrong { place: place(span), reason: error.to_string() }
+    };
+    let domain = Network::build(spec).and_then(Domain::new).map_err(invalid)?;
+    let ids: Vec<_> = domain.network().routers().map(|(id, _)| id).collect();
+    let routers = file.routers.iter().zip(ids).map(|(router, id)| router_config(id, router.get_ref(), path, &place));
+    let secrets = file.applications.iter().map(Spanned::get_ref);
+    let secrets = secrets.map(|application| (application_id(application), Secret(application.secret.clone()))).collect();
+    if file.sip.listen.is_empty() {
+        return Err(ConfigError::Wrong {
+            place: place(None),
+            reason: "sip.listen is empty: expected [\"udp:ADDRESS:PORT\", …]".to_owned(),
+        });
+    }
+    Ok(Config {
+        routers: routers.collect::<Result<_, _>>()?,
+        secrets,
+        sip: SipConfig {
+            domain: file.provider.domain.clone(),
+            listen: file.sip.listen.clone(),
+            ring_timeout: Duration::from_secs(file.sip.ring_timeout.get().into()),
+        },
+        charges: file.records.charges.clone(),
+        domain,
+    })
+}
+
+fn router_config(
+    id: RouterId,
+    router: &file::Router,
+    path: &Path,
+    place: &impl Fn(Option<Span>) -> Place,
+) -> Result<RouterConfig, ConfigError> {
+    let uri = router.p4runtime.get_ref();
+    let endpoint = Endpoint::from_shared(uri.clone()).ok().filter(|endpoint| endpoint.uri().scheme_str() == Some("http"));
+    let endpoint = endpoint.ok_or_else(|| ConfigError::Wrong {
+        place: place(Some(router.p4runtime.span())),
+        reason: format!("{uri:?} is no P4Runtime address: expected \"http://HOST:PORT\""),
+    })?;
+    let device_config = match &router.device_config {
+        None => Vec::new(),
+        Some(named) => {
+            // Beside the configuration, unless it says otherwise.
+            let file = path.parent().unwrap_or(Path::new("")).join(named.get_ref());
+            std::fs::read(&file).map_err(|source| ConfigError::Wrong {
+                place: place(Some(named.span())),
+                reason: format!("cannot read {}: {source}", file.display()),
+            })?
+        }
+    };
+    Ok(RouterConfig { id, name: router.name.clone(), endpoint, device: router.device_id, device_config })
+}
+
+/// Where in the file an item stands; of two with one name, the second.
+#[derive(Default)]
+struct Places(HashMap<Item, Span>);
+
+impl Places {
+    fn note<'a, T>(&mut self, found: &'a Spanned<T>, item: impl FnOnce(&'a T) -> Item) -> &'a T {
+        self.0.insert(item(found.get_ref()), found.span());
+        found.get_ref()
+    }
+}
+
+fn application_id(application: &file::Application) -> ApplicationId {
+    ApplicationId { name: application.name.clone(), vpn: VpnName(application.vpn.clone()) }
+}
+
+fn spec(file: &file::File, places: &mut Places) -> NetworkSpec {
+    NetworkSpec {
+        ttl: file.provider.ttl.mode(),
+        last_session: None,
+        classes: file.classes.iter().map(|found| class(places.note(found, |class| Item::Class(class.class)))).collect(),
+        routers: file.routers.iter().map(|found| router(places.note(found, |router| Item::Router(router.name.clone())))).collect(),
+        links: file.links.iter().map(|found| link(places.note(found, |link| Item::Link(link_name(link))))).collect(),
+        vpns: file.vpns.iter().map(|found| vpn(places.note(found, |vpn| Item::Vpn(vpn.name.clone())))).collect(),
+        attachments: file.attachments.iter().map(|found| attachment(places.note(found, attachment_item))).collect(),
+        contracts: file.contracts.iter().map(|found| contract(places.note(found, |sla| Item::Contract(sla.name.clone())))).collect(),
+        applications: file.applications.iter().map(|found| application(places.note(found, application_item))).collect(),
+    }
+}
+
+fn attachment_item(attachment: &file::Attachment) -> Item {
+    Item::Attachment { ce: attachment.ce.clone(), vpn: attachment.vpn.clone() }
+}
+
+fn application_item(application: &file::Application) -> Item {
+    Item::Application(application_id(application).to_string())
+}
+
+fn link_name(link: &file::Link) -> String {
+    link.name.clone().unwrap_or_else(|| format!("{}-{}", link.a.router, link.b.router))
+}
+
+fn class(class: &file::ServiceClass) -> ClassSpec {
+    ClassSpec { class: class.class, mean_packet: class.mean_packet }
+}
+
+fn router(router: &file::Router) -> RouterSpec {
+    RouterSpec { name: router.name.clone(), labels: router.labels.map(|labels| (labels.first, labels.last)) }
+}
+
+fn link(link: &file::Link) -> LinkSpec {
+    let end = |end: &file::LinkEnd| LinkEndSpec { router: end.router.clone(), port: end.port, mac: end.mac };
+    LinkSpec { name: link.name.clone(), capacity: link.capacity.0, metric: link.metric, mtu: link.mtu, a: end(&link.a), b: end(&link.b) }
+}
+
+fn vpn(vpn: &file::Vpn) -> VpnSpec {
+    VpnSpec { name: VpnName(vpn.name.clone()), vrf: vpn.vrf }
+}
+
+fn attachment(attachment: &file::Attachment) -> AttachmentSpec {
+    AttachmentSpec {
+        ce: CeName(attachment.ce.clone()),
+        vpn: VpnName(attachment.vpn.clone()),
+        router: attachment.router.clone(),
+        port: attachment.port,
+        vlan: attachment.vlan,
+        inner_vlan: attachment.inner_vlan,
+        mac: attachment.mac,
+        address: attachment.address,
+        ce_mac: attachment.ce_mac,
+        prefixes: attachment.prefixes.clone(),
+        mtu: attachment.mtu,
+    }
+}
+
+fn contract(contract: &file::Contract) -> ContractSpec {
+    ContractSpec {
+        name: contract.name.clone(),
+        vpns: contract.vpns.iter().cloned().map(VpnName).collect(),
+        classes: contract.classes.clone(),
+        default_class: contract.default_class,
+        max_rate: contract.max_rate.0,
+        max_sessions: contract.max_sessions,
+    }
+}
+
+fn application(application: &file::Application) -> ApplicationSpec {
+    ApplicationSpec { id: application_id(application), contract: application.contract.clone() }
+}
+
+#[cfg(test)]
+mod tests;

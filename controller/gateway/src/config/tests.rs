@@ -1,0 +1,84 @@
+//! A configuration either means what it says or says where it does not.
+
+use std::path::Path;
+
+use super::*;
+
+const GOOD: &str = include_str!("../../tests/svpn.toml");
+
+fn refused(text: &str) -> String {
+    match read(Path::new("svpn.toml"), text) {
+        Ok(_) => panic!("it must be refused:\n{text}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// The good file with one text replaced, and the line that is changed.
+fn changed(from: &str, to: &str) -> (String, usize) {
+    assert_eq!(GOOD.matches(from).count(), 1, "{from:?} stands once in the file");
+    let at = GOOD.find(from).expect("it is there");
+    (GOOD.replacen(from, to, 1), GOOD[..at].matches('\n').count() + 1)
+}
+
+#[test]
+fn a_good_file_is_taken() {
+    let config = read(Path::new("svpn.toml"), GOOD).expect("it is good");
+    assert_eq!(config.routers.iter().map(|router| router.name.as_str()).collect::<Vec<_>>(), ["pe1", "p1", "pe2"]);
+    assert_eq!(config.domain.network().circuits().len(), 4);
+    assert_eq!(config.sip.listen.len(), 2);
+    let storage = ApplicationId { name: "storage".to_owned(), vpn: VpnName("vpn-a".to_owned()) };
+    assert_eq!(config.secrets.get(&storage), Some(&Secret("s3cret".to_owned())));
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let error = load(Path::new("/nowhere/svpn.toml")).expect_err("it is not there").to_string();
+    assert!(error.starts_with("/nowhere/svpn.toml: "), "{error}");
+}
+
+#[test]
+fn what_is_wrong_is_said_with_its_line_and_what_was_expected() {
+    let cases = [
+        ("capacity = \"100 Mbit/s\" # west", "capacity = 100 # west", "a rate like"),
+        ("capacity = \"100 Mbit/s\" # west", "capacity = \"fast\" # west", "a rate like"),
+        ("ttl = \"uniform\"", "ttl = 0", "uniform"),
+        ("ring_timeout = 5", "ring_timeout = -5", "-5"),
+        ("default_class = 5", "default_class = 8", "3 bits"),
+        ("device_id = 2", "device-id = 2", "unknown field `device-id`"),
+        ("p4runtime = \"http://127.0.0.1:9561\"", "p4runtime = \"127.0.0.1\"", "http://HOST:PORT"),
+        ("listen = [\"udp:127.0.0.1:5060\", \"tcp:127.0.0.1:5060\"]", "listen = [\"127.0.0.1:5060\"]", "udp:"),
+        ("mac = \"02:00:00:00:01:01\"", "mac = \"02:00:00:00:01\"", "expected six bytes"),
+        ("prefixes = [\"10.2.0.0/24\"] # a-west", "prefixes = [\"10.2.0.300/24\"] # a-west", "10.2.0.300"),
+        ("max_sessions = 100", "max_session = 100", "unknown field `max_session`"),
+    ];
+    for (from, to, expected) in cases {
+        let (text, line) = changed(from, to);
+        let error = refused(&text);
+        assert!(error.starts_with(&format!("svpn.toml:{line}: ")), "{error:?} is not about line {line}");
+        assert!(error.contains(expected), "{error:?} does not say {expected:?}");
+    }
+}
+
+#[test]
+fn what_does_not_hang_together_is_said_with_its_line() {
+    let cases = [
+        ("vrf = 20", "vrf = 10", "VRF 10"),
+        ("name = \"vpn-b\"\nvrf", "name = \"vpn-a\"\nvrf", "twice"),
+        ("router = \"pe2\", port = 3", "router = \"pe9\", port = 3", "not configured"),
+        ("contract = \"silver\"", "contract = \"lead\"", "not configured"),
+    ];
+    for (from, to, expected) in cases {
+        let (text, _) = changed(from, to);
+        let error = refused(&text);
+        let line = error.strip_prefix("svpn.toml:").and_then(|rest| rest.split_once(':')).map(|(line, _)| line.parse::<usize>());
+        assert!(matches!(line, Some(Ok(1..))), "{error:?} names no line");
+        assert!(error.contains(expected), "{error:?} does not say {expected:?}");
+    }
+}
+
+#[test]
+fn a_file_cut_short_anywhere_is_refused_or_whole_never_a_panic() {
+    for end in (0..GOOD.len()).filter(|end| GOOD.is_char_boundary(*end)) {
+        let _ = read(Path::new("svpn.toml"), &GOOD[..end]);
+    }
+}
