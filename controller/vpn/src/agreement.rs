@@ -105,8 +105,8 @@ mod tests {
         }
     }
 
-    fn rates(from_caller: u64, from_callee: u64) -> Rates {
-        Rates { from_caller: BitRate(from_caller), from_callee: BitRate(from_callee) }
+    fn rates(there: u64, back: u64) -> Rates {
+        Rates { from_caller: BitRate(there), from_callee: BitRate(back) }
     }
 
     #[test]
@@ -143,15 +143,15 @@ mod tests {
         fn an_account_never_exceeds_its_contract(steps in prop::collection::vec((0..40_u64, 0..40_u64, any::<usize>(), 0..3_u8), 0..60)) {
             let contract = contract(100, 5);
             let (mut account, mut live) = (Account::default(), Vec::<Rates>::new());
-            for (from_caller, from_callee, which, step) in steps {
-                let asked = rates(from_caller, from_callee);
+            for (there, back, which, step) in steps {
+                let asked = rates(there, back);
                 let sum = live.iter().fold(asked, |sum, live| sum.plus(*live));
                 if step == 0 && !live.is_empty() {
                     let which = which % live.len();
                     account.leave(live.swap_remove(which));
                 } else if step == 1 && !live.is_empty() {
                     let which = which % live.len();
-                    let less = rates(live[which].from_caller.0.min(from_caller), live[which].from_callee.0.min(from_callee));
+                    let less = rates(live[which].from_caller.0.min(there), live[which].from_callee.0.min(back));
                     account.reduce(live[which], less);
                     live[which] = less;
                 } else {

@@ -107,7 +107,9 @@ mod tests {
                 pool.give_back(number);
                 let others: Vec<_> = (1..size).map(|_| pool.take().unwrap()).collect();
                 prop_assert!(!others.contains(&number));
-                others.into_iter().for_each(|other| pool.give_back(other));
+                for other in others {
+                    pool.give_back(other);
+                }
             }
         }
     }

@@ -130,13 +130,13 @@ pub(crate) fn end(address: &str, port: u16) -> MediaEnd {
 }
 
 /// `rate` bit/s above UDP in 1000-byte payloads, both ways, from storage at one CE of vpn-a to backup at another.
-pub(crate) fn request(caller_ce: &str, callee_ce: &str, rate: u64) -> SessionRequest {
-    let address = if caller_ce == "a-west" { "10.2.0.5" } else { "10.1.0.5" };
+pub(crate) fn request(from_ce: &str, to_ce: &str, rate: u64) -> SessionRequest {
+    let address = if from_ce == "a-west" { "10.2.0.5" } else { "10.1.0.5" };
     SessionRequest {
         caller: application("storage", "vpn-a"),
-        caller_ce: CeName(caller_ce.into()),
+        caller_ce: CeName(from_ce.into()),
         callee: application("backup", "vpn-a"),
-        callee_ce: CeName(callee_ce.into()),
+        callee_ce: CeName(to_ce.into()),
         media: vec![medium(end(address, 5004), rate, Direction::Both)],
         class: None,
         priority: None,

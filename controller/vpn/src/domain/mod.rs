@@ -12,6 +12,8 @@ mod answer;
 mod examine;
 mod record;
 mod resources;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::SystemTime;
