@@ -8,6 +8,8 @@
 //!   back to the [`Pool`] they came from when dropped.
 //! - [`RxQueue`] and [`TxQueue`] are `Send` but used through `&mut`, so one thread polls a queue.
 //! - [`Worker`] is a thread that DPDK knows, so pools serve it from its own cache.
+//! - [`Publisher`] replaces small tables as a whole, [`SharedArrayWriter`] large ones slot by slot, while workers read them; a
+//!   [`Reclaimer`] frees what workers have stopped reading.
 //!
 //! `nix` reads and sets CPU affinity and lists network interfaces; `bytemuck` is the proof that a table's
 //! slot is plain data.
@@ -17,9 +19,14 @@ mod clock;
 mod eal;
 mod errno;
 mod mbuf;
+mod memory;
 mod pool;
 mod port;
 mod prefetch;
+mod published;
+mod reclaim;
+mod seqlock;
+mod shared_array;
 mod worker;
 
 pub use burst::{Burst, Drain};
@@ -27,10 +34,14 @@ pub use clock::tsc;
 pub use eal::{Eal, EalError, EalOptions, Memory, PciDevices};
 pub use errno::Errno;
 pub use mbuf::{Mbuf, NoRoom, Segments};
+pub use memory::{Backing, LargeSlice, OutOfMemory};
 pub use pool::{AllocWithError, Pool, PoolConfig, PoolError, PoolExhausted};
 pub use port::{
     AttachError, AttachedPort, Link, Port, PortConfig, PortError, PortSpec, PortSpecError, PortStatistics, Promiscuity, ReceiveSideScaling,
     RxQueue, TakeQueueError, TxQueue,
 };
 pub use prefetch::prefetch_read;
+pub use published::{Published, Publisher};
+pub use reclaim::{GracePeriod, Online, Reader, Reclaimer, TooManyReaders};
+pub use shared_array::{NoSuchSlot, SharedArray, SharedArrayWriter};
 pub use worker::{Placement, Worker, WorkerError, WorkerHandle};
