@@ -21,13 +21,6 @@ verify() {
     if "$@"; then passed "$text"; else failed "$text"; fi
 }
 
-# verify_fails TEXT COMMAND…
-verify_fails() {
-    local text=$1
-    shift
-    if "$@"; then failed "$text"; else passed "$text"; fi
-}
-
 # verify_equal TEXT EXPECTED FOUND
 verify_equal() {
     if [ "$2" = "$3" ]; then passed "$1: $3"; else failed "$1: ${3:-nothing}, but should be $2"; fi

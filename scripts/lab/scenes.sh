@@ -33,14 +33,16 @@ without_a_session() {
 register_all() {
     local vpn
     for vpn in a b; do
-        verify "storage@vpn-$vpn is accepted, at the CE $vpn-east" register "$vpn-east" storage "vpn-$vpn" "$(secret_of storage "vpn-$vpn")"
-        verify "backup@vpn-$vpn is accepted, at the CE $vpn-west" register "$vpn-west" backup "vpn-$vpn" "$(secret_of backup "vpn-$vpn")"
+        verify_equal "storage@vpn-$vpn registers at the CE $vpn-east, the answer" 200 \
+            "$(register "$vpn-east" storage "vpn-$vpn" "$(secret_of storage "vpn-$vpn")")"
+        verify_equal "backup@vpn-$vpn registers at the CE $vpn-west, the answer" 200 \
+            "$(register "$vpn-west" backup "vpn-$vpn" "$(secret_of backup "vpn-$vpn")")"
     done
 }
 
 sign_in() {
     step "Applications sign in, by SIP with digest authentication"
-    verify_fails "storage@vpn-a with a wrong password is refused" register a-east storage vpn-a "not the secret"
+    verify_equal "storage@vpn-a with a wrong password, the answer" 401 "$(register a-east storage vpn-a "not the secret")"
     register_all
     callee a-west answer
     callee b-west answer
@@ -58,6 +60,8 @@ open_session_a() {
     call session-a a-east vpn-a "$A_RATE"
     verify_equal "the answer" 200 "$CALL_STATUS"
     print_terms session-a
+    read_tables "$STATE/a.tables"
+    verify_match "entries it added to the routers' tables" '[1-9][0-9]*' $(($(wc -l <"$STATE/a.tables") - $(wc -l <"$STATE/idle.tables")))
     verify_equal "A's east pings A's west, answered of 3" 3 "$(pings a-east "$WEST_ADDRESS" 3)"
     verify_near "UDP offered at 80 Mbit/s arrives at" 1 "$A_RATE" "$(overload a-east a-west "$A_OFFERS")" bit/s
     note "iperf3 itself says: $(iperf3_received)"
@@ -155,7 +159,7 @@ verify_bill() {
 }
 
 # charge SESSION FILTER: of the record of an established session.
-charge() { jq -r "select(.session == $1 and .established != null) | $2" "$CHARGES" | tail -n 1; }
+charge() { jq -r --arg session "$1" "select((.session | tostring) == \$session and .established != null) | $2" "$CHARGES" | tail -n 1; }
 
 kill_the_gateway() {
     step "Forwarding does not need the gateway"

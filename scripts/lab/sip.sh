@@ -23,14 +23,18 @@ sipp_arguments() {
         -trace_err -error_file "$STATE/sip-$name.errors" -trace_msg -message_file "$STATE/sip-$name.messages")
 }
 
-# register SITE APPLICATION VPN SECRET: signs in; fails where the gateway does not accept it.
+# register SITE APPLICATION VPN SECRET: signs in; what the gateway says to the proof is printed: 200, 401, …
 register() {
     local site=$1 application=$2 vpn=$3 secret=$4 name
     name="register-$site-$application-$RANDOM"
     sipp_arguments "$name" "$site" register "$REGISTER_PORT"
-    inside "$site" "${SIPP[@]}" -m 1 -timeout "$SIGNALLING_TIMEOUT" -timeout_error -au "$application" -ap "$secret" \
+    if inside "$site" "${SIPP[@]}" -m 1 -timeout "$SIGNALLING_TIMEOUT" -timeout_error -au "$application" -ap "$secret" \
         -key application "$application" -key domain "$(vpn_domain "$vpn")" -key ce "$site" -key contact_port "$CALLEE_PORT" \
-        >"$STATE/sip-$name.screen" 2>&1
+        >"$STATE/$name.log" 2>&1; then
+        echo 200
+    else
+        sed -n "s|.*while expecting '200'.*received 'SIP/2.0 \([0-9]*\).*|\1|p" "$STATE/sip-$name.errors" | grep . || echo none
+    fi
 }
 
 # callee SITE SCENARIO: an agent that treats every call as the scenario says; instead of the one that waited there before.
