@@ -80,7 +80,7 @@ write_configuration() {
 
 start_gateway() {
     start gateway gw "$GATEWAY" --config "$STATE/gateway.toml"
-    eventually "$START_TIMEOUT" tcp_answers "$GATEWAY_SIGNALLING_ADDRESS" "$SIP_PORT" || not_started gateway
+    eventually "$START_TIMEOUT" grep -q 'every router is ready' "$STATE/gateway.log" || not_started gateway
 }
 
 # Every entry of every table of every router, one a line, sorted: read from the routers themselves.
