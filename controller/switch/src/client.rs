@@ -12,6 +12,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Response, Status, Streaming};
 
+use crate::election::ElectionId;
 use crate::settings::Settings;
 
 /// A table of BMv2 comes in one message, whatever its size.
@@ -27,14 +28,14 @@ const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(5), Duration::
 pub(crate) struct Client {
     stub: P4RuntimeClient<Channel>,
     device: u64,
-    election: proto::Uint128,
+    election: ElectionId,
     deadline: Duration,
     pipeline_deadline: Duration,
 }
 
 impl Client {
     /// A client of its own connection, made with the first call.
-    pub(crate) fn new(settings: &Settings) -> Self {
+    pub(crate) fn new(settings: &Settings, election: ElectionId) -> Self {
         let (idle, interval, probes) = KEEPALIVE;
         let endpoint = settings.endpoint.clone();
         let endpoint = endpoint.connect_timeout(settings.deadline).tcp_nodelay(true).http2_max_header_list_size(LARGEST_TRAILER);
@@ -42,7 +43,7 @@ impl Client {
         Self {
             stub: P4RuntimeClient::new(endpoint.connect_lazy()).max_decoding_message_size(LARGEST_MESSAGE),
             device: settings.device,
-            election: settings.election.encode(),
+            election,
             deadline: settings.deadline,
             pipeline_deadline: settings.pipeline_deadline,
         }
@@ -54,17 +55,28 @@ impl Client {
         queue: usize,
     ) -> Result<(mpsc::Sender<proto::StreamMessageRequest>, Streaming<proto::StreamMessageResponse>), Status> {
         let (sender, requests) = mpsc::channel(queue);
-        let bid = proto::MasterArbitrationUpdate { device_id: self.device, election_id: Some(self.election), role: None, status: None };
         // The receiver is here and the queue is empty, so this neither fails nor waits.
-        let sent = sender.try_send(proto::StreamMessageRequest { update: Some(Request::Arbitration(bid)) });
-        sent.map_err(|error| Status::internal(error.to_string()))?;
+        sender.try_send(self.bid()).map_err(|error| Status::internal(error.to_string()))?;
         let mut stub = self.stub.clone();
         let answers = within(self.deadline, stub.stream_channel(ReceiverStream::new(requests))).await?;
         Ok((sender, answers.into_inner()))
     }
 
+    /// Our bid for mastership.
+    pub(crate) fn bid(&self) -> proto::StreamMessageRequest {
+        let election_id = Some(self.election.encode());
+        let bid = proto::MasterArbitrationUpdate { device_id: self.device, election_id, role: None, status: None };
+        proto::StreamMessageRequest { update: Some(Request::Arbitration(bid)) }
+    }
+
+    /// The same connection with another bid.
+    pub(crate) fn bidding(self, election: ElectionId) -> Self {
+        Self { election, ..self }
+    }
+
     pub(crate) async fn write(&self, updates: Vec<proto::Update>) -> Result<(), Status> {
-        let request = proto::WriteRequest { device_id: self.device, election_id: Some(self.election), updates, ..Default::default() };
+        let request =
+            proto::WriteRequest { device_id: self.device, election_id: Some(self.election.encode()), updates, ..Default::default() };
         within(self.deadline, self.stub.clone().write(request)).await?;
         Ok(())
     }
@@ -87,8 +99,8 @@ impl Client {
         };
         let config = match within(self.deadline, self.stub.clone().get_forwarding_pipeline_config(request)).await {
             Ok(answer) => answer.into_inner().config,
-            // How servers say that there is none.
-            Err(status) if matches!(status.code(), tonic::Code::FailedPrecondition | tonic::Code::NotFound) => None,
+            // How some servers say that there is none.
+            Err(status) if status.code() == tonic::Code::FailedPrecondition => None,
             Err(status) => return Err(status),
         };
         Ok(config.and_then(|config| config.cookie).map(|cookie| cookie.cookie))
@@ -98,7 +110,7 @@ impl Client {
     pub(crate) async fn commit_pipeline(&self, config: proto::ForwardingPipelineConfig) -> Result<(), Status> {
         let request = proto::SetForwardingPipelineConfigRequest {
             device_id: self.device,
-            election_id: Some(self.election),
+            election_id: Some(self.election.encode()),
             action: proto::set_forwarding_pipeline_config_request::Action::VerifyAndCommit.into(),
             config: Some(config),
             ..Default::default()

@@ -9,6 +9,7 @@ use svpn_contract::{EntryKey, SessionKey, counter};
 use tonic::{Code, Status};
 
 use crate::client::Client;
+use crate::write::refusals;
 
 /// Packets and bytes since the entry was inserted; bytes as the contract counts them, destination MAC to end of payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -48,7 +49,7 @@ pub(crate) async fn sessions(
     let mut counters = Counters::default();
     for some in sessions.chunks(batch) {
         match counters.read(client, some).await {
-            // One that is missing may cost the answer for all, so they are asked one by one.
+            // A server that does not detail what is missing may have left out the rest, so they are asked one by one.
             Err(status) if status.code() == Code::NotFound => {
                 for one in some {
                     match counters.read(client, &[*one]).await {
@@ -72,7 +73,11 @@ struct Counters {
 impl Counters {
     async fn read(&mut self, client: &Client, sessions: &[SessionId]) -> Result<(), Status> {
         let entities = sessions.iter().flat_map(|session| [discarded(*session), offered(*session)]).collect();
-        client.read(entities, |entity| self.take(entity)).await
+        match client.read(entities, |entity| self.take(entity)).await {
+            // What is there was told before.
+            Err(status) if only_missing(&status, 2 * sessions.len()) => Ok(()),
+            other => other,
+        }
     }
 
     fn take(&mut self, entity: proto::Entity) {
@@ -102,6 +107,11 @@ impl Counters {
         };
         self.offered.into_iter().map(join).collect()
     }
+}
+
+/// Whether so many requests failed for nothing but that some of them ask for what is not there.
+fn only_missing(status: &Status, requests: usize) -> bool {
+    refusals(status.details(), requests, 0).is_some_and(|refusals| refusals.iter().all(|refusal| refusal.code == Code::NotFound))
 }
 
 fn offered(session: SessionId) -> proto::Entity {

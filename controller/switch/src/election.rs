@@ -21,6 +21,14 @@ impl ElectionId {
         self.0.get()
     }
 
+    /// The next bid above another: its high half is one more than the other's, its low half stays ours, so that gateways whose low
+    /// halves differ never make the same bid. `None` at the end of all numbers.
+    pub(crate) fn above(self, other: Self) -> Option<Self> {
+        let term = (other.get() >> 64) + 1;
+        let own = self.get() & u128::from(u64::MAX);
+        Self::try_from(u128::from(u64::try_from(term).ok()?) << 64 | own).ok()
+    }
+
     #[allow(clippy::cast_possible_truncation, reason = "the halves fit: one is shifted, the other masked")]
     pub(crate) fn encode(self) -> Uint128 {
         Uint128 { high: (self.get() >> 64) as u64, low: (self.get() & u128::from(u64::MAX)) as u64 }
@@ -63,7 +71,21 @@ mod tests {
         assert_eq!(election.encode(), Uint128 { high: 7, low: 9 });
     }
 
+    #[test]
+    fn no_bid_is_above_the_last_term() {
+        let one = ElectionId::try_from(1).expect("not 0");
+        assert_eq!(one.above(ElectionId::try_from(u128::MAX).expect("not 0")), None);
+    }
+
     proptest! {
+        #[test]
+        fn bid_above_another_is_higher_and_our_own(ours in 1..=u128::MAX, other in 1..=u128::MAX >> 1) {
+            let (ours, other) = (ElectionId::try_from(ours).expect("not 0"), ElectionId::try_from(other).expect("not 0"));
+            let above = ours.above(other).expect("there are more");
+            prop_assert!(above > other);
+            prop_assert_eq!(above.encode().low, ours.encode().low);
+        }
+
         #[test]
         fn wire_and_back(number in 1..=u128::MAX) {
             let election = ElectionId::try_from(number).expect("not 0");

@@ -50,8 +50,9 @@ pub(crate) async fn keep(shared: Arc<Shared>, events: mpsc::Sender<Event>) {
     let span = info_span!("router", uri = %shared.settings.endpoint.uri(), device = shared.settings.device);
     async {
         let mut waits = Waits::new(shared.settings.backoff);
+        let mut link = Link { shared: &shared, events: &events, bid: shared.settings.election };
         loop {
-            let Err(error) = Link { shared: &shared, events: &events }.serve(&mut waits).await;
+            let Err(error) = link.serve(&mut waits).await;
             // Before the connection goes, so that nobody is told of a state without one.
             shared.set_state(State::Disconnected);
             *shared.connection() = None;
@@ -69,14 +70,16 @@ type Upkeep<'a> = Pin<Box<dyn Future<Output = LinkError> + Send + 'a>>;
 struct Link<'a> {
     shared: &'a Shared,
     events: &'a mpsc::Sender<Event>,
+    /// Raised when there is no primary; it outlives the stream, since the router remembers it too.
+    bid: ElectionId,
 }
 
 impl<'a> Link<'a> {
     /// One stream, from its beginning to its end. The waits start again when it was of use.
-    async fn serve(&self, waits: &mut Waits) -> Result<Infallible, LinkError> {
-        let client = Client::new(&self.shared.settings);
+    async fn serve(&mut self, waits: &mut Waits) -> Result<Infallible, LinkError> {
+        let client = Client::new(&self.shared.settings, self.bid);
         let (requests, mut answers) = client.stream(REQUESTS).await.map_err(Box::new)?;
-        *self.shared.connection() = Some(Connection { client: client.clone(), requests });
+        *self.shared.connection() = Some(Connection { client, requests });
         let mut upkeep: Upkeep<'_> = Box::pin(pending());
         let mut states = self.shared.watch();
         loop {
@@ -91,7 +94,7 @@ impl<'a> Link<'a> {
                 }
             };
             match answer.update {
-                Some(Answer::Arbitration(update)) => self.arbitrate(update, &client, &mut upkeep),
+                Some(Answer::Arbitration(update)) => self.arbitrate(update, &mut upkeep),
                 Some(Answer::Packet(packet)) => self.packet(packet),
                 Some(Answer::IdleTimeoutNotification(notice)) => self.idle(&notice),
                 Some(Answer::Error(error)) => debug!(code = error.canonical_code, error.message, "the router refused a packet-out"),
@@ -100,8 +103,9 @@ impl<'a> Link<'a> {
         }
     }
 
-    /// Who is primary was said anew; only what differs from before has a consequence.
-    fn arbitrate<'u>(&self, update: proto::MasterArbitrationUpdate, client: &Client, upkeep: &mut Upkeep<'u>)
+    /// Who is primary was said anew (P4Runtime specification, "Client Arbitration Notifications"); only what differs from before has a
+    /// consequence.
+    fn arbitrate<'u>(&mut self, update: proto::MasterArbitrationUpdate, upkeep: &mut Upkeep<'u>)
     where
         'a: 'u,
     {
@@ -110,20 +114,36 @@ impl<'a> Link<'a> {
         }
         let code = update.status.map_or(Code::Ok, |status| Code::from_i32(status.code));
         let highest = update.election_id.and_then(|election| ElectionId::decode(election).ok());
-        let primary = code == Code::Ok && highest == Some(self.shared.settings.election);
-        let was_primary = self.shared.primary_client().is_ok();
-        match (was_primary, primary) {
-            (true, true) => {}
-            (false, true) => {
-                info!("primary");
-                self.shared.set_state(State::Synchronising);
-                *upkeep = Box::pin(keep_up(self.shared, client.clone()));
+        if code != Code::Ok {
+            let primary = highest.filter(|_| code != Code::NotFound);
+            info!(?primary, "backup");
+            self.shared.set_state(State::Backup { primary });
+            *upkeep = Box::pin(pending());
+            if let (None, Some(highest)) = (primary, highest) {
+                self.raise(highest);
             }
-            (_, false) => {
-                info!(?highest, "backup");
-                self.shared.set_state(State::Backup { highest });
-                *upkeep = Box::pin(pending());
+        } else if self.shared.primary_client().is_err() {
+            info!(bid = %self.bid, "primary");
+            self.shared.set_state(State::Synchronising);
+            if let Ok(client) = self.shared.primary_client() {
+                *upkeep = Box::pin(keep_up(self.shared, client));
             }
+        }
+    }
+
+    /// Nobody is primary: bids more than the router has ever seen, which alone makes primary.
+    fn raise(&mut self, highest: ElectionId) {
+        let Some(bid) = self.bid.above(highest) else { return };
+        let mut connection = self.shared.connection();
+        if let Some(Connection { client, requests }) = connection.take() {
+            info!(%bid, "nobody is primary");
+            self.bid = bid;
+            let client = client.bidding(bid);
+            // A queue that is full is one of packets; the next stream makes this bid.
+            if requests.try_send(client.bid()).is_err() {
+                warn!(%bid, "the bid was not sent");
+            }
+            *connection = Some(Connection { client, requests });
         }
     }
 

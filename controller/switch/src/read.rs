@@ -44,7 +44,7 @@ pub struct Foreign {
 /// # Errors
 /// [`ReadError`] when the router does not answer.
 pub async fn inspect(settings: &Settings) -> Result<Snapshot, ReadError> {
-    Ok(tables(&Client::new(settings)).await?)
+    Ok(tables(&Client::new(settings, settings.election)).await?)
 }
 
 /// Reads every table.

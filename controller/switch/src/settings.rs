@@ -14,7 +14,8 @@ pub struct Settings {
     pub endpoint: Endpoint,
     /// Its number there; one server may have several devices.
     pub device: u64,
-    /// Our bid for mastership.
+    /// Our first bid for mastership. A router never makes a lower bid primary than it has seen, so when there is no primary any more
+    /// we bid one more in the high half than the highest; the low half stays, and must be another for every gateway.
     pub election: ElectionId,
     /// What the target wants besides the P4Info: nothing for `svpn-forwarder`, the JSON for BMv2.
     pub device_config: Vec<u8>,

@@ -28,10 +28,10 @@ use crate::write::{BatchError, Refusal, WriteError};
 pub enum State {
     /// There is no stream; it is tried again and again.
     Disconnected,
-    /// Connected, and another gateway is primary, or none is.
+    /// Connected, and not primary.
     Backup {
-        /// The highest bid the router knows of.
-        highest: Option<ElectionId>,
+        /// The primary's bid, if there is one.
+        primary: Option<ElectionId>,
     },
     /// Primary; the pipeline and the tables are being brought to what they should be.
     Synchronising,
@@ -43,8 +43,8 @@ impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Disconnected => f.write_str("it is not connected"),
-            Self::Backup { highest: Some(highest) } => write!(f, "the gateway with election id {highest} is primary"),
-            Self::Backup { highest: None } => f.write_str("no gateway is primary"),
+            Self::Backup { primary: Some(primary) } => write!(f, "the gateway with election id {primary} is primary"),
+            Self::Backup { primary: None } => f.write_str("no gateway is primary"),
             Self::Synchronising => f.write_str("its tables are being synchronised"),
             Self::Ready => f.write_str("it is ready"),
         }

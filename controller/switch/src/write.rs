@@ -87,8 +87,9 @@ impl BatchError {
     }
 }
 
-/// The updates that `google.rpc.Status` details as failed; it must name every update, and at least one as failed.
-fn refusals(details: &[u8], updates: usize, base: usize) -> Option<Vec<Refusal>> {
+/// The updates, or the requests of a read, that `google.rpc.Status` details as failed; it must name every one, and at least one as
+/// failed.
+pub(crate) fn refusals(details: &[u8], updates: usize, base: usize) -> Option<Vec<Refusal>> {
     let status = rpc::Status::decode(details).ok()?;
     if status.details.len() != updates {
         return None;

@@ -2,7 +2,7 @@
 
 use svpn_switch::{State, Switch, WriteError};
 
-use crate::entries::{network, set_up};
+use crate::entries::{flow, network, set_up};
 use crate::router::{self, Router};
 use crate::{reaches, ready, settings, soon, until};
 
@@ -49,9 +49,9 @@ async fn lower_bid_waits_and_takes_over() {
     let router = Router::new();
     let (primary, _events) = Switch::start(settings(&router, (1 << 64) + 5), network());
     soon(primary.ready()).await;
-    let (backup, _events) = Switch::start(settings(&router, 1 << 64), Vec::new());
+    let (backup, _events) = Switch::start(settings(&router, 3), Vec::new());
     let highest = Some(settings(&router, (1 << 64) + 5).election);
-    reaches(&backup, State::Backup { highest }).await;
+    reaches(&backup, State::Backup { primary: highest }).await;
     let error = backup.write(&set_up(1)).await.expect_err("a backup does not write");
     assert!(matches!(error, WriteError::NotReady(State::Backup { .. })), "{error}");
     assert!(router.has_just(&network()), "a backup changed the tables");
@@ -60,6 +60,38 @@ async fn lower_bid_waits_and_takes_over() {
     drop(primary);
     soon(backup.ready()).await;
     assert!(router.has_just(&[]), "the new primary desires nothing");
+    assert_eq!(router.device().highest, Some((2 << 64) + 3), "a term later, and still its own");
+}
+
+/// Two backups see the primary go at the same moment: their bids differ, and the higher one stays.
+#[tokio::test]
+async fn of_two_backups_one_takes_over() {
+    let router = Router::new();
+    let start = |election, desired| Switch::start(settings(&router, election), desired);
+    let (primary, _events) = start(9, network());
+    soon(primary.ready()).await;
+    let ((one, _events), (other, _events2)) = (start(1, Vec::new()), start(2, network()));
+    let waiting = State::Backup { primary: Some(settings(&router, 9).election) };
+    reaches(&one, waiting).await;
+    reaches(&other, waiting).await;
+    drop(primary);
+    soon(other.ready()).await;
+    let bid = settings(&router, router.device().highest.expect("there is a primary")).election;
+    reaches(&one, State::Backup { primary: Some(bid) }).await;
+    other.reconcile().await.expect("it stays primary");
+    assert!(router.has_just(&network()));
+}
+
+/// Who was primary comes back with its first bid, which the router has seen raised.
+#[tokio::test]
+async fn gateway_that_restarts_bids_above_its_former_self() {
+    let router = Router::new();
+    router.device().highest = Some(77 << 64);
+    drop(ready(&router, network()).await);
+    assert_eq!(router.device().highest, Some((78 << 64) + 1));
+    until(|| router.device().controllers.is_empty()).await;
+    drop(ready(&router, network()).await);
+    assert_eq!(router.device().highest, Some((79 << 64) + 1));
 }
 
 #[tokio::test]
@@ -67,17 +99,20 @@ async fn demoted_gateway_stops_writing_and_reconciles_when_it_is_primary_again()
     let router = Router::new();
     let (switch, _events) = ready(&router, network()).await;
     let (rival, _events) = Switch::start(settings(&router, 9), Vec::new());
-    reaches(&switch, State::Backup { highest: Some(settings(&router, 9).election) }).await;
+    reaches(&switch, State::Backup { primary: Some(settings(&router, 9).election) }).await;
     soon(rival.ready()).await;
     let error = switch.write(&set_up(1)).await.expect_err("it is not primary");
     assert!(matches!(error, WriteError::NotReady(_)), "{error}");
     assert!(switch.reconcile().await.is_err(), "a backup reconciles nothing");
     assert!(router.has_just(&[]));
+    let error = switch.release(&[flow(1).key()]).await.expect_err("it is not primary");
+    assert!(matches!(error, WriteError::NotReady(State::Backup { .. })), "{error}");
 
     drop(rival);
     soon(switch.ready()).await;
     assert!(router.has_just(&network()));
     switch.write(&set_up(1)).await.expect("it is primary again");
+    assert_eq!(router.device().streams, 2, "each kept its stream");
 }
 
 #[tokio::test]

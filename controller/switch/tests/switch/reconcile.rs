@@ -93,3 +93,13 @@ async fn full_tables_are_read_whole() {
     assert!(router.device().writes.iter().all(|updates| *updates <= 1000));
     assert!(switch.reconcile().await.expect("reconciled").is_empty());
 }
+
+#[tokio::test]
+async fn inspection_takes_nothing_from_the_primary() {
+    let router = Router::new();
+    let (switch, _events) = ready(&router, network()).await;
+    let snapshot = svpn_switch::inspect(&settings(&router, 9)).await.expect("read");
+    assert_eq!((snapshot.entries.len(), snapshot.foreign.len()), (2, 0));
+    assert!(network().iter().all(|entry| snapshot.entries.contains(entry)));
+    assert_eq!((router.device().streams, switch.state()), (1, State::Ready));
+}

@@ -30,6 +30,18 @@ pub(crate) enum Trouble {
     Swallow,
 }
 
+/// What a read answers for a session that is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Missing {
+    /// Nothing.
+    #[default]
+    LeftOut,
+    /// Everything else, and an error that details which it was.
+    Detailed,
+    /// An error, and nothing more.
+    Fatal,
+}
+
 /// A controller's stream.
 #[derive(Debug)]
 pub(crate) struct Controller {
@@ -48,13 +60,15 @@ pub(crate) struct Device {
     pub(crate) entries: BTreeMap<Vec<u8>, proto::TableEntry>,
     pub(crate) session_counters: BTreeMap<u32, proto::CounterData>,
     pub(crate) session_discards: BTreeMap<u32, proto::CounterData>,
-    /// A read that asks for a session that is not there fails altogether.
-    pub(crate) missing_is_an_error: bool,
+    /// How a read of a session that is not there fails.
+    pub(crate) missing: Missing,
     pub(crate) troubles: Vec<Trouble>,
     /// How many updates each write had.
     pub(crate) writes: Vec<usize>,
     pub(crate) packets_out: Vec<proto::PacketOut>,
     pub(crate) controllers: Vec<Controller>,
+    /// The highest bid it has ever seen; only a stream that bids it is primary.
+    pub(crate) highest: Option<u128>,
     pub(crate) streams: u64,
     /// How many streams it ended because of their bid.
     pub(crate) refused_bids: u64,
@@ -62,18 +76,21 @@ pub(crate) struct Device {
 
 impl Device {
     pub(crate) fn primary(&self) -> Option<u128> {
-        self.controllers.iter().map(|controller| controller.election).max()
+        self.controllers.iter().map(|controller| controller.election).find(|election| Some(*election) == self.highest)
     }
 
     /// Tells every controller who is primary now.
     pub(crate) fn announce(&self) {
-        let Some(primary) = self.primary() else { return };
         for controller in &self.controllers {
-            let code = if controller.election == primary { Code::Ok } else { Code::AlreadyExists };
+            let code = match self.primary() {
+                None => Code::NotFound,
+                Some(primary) if primary == controller.election => Code::Ok,
+                Some(_) => Code::AlreadyExists,
+            };
             let update = proto::MasterArbitrationUpdate {
                 device_id: DEVICE,
                 role: None,
-                election_id: Some(uint128(primary)),
+                election_id: self.highest.map(uint128),
                 status: Some(p4runtime_proto::google::rpc::Status { code: code.into(), ..Default::default() }),
             };
             let answer = proto::StreamMessageResponse { update: Some(Answer::Arbitration(update)) };

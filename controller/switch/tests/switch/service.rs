@@ -18,7 +18,7 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{Code, Request, Response, Status, Streaming};
 
-use crate::router::{Controller, DEVICE, Device, Trouble, key, uint128};
+use crate::router::{Controller, DEVICE, Device, Missing, Trouble, key, uint128};
 
 /// The service over a [`Device`].
 pub(crate) struct Service(pub(crate) Arc<Mutex<Device>>);
@@ -73,16 +73,27 @@ impl P4Runtime for Service {
     async fn read(&self, request: Request<proto::ReadRequest>) -> Result<Response<Self::ReadStream>, Status> {
         let (device, request) = (self.device(), request.into_inner());
         let mut answers = Vec::new();
+        let mut codes = Vec::new();
         for entity in request.entities {
             let entities = match entity.entity {
-                Some(Entity::TableEntry(wildcard)) => read_table(&device, &wildcard),
-                Some(Entity::DirectCounterEntry(counter)) => read_session_counter(&device, counter)?,
-                Some(Entity::CounterEntry(cell)) => vec![read_discards(&device, cell)],
+                Some(Entity::TableEntry(wildcard)) => Ok(read_table(&device, &wildcard)),
+                Some(Entity::DirectCounterEntry(counter)) => read_session_counter(&device, counter),
+                Some(Entity::CounterEntry(cell)) => Ok(vec![read_discards(&device, cell)]),
                 other => return Err(Status::unimplemented(format!("{other:?}"))),
             };
-            // In parts, as a big answer comes.
-            answers.extend(entities.chunks(100).map(|part| Ok(proto::ReadResponse { entities: part.to_vec() })));
+            match entities {
+                // In parts, as a big answer comes.
+                Ok(entities) => answers.extend(entities.chunks(100).map(|part| Ok(proto::ReadResponse { entities: part.to_vec() }))),
+                Err(_) if device.missing == Missing::LeftOut => {}
+                Err(code) if device.missing == Missing::Fatal => return Err(Status::new(code, "something is missing")),
+                Err(code) => {
+                    codes.push(code);
+                    continue;
+                }
+            }
+            codes.push(Code::Ok);
         }
+        answers.extend(failure(&codes).map(Err));
         Ok(Response::new(Box::pin(tokio_stream::iter(answers))))
     }
 
@@ -141,7 +152,7 @@ async fn listen(
     while let Ok(Some(request)) = requests.message().await {
         let mut device = device.lock().unwrap();
         match request.update {
-            Some(Message::Arbitration(bid)) => match arbitrate(&mut device, &bid, &answers) {
+            Some(Message::Arbitration(bid)) => match arbitrate(&mut device, stream, &bid, &answers) {
                 Ok(number) => stream = Some(number),
                 Err(status) => {
                     device.refused_bids += 1;
@@ -160,6 +171,7 @@ async fn listen(
 
 fn arbitrate(
     device: &mut Device,
+    stream: Option<u64>,
     bid: &proto::MasterArbitrationUpdate,
     answers: &mpsc::UnboundedSender<Result<proto::StreamMessageResponse, Status>>,
 ) -> Result<u64, Status> {
@@ -168,11 +180,13 @@ fn arbitrate(
     }
     let election = bid.election_id.ok_or_else(|| Status::invalid_argument("no election id"))?;
     let election = u128::from(election.high) << 64 | u128::from(election.low);
-    if device.controllers.iter().any(|controller| controller.election == election) {
+    if device.controllers.iter().any(|controller| controller.election == election && Some(controller.stream) != stream) {
         return Err(Status::invalid_argument("the election id is in use"));
     }
-    device.streams += 1;
-    let stream = device.streams;
+    device.streams += u64::from(stream.is_none());
+    device.highest = device.highest.max(Some(election));
+    let stream = stream.unwrap_or(device.streams);
+    device.controllers.retain(|controller| controller.stream != stream);
     device.controllers.push(Controller { stream, election, answers: answers.clone() });
     device.announce();
     Ok(stream)
@@ -185,13 +199,18 @@ fn carry_out(device: &mut Device, updates: &[proto::Update], refused: &[(usize, 
         let told = refused.iter().find(|(refused, _)| *refused == index).map(|(_, code)| *code);
         codes[index] = told.unwrap_or_else(|| carry_out_one(device, update));
     }
+    failure(&codes).map_or(Ok(()), Err)
+}
+
+/// The status of a call of which some parts failed.
+fn failure(codes: &[Code]) -> Option<Status> {
     if codes.iter().all(|code| *code == Code::Ok) {
-        return Ok(());
+        return None;
     }
     let errors = codes.iter().map(|code| proto::Error { canonical_code: (*code).into(), message: format!("{code}"), ..Default::default() });
     let pack = |error: proto::Error| Any { type_url: "type.googleapis.com/p4.v1.Error".into(), value: error.encode_to_vec() };
     let details = rpc::Status { code: Code::Unknown.into(), message: "some failed".into(), details: errors.map(pack).collect() };
-    Err(Status::with_details(Code::Unknown, "some failed", details.encode_to_vec().into()))
+    Some(Status::with_details(Code::Unknown, "some failed", details.encode_to_vec().into()))
 }
 
 fn carry_out_one(device: &mut Device, update: &proto::Update) -> Code {
@@ -219,13 +238,13 @@ fn read_table(device: &Device, wildcard: &proto::TableEntry) -> Vec<proto::Entit
     shown.collect()
 }
 
-fn read_session_counter(device: &Device, counter: proto::DirectCounterEntry) -> Result<Vec<proto::Entity>, Status> {
+fn read_session_counter(device: &Device, counter: proto::DirectCounterEntry) -> Result<Vec<proto::Entity>, Code> {
     let entry = counter.table_entry.clone().unwrap_or_default();
     let Ok(EntryKey::Session(SessionKey { session })) = EntryKey::decode(&entry) else {
-        return Err(Status::invalid_argument("no session"));
+        return Err(Code::InvalidArgument);
     };
     if !device.entries.contains_key(&key(&entry)) {
-        return if device.missing_is_an_error { Err(Status::not_found("no such session")) } else { Ok(Vec::new()) };
+        return Err(Code::NotFound);
     }
     let data = device.session_counters.get(&session.get()).copied().unwrap_or_default();
     Ok(vec![proto::Entity { entity: Some(Entity::DirectCounterEntry(proto::DirectCounterEntry { data: Some(data), ..counter })) }])

@@ -10,7 +10,7 @@ use svpn_contract::wire::{PortId, VrfId};
 use svpn_switch::{Count, Event, PacketOutError, SessionCounters, State, Switch};
 
 use crate::entries::{flow, network, session, session_id, set_up};
-use crate::router::Router;
+use crate::router::{Missing, Router};
 use crate::{reaches, ready, settings, soon, until};
 
 fn data(packets: i64, bytes: i64) -> proto::CounterData {
@@ -34,9 +34,9 @@ async fn sessions_tell_what_they_carried() {
         device.session_counters = [(1, data(10, 1500)), (2, data(7, 700))].into();
         device.session_discards = [(1, data(3, 300))].into();
     }
-    for missing_is_an_error in [false, true] {
-        router.device().missing_is_an_error = missing_is_an_error;
-        let counters = switch.session_counters(&[1, 2, 3].map(session_id)).await.expect("read");
+    for missing in [Missing::LeftOut, Missing::Detailed, Missing::Fatal] {
+        router.device().missing = missing;
+        let counters = switch.session_counters(&[1, 3, 2].map(session_id)).await.expect("read");
         assert_eq!(counters.len(), 2, "session 3 is not there");
         let first = counters[&session_id(1)];
         assert_eq!(first.offered, Count { packets: 10, bytes: 1500 });
@@ -96,7 +96,7 @@ async fn packets_that_nobody_takes_are_shed() {
         router.device().tell(&Answer::Packet(punted(&[number]).encode()));
     }
     let (rival, _events) = Switch::start(crate::settings(&router, 2), network());
-    reaches(&switch, State::Backup { highest: Some(crate::settings(&router, 2).election) }).await;
+    reaches(&switch, State::Backup { primary: Some(crate::settings(&router, 2).election) }).await;
     drop((switch, rival));
     let mut taken = Vec::new();
     while let Some(event) = soon(events.recv()).await {
@@ -110,7 +110,7 @@ async fn only_the_primary_sends_packets() {
     let router = Router::new();
     let (_primary, _events) = Switch::start(settings(&router, 2), network());
     let (backup, _events) = Switch::start(settings(&router, 1), network());
-    let state = State::Backup { highest: Some(settings(&router, 2).election) };
+    let state = State::Backup { primary: Some(settings(&router, 2).election) };
     reaches(&backup, state).await;
     let packet = PacketOut { egress_port: PortId::new(1).unwrap(), frame: Vec::new() };
     assert_eq!(backup.packet_out(packet), Err(PacketOutError::NotPrimary(state)));
