@@ -187,6 +187,7 @@ pub struct Terms {
     /// `b=TIAS` of each medium, as asked and granted.
     pub class: Class,
     /// What the ingress PE polices each direction to: bits per second of frames, destination MAC to end of payload, no FCS.
+    /// Where the directions differ, the larger.
     pub policed: BitRate,
     /// `a=svpn-tunnel`: tunnel numbers, caller's direction first; a direction not asked for is absent.
     pub tunnels: Vec<u32>,
