@@ -33,7 +33,7 @@ register() {
         >"$STATE/$name.log" 2>&1; then
         echo 200
     else
-        sed -n "s|.*while expecting '200'.*received 'SIP/2.0 \([0-9]*\).*|\1|p" "$STATE/sip-$name.errors" | grep . || echo none
+        sed -n "s|.*while expecting .*received 'SIP/2.0 \([0-9]*\).*|\1|p" "$STATE/sip-$name.errors" | grep . || echo none
     fi
 }
 
