@@ -267,6 +267,14 @@ impl<A: ActionCodec> ActionField for Choice<A> {
         if set.action_profile_actions.is_empty() {
             return Err(DecodeError::EmptyActionSet { table });
         }
+        let extras = [
+            ("group_action", set.group_action.is_some()),
+            ("action_selection_mode", set.action_selection_mode != 0),
+            ("size_semantics", set.size_semantics != 0),
+        ];
+        if let Some((field, _)) = extras.into_iter().find(|(_, given)| *given) {
+            return Err(DecodeError::ActionSetOption { table, field });
+        }
         let members = set.action_profile_actions.iter().enumerate().map(|(index, member)| decode_member(table, index, member));
         Ok(Self { members: members.collect::<Result<_, _>>()? })
     }
@@ -318,7 +326,7 @@ impl MeterConfig {
     /// From a P4Runtime message, for the table it belongs to.
     ///
     /// # Errors
-    /// [`DecodeError::BadMeter`] for a negative figure, or a peak below the committed rate.
+    /// [`DecodeError::BadMeter`] for a negative figure, a peak below the committed rate, or an excess burst, which is RFC 2697's.
     pub fn decode(table: &'static str, wire: &proto::MeterConfig) -> Result<Self, DecodeError> {
         let figure = |field: &'static str, value: i64| u64::try_from(value).map_err(|_| DecodeError::BadMeter { table, field, value });
         let config = Self {
@@ -327,6 +335,9 @@ impl MeterConfig {
             pir: figure("pir", wire.pir)?,
             pburst: figure("pburst", wire.pburst)?,
         };
+        if wire.eburst != 0 {
+            return Err(DecodeError::BadMeter { table, field: "eburst", value: wire.eburst });
+        }
         if config.pir < config.cir {
             return Err(DecodeError::BadMeter { table, field: "pir", value: wire.pir });
         }

@@ -154,6 +154,14 @@ pub enum DecodeError {
         /// The table.
         table: &'static str,
     },
+    /// An action set says more than which members it has.
+    #[error("table {table}: {field} of the action set must be left out")]
+    ActionSetOption {
+        /// The table.
+        table: &'static str,
+        /// `group_action`, `action_selection_mode` or `size_semantics`.
+        field: &'static str,
+    },
     /// A member's weight must be at least 1.
     #[error("table {table}: member {member} of the action set has weight {weight}")]
     BadWeight {
@@ -174,12 +182,12 @@ pub enum DecodeError {
         /// Why.
         source: ValueError,
     },
-    /// A negative rate or burst, or a peak below the committed rate (RFC 2698).
+    /// A negative rate or burst, a peak below the committed rate (RFC 2698), or an excess burst (RFC 2697).
     #[error("table {table}: the meter's {field} is {value}")]
     BadMeter {
         /// The table.
         table: &'static str,
-        /// `cir`, `cburst`, `pir` or `pburst`.
+        /// `cir`, `cburst`, `pir`, `pburst` or `eburst`.
         field: &'static str,
         /// What was given.
         value: i64,

@@ -178,11 +178,15 @@ fn the_action(entry: &mut proto::TableEntry) -> &mut proto::Action {
     }
 }
 
-fn the_member(entry: &mut proto::TableEntry) -> &mut proto::ActionProfileAction {
+fn the_set(entry: &mut proto::TableEntry) -> &mut proto::ActionProfileActionSet {
     match entry.action.as_mut().and_then(|action| action.r#type.as_mut()) {
-        Some(ActionType::ActionProfileActionSet(set)) => &mut set.action_profile_actions[0],
+        Some(ActionType::ActionProfileActionSet(set)) => set,
         other => panic!("no action set: {other:?}"),
     }
+}
+
+fn the_member(entry: &mut proto::TableEntry) -> &mut proto::ActionProfileAction {
+    &mut the_set(entry).action_profile_actions[0]
 }
 
 #[test]
@@ -259,6 +263,11 @@ fn wrong_action_sets_are_refused() {
     assert_eq!(refusal(tunnel(), |entry| entry.action = member(1)), E::WrongActionKind { table, expected });
     let empty = Some(proto::TableAction { r#type: Some(ActionType::ActionProfileActionSet(proto::ActionProfileActionSet::default())) });
     assert_eq!(refusal(tunnel(), |entry| entry.action = empty), E::EmptyActionSet { table });
+    let option = |field| E::ActionSetOption { table, field };
+    let with = |change: fn(&mut proto::ActionProfileActionSet)| refusal(tunnel(), |entry| change(the_set(entry)));
+    assert_eq!(with(|set| set.group_action = Some(proto::Action::default())), option("group_action"));
+    assert_eq!(with(|set| set.action_selection_mode = 2), option("action_selection_mode"));
+    assert_eq!(with(|set| set.size_semantics = 1), option("size_semantics"));
     assert_eq!(refusal(tunnel(), |entry| the_member(entry).action = None), E::NoAction { table });
     for weight in [0, -1] {
         assert_eq!(refusal(tunnel(), |entry| the_member(entry).weight = weight), E::BadWeight { table, member: 0, weight });
@@ -285,6 +294,7 @@ fn wrong_meters_and_timeouts_are_refused() {
     assert_eq!(meter(|meter| meter.cburst = -1), negative("cburst"));
     assert_eq!(meter(|meter| meter.pir = -1), negative("pir"));
     assert_eq!(meter(|meter| meter.pburst = -1), negative("pburst"));
+    assert_eq!(meter(|meter| meter.eburst = 1), E::BadMeter { table: "session", field: "eburst", value: 1 });
     assert_eq!(meter(|meter| meter.pir = 0), E::BadMeter { table: "session", field: "pir", value: 0 });
     let config = session().meter_config;
     assert_eq!(refusal(route(), |entry| entry.meter_config = config), E::MeterForbidden { table: "route_v4" });
