@@ -106,7 +106,7 @@ impl Pool {
                 PoolError::Exists(name.to_owned())
             } else if errno.is(nix::errno::Errno::EINVAL) {
                 PoolError::Config(config)
-            } else if errno.is(nix::errno::Errno::ENOMEM) {
+            } else if errno.is(nix::errno::Errno::ENOMEM) || errno.is(nix::errno::Errno::ENOBUFS) {
                 PoolError::Memory(config)
             } else {
                 PoolError::Refused { name: name.to_owned(), errno }
