@@ -2,7 +2,6 @@
 # shellcheck shell=bash
 
 P4RUNTIME_PORT=9559
-SIP_PORT=5060
 # Seconds a program may take until it answers.
 START_TIMEOUT=30
 

@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 
 PROVIDER_DOMAIN=provider.example
+SIP_PORT=5060
 # Where callees wait for calls, and where everybody else signs in from or calls from.
 CALLEE_PORT=5070
 REGISTER_PORT=5080
