@@ -82,6 +82,18 @@ async fn of_two_backups_one_takes_over() {
     assert!(router.has_just(&network()));
 }
 
+#[tokio::test]
+async fn raised_bid_outlives_the_connection() {
+    let mut router = Router::new();
+    router.device().highest = Some(77 << 64);
+    let (switch, _events) = ready(&router, network()).await;
+    router.cut();
+    reaches(&switch, State::Disconnected).await;
+    router.restore().await;
+    soon(switch.ready()).await;
+    assert_eq!(router.device().highest, Some((78 << 64) + 1), "it was raised once");
+}
+
 /// Who was primary comes back with its first bid, which the router has seen raised.
 #[tokio::test]
 async fn gateway_that_restarts_bids_above_its_former_self() {
