@@ -32,6 +32,10 @@ impl Errno {
 
 impl fmt::Display for Errno {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Many drivers answer -1 for any failure, which is also EPERM.
+        if self.is(nix::errno::Errno::EPERM) {
+            return formatter.write_str("no permission, or no reason given (-1)");
+        }
         std::io::Error::from_raw_os_error(self.0).fmt(formatter)
     }
 }

@@ -163,6 +163,9 @@ pub enum PortError {
 }
 
 /// A running port. It runs until this and all its queues are dropped; then it is stopped, closed and detached.
+///
+/// The packets in its rings then return to their pool, but for `net_af_xdp`, whose driver does not give back what it handed to
+/// the kernel.
 #[derive(Debug)]
 pub struct Port {
     running: Arc<Running>,
