@@ -1,0 +1,316 @@
+//! The P4Runtime service (<https://p4.org/specifications/>): how a controller sees a router.
+//!
+//! - `arbitration`, `controllers`, `stream`: who may write, and packets to and from controllers;
+//! - `pipeline`: the one pipeline this router runs, and whether it is in service;
+//! - `write`, `operation`, `cookies`: batches of updates, undone where they have to be;
+//! - `read`: queries.
+//!
+//! What the specification leaves to an implementation is decided here:
+//! - Any role can be bid for and has full access; a role configuration is refused. Each role's primary gets every packet-in.
+//! - A P4Info may differ from ours in sizes, annotations and order, and in nothing else. A device configuration is kept and given back.
+//! - `VERIFY_AND_COMMIT` empties the tables, `RECONCILE_AND_COMMIT` keeps them. `COMMIT` keeps what was written since `VERIFY_AND_SAVE`.
+//!   Indexed counters go on counting.
+//! - `CONTINUE_ON_ERROR` and `ROLLBACK_ON_ERROR` are supported, `DATAPLANE_ATOMIC` is not. Rolled back, a meter may begin with full buckets.
+//! - Action profiles are written as one-shot action sets only; idle time-outs are refused.
+//! - Default actions are constant.
+//!
+//! `tonic` serves gRPC, `tokio` runs it beside the workers, `tokio-stream` and `tokio-util` join and end streams.
+
+mod arbitration;
+mod controllers;
+mod cookies;
+mod operation;
+mod pipeline;
+mod read;
+mod stream;
+mod write;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use p4runtime_proto::p4::v1 as proto;
+use p4runtime_proto::p4::v1::get_forwarding_pipeline_config_request::ResponseType;
+use p4runtime_proto::p4::v1::p4_runtime_server::{P4Runtime, P4RuntimeServer};
+use p4runtime_proto::p4::v1::set_forwarding_pipeline_config_request::Action;
+use p4runtime_proto::p4::v1::write_request::Atomicity;
+use svpn_contract::packet::{PacketIn, PacketOut};
+use svpn_contract::{EntryKey, TABLES, Update};
+use tokio::net::TcpListener;
+use tokio::sync::{OwnedRwLockReadGuard, RwLock, mpsc, watch};
+use tokio_stream::Stream;
+use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::entries::Entries;
+use crate::router::{Router, SendError};
+use arbitration::{Connection, ElectionId};
+use controllers::{Controllers, Outlet};
+use cookies::Cookies;
+use pipeline::{Keep, Pipeline};
+use read::Found;
+
+/// The version of P4Runtime that is spoken.
+pub const API_VERSION: &str = "1.6.0";
+
+/// Bytes a request may have: a batch of some hundred thousand entries.
+const REQUEST_BYTES: usize = 128 << 20;
+/// Entities in one message of an answer to a read.
+const ENTITIES: usize = 512;
+
+/// How often a silent controller is asked whether it is there, and how long it may take to answer. A primary that is dead stops being one.
+const KEEPALIVE: Duration = Duration::from_secs(10);
+
+/// What the service needs of a router.
+pub trait Plane: Send + Sync + 'static {
+    /// What the controller wrote, for one batch: apply, publish, let go.
+    fn entries(&self) -> MutexGuard<'_, Entries>;
+
+    /// Sends a frame of the controller.
+    ///
+    /// # Errors
+    /// [`SendError`] says why it is not sent.
+    fn send(&self, packet: PacketOut) -> Result<(), SendError>;
+}
+
+impl Plane for Router {
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        Router::entries(self)
+    }
+
+    fn send(&self, packet: PacketOut) -> Result<(), SendError> {
+        Router::send(self, packet)
+    }
+}
+
+/// What the service remembers beside the entries. Locked before them.
+#[derive(Debug, Default)]
+struct State {
+    pipeline: Pipeline,
+    cookies: Cookies,
+}
+
+/// What all calls share.
+struct Shared<P> {
+    device: u64,
+    plane: Arc<P>,
+    state: Mutex<State>,
+    /// Read-locked while a write is in flight, so that no bid is decided then.
+    controllers: Arc<RwLock<Controllers>>,
+    /// Changes whenever somebody else may be primary.
+    primary_changed: watch::Sender<u64>,
+    connections: AtomicU64,
+    stop: CancellationToken,
+}
+
+impl<P> Shared<P> {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic while it was held is a fault of ours; what it guards is changed in single steps.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn check_device(&self, device: u64) -> Result<(), Status> {
+        if device == self.device { Ok(()) } else { Err(Status::not_found(format!("this is device {}, not {device}", self.device))) }
+    }
+}
+
+/// The service.
+struct Service<P>(Arc<Shared<P>>);
+
+/// Serves P4Runtime for a device on a listening socket, until `stop` is ready: then streams are ended, calls in flight are finished,
+/// and it returns. `punts` are the frames for the controllers.
+///
+/// # Errors
+/// The transport's, if it fails before that.
+pub async fn serve<P: Plane>(
+    device: u64,
+    plane: Arc<P>,
+    punts: mpsc::Receiver<PacketIn>,
+    listener: TcpListener,
+    stop: impl Future<Output = ()>,
+) -> Result<(), tonic::transport::Error> {
+    let shared = Arc::new(Shared {
+        device,
+        plane,
+        state: Mutex::default(),
+        controllers: Arc::new(RwLock::new(Controllers::new(device))),
+        primary_changed: watch::Sender::new(0),
+        connections: AtomicU64::new(0),
+        stop: CancellationToken::new(),
+    });
+    let pump = tokio::spawn(stream::pump(Arc::clone(&shared), punts));
+    let cut = shared.stop.clone();
+    let service = P4RuntimeServer::new(Service(shared)).max_decoding_message_size(REQUEST_BYTES).max_encoding_message_size(usize::MAX);
+    let stop = async move {
+        stop.await;
+        cut.cancel();
+    };
+    let served = tonic::transport::Server::builder()
+        .tcp_nodelay(true)
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE))
+        .add_service(service)
+        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop)
+        .await;
+    pump.abort();
+    served
+}
+
+/// Runs what blocks (locks, long loops) where it holds nothing up.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Status> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Status::internal(format!("the call was cut short: {error}")))
+}
+
+/// Deletes every entry that is not kept.
+fn clear(entries: &mut Entries, cookies: &mut Cookies, kept: impl Fn(&EntryKey) -> bool) {
+    for table in TABLES {
+        let keys: Vec<EntryKey> = entries.iter(table.id).map(|entry| entry.key()).filter(|key| !kept(key)).collect();
+        for key in keys {
+            if let Err(error) = entries.apply(&Update::Delete(key)) {
+                tracing::error!(%key, %error, "an entry that is there cannot be deleted");
+            }
+            cookies.set(key, cookies::Cookie::default());
+        }
+    }
+    entries.publish();
+}
+
+type Answer<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+impl<P: Plane> Service<P> {
+    /// Lets only the primary of a role through, and holds bids off as long as the guard lives.
+    async fn primary(&self, role: &str, bid: Option<proto::Uint128>) -> Result<OwnedRwLockReadGuard<Controllers>, Status> {
+        let controllers = Arc::clone(&self.0.controllers).read_owned().await;
+        if !role.is_empty() && !controllers.arbitration().knows(role) {
+            return Err(Status::not_found(format!("no controller ever bid for role {role:?}")));
+        }
+        if controllers.arbitration().is_primary_bid(role, bid.map(ElectionId::from)) {
+            Ok(controllers)
+        } else {
+            Err(Status::permission_denied("only the primary controller of the role may do this, with the election id it has bid"))
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl<P: Plane> P4Runtime for Service<P> {
+    type ReadStream = Answer<proto::ReadResponse>;
+    type StreamChannelStream = Answer<proto::StreamMessageResponse>;
+
+    async fn write(&self, request: Request<proto::WriteRequest>) -> Result<Response<proto::WriteResponse>, Status> {
+        let request = request.into_inner();
+        self.0.check_device(request.device_id)?;
+        let in_flight = self.primary(&request.role, request.election_id).await?;
+        let atomicity = write::atomicity(&request)?;
+        let shared = Arc::clone(&self.0);
+        let results = blocking(move || {
+            let _in_flight = in_flight;
+            let state = &mut *shared.state();
+            if !state.pipeline.is_in_service() {
+                return Err(Status::failed_precondition("no pipeline is in service: SetForwardingPipelineConfig first"));
+            }
+            let (pipeline, cookies) = (&mut state.pipeline, &mut state.cookies);
+            let mut written = |key| pipeline.note_written(key);
+            let mut entries = shared.plane.entries();
+            let results = match atomicity {
+                Atomicity::RollbackOnError => write::rollback_on_error(&mut entries, cookies, &request.updates, &mut written),
+                Atomicity::ContinueOnError | Atomicity::DataplaneAtomic => {
+                    write::continue_on_error(&mut entries, cookies, &request.updates, &mut written)
+                }
+            };
+            entries.publish();
+            Ok(results)
+        })
+        .await??;
+        write::status(&results)?;
+        Ok(Response::new(proto::WriteResponse {}))
+    }
+
+    async fn read(&self, request: Request<proto::ReadRequest>) -> Result<Response<Self::ReadStream>, Status> {
+        let request = request.into_inner();
+        self.0.check_device(request.device_id)?;
+        let shared = Arc::clone(&self.0);
+        let found = blocking(move || {
+            let state = shared.state();
+            if !state.pipeline.is_in_service() {
+                return Err(Status::failed_precondition("no pipeline is in service: SetForwardingPipelineConfig first"));
+            }
+            let entries = shared.plane.entries();
+            let mut found = Vec::new();
+            for wanted in &request.entities {
+                read::collect(&entries, &state.cookies, wanted, &mut found)?;
+            }
+            Ok(found)
+        })
+        .await??;
+        let (sender, answer) = mpsc::channel(4);
+        tokio::spawn(async move {
+            let mut found = found.into_iter();
+            loop {
+                let entities: Vec<proto::Entity> = found.by_ref().take(ENTITIES).map(Found::encode).collect();
+                // The controller has gone away if it cannot be sent.
+                if entities.is_empty() || sender.send(Ok(proto::ReadResponse { entities })).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(answer))))
+    }
+
+    async fn set_forwarding_pipeline_config(
+        &self,
+        request: Request<proto::SetForwardingPipelineConfigRequest>,
+    ) -> Result<Response<proto::SetForwardingPipelineConfigResponse>, Status> {
+        let request = request.into_inner();
+        self.0.check_device(request.device_id)?;
+        let in_flight = self.primary(&request.role, request.election_id).await?;
+        let action = Action::try_from(request.action).unwrap_or(Action::Unspecified);
+        let shared = Arc::clone(&self.0);
+        blocking(move || {
+            let _in_flight = in_flight;
+            let state = &mut *shared.state();
+            match state.pipeline.set(action, request.config)? {
+                Keep::Untouched | Keep::All => {}
+                Keep::Only(kept) => clear(&mut shared.plane.entries(), &mut state.cookies, |key| kept.contains(key)),
+            }
+            tracing::info!(action = action.as_str_name(), "a pipeline configuration was taken");
+            Ok::<_, pipeline::PipelineError>(())
+        })
+        .await??;
+        Ok(Response::new(proto::SetForwardingPipelineConfigResponse {}))
+    }
+
+    async fn get_forwarding_pipeline_config(
+        &self,
+        request: Request<proto::GetForwardingPipelineConfigRequest>,
+    ) -> Result<Response<proto::GetForwardingPipelineConfigResponse>, Status> {
+        let request = request.into_inner();
+        self.0.check_device(request.device_id)?;
+        let wanted = ResponseType::try_from(request.response_type)
+            .map_err(|_| Status::invalid_argument(format!("{} is no response type", request.response_type)))?;
+        let shared = Arc::clone(&self.0);
+        let config = blocking(move || shared.state().pipeline.get(wanted)).await?;
+        Ok(Response::new(proto::GetForwardingPipelineConfigResponse { config }))
+    }
+
+    async fn stream_channel(
+        &self,
+        request: Request<Streaming<proto::StreamMessageRequest>>,
+    ) -> Result<Response<Self::StreamChannelStream>, Status> {
+        let connection = Connection(self.0.connections.fetch_add(1, Ordering::Relaxed));
+        let (outlet, answer) = Outlet::new(self.0.stop.child_token());
+        tokio::spawn(stream::serve(Arc::clone(&self.0), connection, request.into_inner(), outlet));
+        Ok(Response::new(Box::pin(answer)))
+    }
+
+    async fn capabilities(&self, request: Request<proto::CapabilitiesRequest>) -> Result<Response<proto::CapabilitiesResponse>, Status> {
+        let device = request.into_inner().device_id;
+        if device != 0 {
+            self.0.check_device(device)?;
+        }
+        Ok(Response::new(proto::CapabilitiesResponse { p4runtime_api_version: API_VERSION.to_owned(), experimental: None }))
+    }
+}
