@@ -1,4 +1,7 @@
-//! Digest authentication (RFC 3261 section 22, RFC 7616, RFC 8760): SHA-256 and MD5 are offered, SHA-256 first, with `qop="auth"`.
+//! Digest authentication (RFC 3261 section 22, RFC 7616, RFC 8760): MD5 and SHA-256 are offered, with `qop="auth"`.
+//!
+//! RFC 8760 section 2.3 would have the stronger one on top, but sipp 3.6, which Debian has, reads only the topmost challenge and gives up on
+//! anything but MD5; a program that can do better finds the better one below.
 //!
 //! The user name is the application's name as in the user part of its address, `storage`; the realm is the host part of that address:
 //! `vpn-a.provider.example`, or `provider.example` where the VPN is left out. The `uri` of the credentials enters the hash but is not compared
@@ -32,7 +35,7 @@ pub(crate) enum Algorithm {
 }
 
 impl Algorithm {
-    const OFFERED: [Self; 2] = [Self::Sha256, Self::Md5];
+    const OFFERED: [Self; 2] = [Self::Md5, Self::Sha256];
 
     const fn name(self) -> &'static str {
         match self {
@@ -182,7 +185,7 @@ impl Authenticator {
         Self { key: rand::random(), started: now, used: BTreeMap::new() }
     }
 
-    /// The values of WWW-Authenticate or Proxy-Authenticate, the strongest first (RFC 8760 section 2.3).
+    /// The values of WWW-Authenticate or Proxy-Authenticate, one header field each (RFC 8760 section 2.3).
     pub(crate) fn challenges(&self, realm: &str, fault: Option<DigestFault>, now: Instant) -> Vec<String> {
         let nonce = self.nonce(realm, now);
         let stale = if fault == Some(DigestFault::Stale) { ", stale=true" } else { "" };

@@ -31,11 +31,11 @@ fn both_algorithms_let_the_right_password_in_and_the_wrong_one_not() {
 }
 
 #[test]
-fn sha_256_is_offered_first() {
+fn md5_is_offered_above_sha_256() {
     let now = Instant::now();
     let challenges = Authenticator::new(now).challenges(REALM, None, now);
-    assert!(challenges[0].contains("algorithm=SHA-256"));
-    assert!(challenges[1].contains("algorithm=MD5"));
+    assert!(challenges[0].contains("algorithm=MD5"));
+    assert!(challenges[1].contains("algorithm=SHA-256"));
 }
 
 #[test]

@@ -1,0 +1,262 @@
+//! A gateway's stand-in, and sipp.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::{Output, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use svpn_sip::config::{Carrier, SipConfig};
+use svpn_sip::server::Server;
+use svpn_sip::sessions::{Secret, Sessions};
+use svpn_vpn::request::{
+    Answer, ApplicationId, Bandwidth, BitRate, Cause, CeName, Class, Refusal, SessionNumber, SessionRequest, Terms, VpnName,
+};
+use tokio::process::{Child, Command};
+
+/// What became of a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) request: SessionRequest,
+    pub(crate) answer: Option<Answer>,
+    pub(crate) released: Vec<Cause>,
+}
+
+/// Grants every session up to 100 Mbit/s, and refuses to establish those of priority 13.
+#[derive(Default)]
+pub(crate) struct Gateway {
+    records: Mutex<BTreeMap<u32, Record>>,
+}
+
+impl Gateway {
+    pub(crate) fn records(&self) -> Vec<Record> {
+        self.records.lock().unwrap().values().cloned().collect()
+    }
+
+    /// Waits until nothing is reserved any more; how each session was released, in order.
+    pub(crate) async fn settled(&self) -> Vec<Cause> {
+        for _ in 0..500 {
+            let records = self.records();
+            if records.iter().all(|record| !record.released.is_empty()) {
+                return records
+                    .into_iter()
+                    .map(|record| {
+                        assert_eq!(record.released.len(), 1, "released more than once: {record:?}");
+                        record.released[0]
+                    })
+                    .collect();
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("a reservation was not released: {:?}", self.records());
+    }
+
+    /// Waits until a session is established.
+    pub(crate) async fn established(&self) {
+        for _ in 0..500 {
+            if self.records().iter().any(|record| record.answer.is_some()) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("no session was established: {:?}", self.records());
+    }
+
+    fn terms(session: u32, request: &SessionRequest) -> Terms {
+        Terms {
+            session: SessionNumber(session),
+            class: request.class.unwrap_or(Class::new(5).unwrap()),
+            policed: rate(request),
+            tunnels: vec![11, 12],
+            labels: vec![1001, 1002],
+            cost: Some("0.25 EUR/h".to_owned()),
+        }
+    }
+}
+
+fn rate(request: &SessionRequest) -> BitRate {
+    match request.media[0].bandwidth {
+        Bandwidth::TransportIndependent { rate, .. } | Bandwidth::ApplicationSpecific { rate, .. } => rate,
+    }
+}
+
+impl Sessions for Gateway {
+    async fn find_application(&self, name: &str, vpn: Option<&VpnName>) -> Result<ApplicationId, Refusal> {
+        [("storage", "vpn-a"), ("backup", "vpn-a"), ("archive", "vpn-a"), ("mail", "vpn-b")]
+            .into_iter()
+            .find(|(known, of)| *known == name && vpn.is_none_or(|vpn| vpn.0 == *of))
+            .map(|(name, vpn)| ApplicationId { name: name.to_owned(), vpn: VpnName(vpn.to_owned()) })
+            .ok_or_else(|| Refusal::NotFound(format!("application {name}")))
+    }
+
+    async fn secret(&self, application: &ApplicationId) -> Option<Secret> {
+        Some(Secret(format!("{}-s3cret", application.name)))
+    }
+
+    async fn admit_registration(&self, _: &ApplicationId, ce: &CeName) -> Result<(), Refusal> {
+        match ce.0.as_str() {
+            "a-east" | "a-west" => Ok(()),
+            "b-east" => Err(Refusal::Forbidden("CE b-east is not in vpn-a".to_owned())),
+            other => Err(Refusal::NotAcceptable(format!("there is no CE {other}"))),
+        }
+    }
+
+    async fn reserve(&self, request: SessionRequest) -> Result<Terms, Refusal> {
+        let asked = rate(&request);
+        let fits = BitRate(100_000_000);
+        if asked > fits {
+            return Err(Refusal::NoBandwidth { link: "pe1-p1".to_owned(), asked, fits });
+        }
+        let mut records = self.records.lock().unwrap();
+        let session = u32::try_from(records.len()).unwrap() + 1;
+        let terms = Self::terms(session, &request);
+        records.insert(session, Record { request, answer: None, released: Vec::new() });
+        Ok(terms)
+    }
+
+    async fn establish(&self, session: SessionNumber, answer: Answer) -> Result<Terms, Refusal> {
+        let mut records = self.records.lock().unwrap();
+        let record = records.get_mut(&session.0).expect("reserved before it is established");
+        assert_eq!(record.released, [], "established after release");
+        if record.request.priority == Some(13) {
+            return Err(Refusal::Unavailable("pe2 does not answer".to_owned()));
+        }
+        record.answer = Some(answer);
+        Ok(Self::terms(session.0, &record.request))
+    }
+
+    async fn release(&self, session: SessionNumber, cause: Cause) {
+        let mut records = self.records.lock().unwrap();
+        records.get_mut(&session.0).expect("reserved before it is released").released.push(cause);
+    }
+}
+
+/// A server and its stand-in.
+pub(crate) struct Bench {
+    pub(crate) server: Server,
+    pub(crate) gateway: Arc<Gateway>,
+    carrier: Carrier,
+}
+
+/// An application as sipp plays it, on a loopback address of its own.
+#[derive(Clone, Copy)]
+pub(crate) struct Application {
+    name: &'static str,
+    ce: &'static str,
+    address: Ipv4Addr,
+}
+
+/// What stands in a scenario between `@` and `@`.
+pub(crate) type Blanks<'a> = &'a [(&'a str, &'a str)];
+
+/// Where a scenario's blanks are not filled by its test.
+const DEFAULTS: Blanks<'static> = &[
+    ("CALLEE", "backup"),
+    ("HOST", "vpn-a.provider.example"),
+    ("RATE", "50000000"),
+    ("PRIORITY", "1"),
+    ("TIME", "0 0"),
+    ("ADDRESS", "10.2.0.5"),
+    ("EXTRA", "Supported: timer"),
+];
+
+impl Bench {
+    pub(crate) async fn start(carrier: Carrier, ring_timeout: Duration) -> Self {
+        let gateway = Arc::new(Gateway::default());
+        let config = SipConfig {
+            domain: "provider.example".to_owned(),
+            listen: vec![format!("{carrier}:127.0.0.1:0").parse().unwrap()],
+            ring_timeout,
+        };
+        let server = Server::start(config, Arc::clone(&gateway)).await.unwrap();
+        Self { server, gateway, carrier }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.server.addresses()[0].address
+    }
+
+    /// sipp, playing `scenario` once as this application.
+    pub(crate) fn sipp(&self, scenario: &str, application: Application, blanks: Blanks<'_>) -> Child {
+        let mut command = Command::new("sipp");
+        let secret = format!("{}-s3cret", application.name);
+        command.arg("-sf").arg(written(scenario, application, blanks)).arg(self.address().to_string());
+        command.args(["-m", "1", "-nostdin", "-timeout", "60s", "-timeout_error"]);
+        command.args(["-i", &application.address.to_string(), "-p", "5060"]);
+        command.args(["-t", if self.carrier == Carrier::Udp { "u1" } else { "t1" }]);
+        command.args(["-au", application.name, "-ap", &secret]);
+        command.args(["-key", "name", application.name, "-key", "ce", application.ce]);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        command.spawn().expect("sipp is installed (Debian: sip-tester)")
+    }
+
+    /// The same, to its end, which must be a good one.
+    pub(crate) async fn play(&self, scenario: &str, application: Application, blanks: Blanks<'_>) {
+        finish(scenario, self.sipp(scenario, application, blanks)).await;
+    }
+
+    pub(crate) async fn register(&self, application: Application) {
+        self.play("register", application, &[]).await;
+    }
+
+    /// A caller and a callee, both registered, each playing its scenario.
+    pub(crate) async fn call(&self, caller: &str, callee: &str, blanks: Blanks<'_>) {
+        let (storage, backup) = (storage(), backup());
+        self.register(storage).await;
+        self.register(backup).await;
+        let answering = self.sipp(callee, backup, blanks);
+        let calling = self.sipp(caller, storage, blanks);
+        tokio::join!(finish(callee, answering), finish(caller, calling));
+    }
+
+    /// A registered caller that nobody answers.
+    pub(crate) async fn call_alone(&self, caller: &str, blanks: Blanks<'_>) {
+        let storage = storage();
+        self.register(storage).await;
+        self.play(caller, storage, blanks).await;
+    }
+}
+
+/// The scenario with its parts put in and its blanks filled, in a file.
+fn written(scenario: &str, application: Application, blanks: Blanks<'_>) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/sipp");
+    let read = |name: String| std::fs::read_to_string(folder.join(name)).unwrap();
+    let mut text = String::new();
+    for line in read(format!("{scenario}.xml")).lines() {
+        match line.strip_prefix("@include ") {
+            Some(part) => text += &read(format!("{part}.part")),
+            None => text += line,
+        }
+        text.push('\n');
+    }
+    for (name, value) in blanks.iter().chain(DEFAULTS) {
+        text = text.replace(&format!("@{name}@"), value);
+    }
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{scenario}-{}.xml", application.address));
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+pub(crate) async fn finish(scenario: &str, sipp: Child) {
+    let Output { status, stdout, stderr } = sipp.wait_with_output().await.unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(status.success(), "{scenario}: {status}\n{}\n{}", text(&stdout), text(&stderr));
+}
+
+pub(crate) fn storage() -> Application {
+    Application { name: "storage", ce: "a-east", address: address() }
+}
+
+pub(crate) fn backup() -> Application {
+    Application { name: "backup", ce: "a-west", address: address() }
+}
+
+/// A loopback address that no other test of this or another process uses now.
+fn address() -> Ipv4Addr {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    let next = NEXT.fetch_add(1, Ordering::Relaxed);
+    Ipv4Addr::new(127, high | 0x80, low, next)
+}
