@@ -166,7 +166,7 @@ async fn a_caller_must_be_registered() {
 }
 
 #[tokio::test]
-async fn repeated_requests_are_absorbed() {
+async fn a_repeated_invite_is_absorbed() {
     let bench = udp().await;
     bench.call("repeat", "answer", &[]).await;
     assert_eq!(bench.gateway.settled().await, [Cause::Caller]);
