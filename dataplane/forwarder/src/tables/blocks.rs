@@ -1,0 +1,102 @@
+//! Who has which part of a table's memory: the control thread's books.
+
+use std::collections::VecDeque;
+
+use svpn_dpdk::{GracePeriod, Reclaimer};
+
+/// Blocks of units (words or lines) of a fixed memory. A block given back is used again when no worker can still be reading it.
+#[derive(Debug)]
+pub(crate) struct Blocks {
+    /// Units never handed out so far start here.
+    next: u32,
+    capacity: u32,
+    /// Free blocks, by their number of units.
+    free: Vec<Vec<u32>>,
+    /// Given back since the last publication.
+    retired: Vec<Block>,
+    /// Given back before, and awaited.
+    waiting: VecDeque<(GracePeriod, Vec<Block>)>,
+}
+
+/// Some units that lie together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Block {
+    pub(crate) first: u32,
+    pub(crate) units: u32,
+}
+
+impl Blocks {
+    /// Books of `capacity` units, for blocks of at most `largest`.
+    pub(crate) fn new(capacity: u32, largest: u32) -> Self {
+        let free = (0..=largest).map(|_| Vec::new()).collect();
+        Self { next: 0, capacity, free, retired: Vec::new(), waiting: VecDeque::new() }
+    }
+
+    /// Units that were never handed out.
+    pub(crate) fn untouched(&self) -> u32 {
+        self.capacity - self.next
+    }
+
+    /// A block; `None` if there is none.
+    pub(crate) fn take(&mut self, units: u32) -> Option<Block> {
+        if let Some(first) = self.free.get_mut(units as usize)?.pop() {
+            return Some(Block { first, units });
+        }
+        let first = self.next;
+        self.next = first.checked_add(units).filter(|end| *end <= self.capacity)?;
+        Some(Block { first, units })
+    }
+
+    /// Gives back a block that workers may still be reading.
+    pub(crate) fn retire(&mut self, block: Block) {
+        if block.units > 0 {
+            self.retired.push(block);
+        }
+    }
+
+    /// Begins the wait for what was given back since the last call, and makes free what no worker reads any more. `freed` hears of it.
+    pub(crate) fn publish(&mut self, reclaimer: &Reclaimer, mut freed: impl FnMut(Block)) {
+        if !self.retired.is_empty() {
+            self.waiting.push_back((reclaimer.start(), std::mem::take(&mut self.retired)));
+        }
+        while let Some((period, _)) = self.waiting.front()
+            && reclaimer.is_over(*period)
+            && let Some((_, blocks)) = self.waiting.pop_front()
+        {
+            for block in blocks {
+                freed(block);
+                if let Some(free) = self.free.get_mut(block.units as usize) {
+                    free.push(block.first);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU16;
+
+    use super::*;
+
+    #[test]
+    fn a_block_returns_only_after_its_readers_let_go() {
+        let reclaimer = Reclaimer::new(NonZeroU16::MIN);
+        let mut reader = reclaimer.reader().unwrap();
+        let mut blocks = Blocks::new(10, 4);
+        let first = blocks.take(4).unwrap();
+        let second = blocks.take(4).unwrap();
+        assert_eq!((first.first, second.first, blocks.untouched()), (0, 4, 2));
+        assert_eq!(blocks.take(4), None);
+        assert_eq!(blocks.take(5), None);
+        let mut online = reader.online();
+        blocks.retire(first);
+        blocks.publish(&reclaimer, |_| panic!("a worker may read it"));
+        assert_eq!(blocks.take(4), None);
+        online.quiescent();
+        let mut freed = Vec::new();
+        blocks.publish(&reclaimer, |block| freed.push(block));
+        assert_eq!(freed, [first]);
+        assert_eq!(blocks.take(4), Some(first));
+    }
+}

@@ -1,0 +1,145 @@
+//! `flow_v4`: from a 5-tuple to a session, one cache line for most packets.
+//!
+//! A cuckoo hash: a key has two buckets of one cache line each, with room for two flows, and there are as many buckets as flows.
+//! Nine of ten flows are then in their first bucket, and a bucket knows whether a flow that belongs to it is in the other one.
+//!
+//! ```text
+//! bucket: | addresses | session | tag | addresses | session | tag | flows elsewhere | unused |     8 bytes each
+//! tag:    | VRF 16 | protocol 8 | source port 16 | destination port 16 | version 7 | present 1 |
+//! ```
+//!
+//! One control thread writes, workers read without a lock. A place is changed only while its tag says that it is not present, and its
+//! version rises each time it is used again, so a reader that finds the same tag after it has read the rest has read one flow.
+//! A version that comes round is used only after every worker was quiescent. A flow that is moved is in both places for a moment; a
+//! reader that finds nothing while a flow was moved looks again.
+
+mod writer;
+
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+
+use svpn_dpdk::OutOfMemory;
+
+use super::hash::Seed;
+use super::words::{DenseWords, LINE};
+
+pub(crate) use writer::FlowWriter;
+
+const ADDRESSES: usize = 0;
+const SESSION: usize = 1;
+const TAG: usize = 2;
+/// Words of a flow.
+const ENTRY: usize = 3;
+/// Flows in a bucket.
+const ENTRIES: usize = 2;
+/// The word that counts the flows of this bucket that are in their other one.
+const ELSEWHERE: usize = ENTRY * ENTRIES;
+const PRESENT: u64 = 1;
+
+/// A key as the table keeps it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct FlowKey {
+    /// Source and destination.
+    pub(crate) addresses: u64,
+    /// VRF, protocol, source port, destination port, in the low 56 bits.
+    pub(crate) rest: u64,
+}
+
+impl FlowKey {
+    #[inline]
+    pub(crate) fn new(vrf: u16, addresses: u64, protocol: u8, ports: u32) -> Self {
+        Self { addresses, rest: u64::from(vrf) << 40 | u64::from(protocol) << 32 | u64::from(ports) }
+    }
+
+    /// Protocol and ports: what of the key a 5-tuple has beside the addresses.
+    #[inline]
+    pub(crate) fn protocol_and_ports(self) -> u64 {
+        self.rest & 0xff_ffff_ffff
+    }
+}
+
+/// The flows, as workers see them.
+#[derive(Debug)]
+pub(crate) struct FlowTable {
+    words: DenseWords,
+    mask: u32,
+    seed: Seed,
+    /// How many flows were moved.
+    moves: AtomicU64,
+}
+
+/// A flow found, or not, or a place that changed meanwhile.
+enum Probe {
+    Found(u32),
+    Other,
+}
+
+impl FlowTable {
+    /// A table for `flows` flows.
+    pub(crate) fn new(flows: u32, seed: Seed) -> Result<Self, OutOfMemory> {
+        let buckets = flows.max(2).checked_next_power_of_two().unwrap_or(1 << 31);
+        let words = DenseWords::new(buckets as usize * LINE)?;
+        Ok(Self { words, mask: buckets - 1, seed, moves: AtomicU64::new(0) })
+    }
+
+    #[inline]
+    pub(crate) fn hash(&self, key: FlowKey) -> u64 {
+        self.seed.hash([key.addresses, key.rest])
+    }
+
+    /// Fetches the bucket where a key most likely is.
+    #[inline]
+    pub(crate) fn prefetch(&self, hash: u64) {
+        self.words.prefetch(self.buckets(hash)[0] as usize * LINE);
+    }
+
+    /// The session of a flow.
+    #[inline]
+    pub(crate) fn find(&self, key: FlowKey, hash: u64) -> Option<u32> {
+        loop {
+            let moves = self.moves.load(Ordering::Acquire);
+            let [first, second] = self.buckets(hash);
+            if let Probe::Found(session) = self.probe(first, key) {
+                return Some(session);
+            }
+            if self.words.load_acquire(first as usize * LINE + ELSEWHERE) != 0
+                && let Probe::Found(session) = self.probe(second, key)
+            {
+                return Some(session);
+            }
+            fence(Ordering::Acquire);
+            if self.moves.load(Ordering::Relaxed) == moves {
+                return None;
+            }
+        }
+    }
+
+    /// A key's two buckets, which differ.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "the halves of the hash")]
+    fn buckets(&self, hash: u64) -> [u32; 2] {
+        let first = hash as u32 & self.mask;
+        let second = (hash >> 32) as u32 & self.mask;
+        [first, if second == first { first ^ 1 } else { second }]
+    }
+
+    #[inline]
+    fn probe(&self, bucket: u32, key: FlowKey) -> Probe {
+        for entry in 0..ENTRIES {
+            let place = bucket as usize * LINE + entry * ENTRY;
+            loop {
+                let tag = self.words.load_acquire(place + TAG);
+                if tag & PRESENT == 0 || tag >> 8 != key.rest || self.words.load(place + ADDRESSES) != key.addresses {
+                    break;
+                }
+                let session = self.words.load(place + SESSION);
+                // What was read before this fence is no newer than the tag read after it.
+                fence(Ordering::Acquire);
+                if self.words.load(place + TAG) == tag {
+                    #[allow(clippy::cast_possible_truncation, reason = "a session has 32 bits")]
+                    return Probe::Found(session as u32);
+                }
+            }
+        }
+        Probe::Other
+    }
+}

@@ -1,0 +1,180 @@
+//! Action selectors: a slot names the live members of an entry, each of them a ready cache line.
+//!
+//! ```text
+//! slot:   | members 8 | 24 | first line 32 |          0 = no entry, or no member whose watched port is up
+//! line 0: | word of the member's own 32 | share 32 |   a member is chosen if the hash is at most its share, and above the one before's
+//!      1: | words of the member's own ...
+//! ```
+//!
+//! Shares and the order of the lines are computed when the entry is written or a port changes, so a choice costs one comparison for each member.
+//! A slot is replaced by one store: a worker sees all old members or all new ones.
+
+use svpn_dpdk::{OutOfMemory, Reclaimer};
+
+use super::blocks::{Block, Blocks};
+use super::words::{LINE, SparseWords};
+
+/// Members of one entry.
+pub(crate) const MOST_MEMBERS: usize = 64;
+
+/// A table of selectors, as workers see it.
+#[derive(Debug)]
+pub(crate) struct GroupTable {
+    slots: SparseWords,
+    lines: SparseWords,
+}
+
+impl GroupTable {
+    /// A table with so many slots and lines.
+    pub(crate) fn new(slots: u32, lines: u32) -> Result<Self, OutOfMemory> {
+        Ok(Self { slots: SparseWords::new(slots as usize)?, lines: SparseWords::new(lines as usize * LINE)? })
+    }
+
+    #[inline]
+    pub(crate) fn prefetch(&self, slot: u32) {
+        self.slots.prefetch(slot as usize);
+    }
+
+    /// The line of the member that `hash` chooses; the hash is asked for only where there is a choice.
+    #[inline]
+    pub(crate) fn choose(&self, slot: u32, hash: impl FnOnce() -> u32) -> Option<[u64; LINE]> {
+        let word = self.slots.load_acquire(slot as usize);
+        #[allow(clippy::cast_possible_truncation, reason = "the low half is the line")]
+        let (members, first) = ((word >> 56) as usize, word as u32 as usize);
+        match members {
+            0 => None,
+            1 => self.line(first),
+            _ => {
+                let hash = u64::from(hash());
+                let last = first + members - 1;
+                let chosen = (first..last).find(|line| hash <= self.lines.load(line * LINE) & u64::from(u32::MAX));
+                self.line(chosen.unwrap_or(last))
+            }
+        }
+    }
+
+    #[inline]
+    fn line(&self, line: usize) -> Option<[u64; LINE]> {
+        let words = self.lines.line(line * LINE)?;
+        Some(words.each_ref().map(|word| word.load(std::sync::atomic::Ordering::Relaxed)))
+    }
+}
+
+/// The one writer of a selector table.
+#[derive(Debug)]
+pub(crate) struct GroupWriter {
+    table: std::sync::Arc<GroupTable>,
+    blocks: Blocks,
+}
+
+/// A member: its weight and its line, whose first word's low half is free for its share.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MemberLine {
+    pub(crate) weight: u32,
+    pub(crate) line: [u64; LINE],
+}
+
+/// The table has no lines left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NoLines;
+
+impl GroupWriter {
+    pub(crate) fn new(table: std::sync::Arc<GroupTable>, lines: u32) -> Self {
+        #[allow(clippy::cast_possible_truncation, reason = "a small constant")]
+        Self { table, blocks: Blocks::new(lines, MOST_MEMBERS as u32) }
+    }
+
+    /// Replaces the members of a slot; there may be none.
+    pub(crate) fn set(&mut self, slot: u32, members: &[MemberLine]) -> Result<(), NoLines> {
+        let count = u32::try_from(members.len()).map_err(|_| NoLines)?;
+        let old = self.table.slots.load(slot as usize);
+        let word = if members.is_empty() {
+            0
+        } else {
+            let block = self.blocks.take(count).ok_or(NoLines)?;
+            for ((member, share), line) in members.iter().zip(shares(members)).zip(block.first..) {
+                for (index, word) in member.line.into_iter().enumerate() {
+                    let word = if index == 0 { word & !u64::from(u32::MAX) | u64::from(share) } else { word };
+                    self.table.lines.store(line as usize * LINE + index, word);
+                }
+            }
+            u64::from(count) << 56 | u64::from(block.first)
+        };
+        self.table.slots.store_release(slot as usize, word);
+        #[allow(clippy::cast_possible_truncation, reason = "the parts of a slot's word")]
+        self.blocks.retire(Block { first: old as u32, units: (old >> 56) as u32 });
+        Ok(())
+    }
+
+    /// Makes lines free that no worker reads any more.
+    pub(crate) fn publish(&mut self, reclaimer: &Reclaimer) {
+        self.blocks.publish(reclaimer, |_| {});
+    }
+}
+
+/// The largest hash of each member: its weight's part of 2³², added up.
+fn shares(members: &[MemberLine]) -> impl Iterator<Item = u32> + '_ {
+    let total: u64 = members.iter().map(|member| u64::from(member.weight)).sum();
+    members.iter().scan(0_u64, move |sum, member| {
+        *sum += u64::from(member.weight);
+        let end = (u128::from(*sum) << 32) / u128::from(total.max(1));
+        Some(u32::try_from(end.saturating_sub(1)).unwrap_or(u32::MAX))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU16;
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn members(weights: &[u32]) -> Vec<MemberLine> {
+        let line = |number: u64| [number << 32, number, 0, 0, 0, 0, 0, number];
+        weights.iter().zip(0..).map(|(&weight, number)| MemberLine { weight, line: line(number) }).collect()
+    }
+
+    #[test]
+    fn members_get_their_weights_share_of_the_hashes() {
+        let table = Arc::new(GroupTable::new(4, 100).unwrap());
+        let mut writer = GroupWriter::new(Arc::clone(&table), 100);
+        writer.set(3, &members(&[1, 2, 5])).unwrap();
+        let mut chosen = [0_u32; 3];
+        for hash in 0..8_000_u32 {
+            let line = table.choose(3, || hash * (u32::MAX / 8_000)).unwrap();
+            assert_eq!((line[0] >> 32, line[7]), (line[1], line[1]));
+            chosen[usize::try_from(line[1]).unwrap()] += 1;
+        }
+        for (count, expected) in chosen.into_iter().zip([1_000, 2_000, 5_000]) {
+            assert!(count.abs_diff(expected) <= 2, "{chosen:?}");
+        }
+        assert!(table.choose(0, || 0).is_none() && table.choose(4, || 0).is_none());
+        writer.set(3, &[]).unwrap();
+        assert!(table.choose(3, || 0).is_none());
+    }
+
+    #[test]
+    fn lines_are_used_again_after_their_readers_let_go() {
+        let reclaimer = Reclaimer::new(NonZeroU16::MIN);
+        let table = Arc::new(GroupTable::new(1, 4).unwrap());
+        let mut writer = GroupWriter::new(table, 4);
+        for _ in 0..100 {
+            writer.set(0, &members(&[1, 1])).unwrap();
+            writer.publish(&reclaimer);
+        }
+        writer.set(0, &members(&[1, 1])).unwrap();
+        writer.set(0, &members(&[1, 1])).unwrap_err();
+    }
+
+    proptest! {
+        #[test]
+        fn every_hash_has_a_member_and_the_ends_are_the_first_and_the_last(weights in prop::collection::vec(1..=u32::MAX, 1..10)) {
+            let members = members(&weights);
+            let shares: Vec<u32> = shares(&members).collect();
+            prop_assert_eq!(shares.last(), Some(&u32::MAX));
+            prop_assert!(shares.is_sorted());
+        }
+    }
+}

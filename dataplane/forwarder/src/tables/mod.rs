@@ -1,0 +1,170 @@
+//! What the fast path reads.
+//!
+//! Big tables have one writer, which is [`crate::entries::Entries`], and readers that take no lock: [`flow`], [`session`], [`label`],
+//! [`route`], [`group`] (with [`tunnel`] and [`nexthop`]). Small ones are immutable and replaced whole: [`small`] (with [`acl`]).
+//! Everything that does not depend on the packet is in them ready to use, and what a packet needs of one table is in one cache line.
+//!
+//! References between entries are by slot: a tunnel or next hop that is named somewhere has a slot, there or not, so an entry can be
+//! replaced without a look at who names it.
+
+pub(crate) mod acl;
+pub(crate) mod blocks;
+pub(crate) mod carry;
+pub(crate) mod counters;
+pub(crate) mod exact;
+pub(crate) mod flow;
+pub(crate) mod group;
+pub(crate) mod hash;
+pub(crate) mod label;
+pub(crate) mod meter;
+pub(crate) mod nexthop;
+pub(crate) mod ports;
+pub(crate) mod route;
+pub(crate) mod session;
+pub(crate) mod small;
+pub(crate) mod tunnel;
+pub(crate) mod words;
+
+use std::sync::Arc;
+
+use svpn_contract::TABLES;
+use svpn_dpdk::OutOfMemory;
+
+use counters::WorkerCounters;
+use flow::FlowTable;
+use group::GroupTable;
+use hash::Seed;
+use label::LabelMap;
+use meter::Sharing;
+use ports::PortSet;
+use route::RouteTable;
+use session::SessionTable;
+
+/// The big tables, which all workers share.
+#[derive(Debug)]
+pub(crate) struct Tables {
+    pub(crate) flow_v4: Arc<FlowTable>,
+    pub(crate) session: SessionTable,
+    pub(crate) route_v4: Arc<RouteTable>,
+    pub(crate) tunnel: Arc<GroupTable>,
+    pub(crate) nexthop: Arc<GroupTable>,
+    /// The ports that exist and whose link is up.
+    pub(crate) up: PortSet,
+    /// Of the choice among a tunnel's members.
+    pub(crate) tunnel_seed: Seed,
+    /// Of the choice among a next hop's members: independent of the tunnel's.
+    pub(crate) nexthop_seed: Seed,
+}
+
+/// What one worker has for itself: labels with their counters, and the other counters.
+#[derive(Debug, Clone)]
+pub(crate) struct WorkerTables {
+    pub(crate) labels: Arc<LabelMap>,
+    pub(crate) counters: Arc<WorkerCounters>,
+}
+
+/// What the hashes of one purpose are seeded with, beside the router's seed.
+pub(crate) mod purpose {
+    pub(crate) const FLOWS: u64 = 1;
+    pub(crate) const SMALL: u64 = 2;
+    pub(crate) const TUNNEL: u64 = 3;
+    pub(crate) const NEXTHOP: u64 = 4;
+}
+
+impl Tables {
+    pub(crate) fn new(sizes: &TableSizes, sharing: Sharing, seed: u64) -> Result<Self, OutOfMemory> {
+        Ok(Self {
+            flow_v4: Arc::new(FlowTable::new(sizes.flow_v4, Seed::derive(seed, purpose::FLOWS))?),
+            session: SessionTable::new(sizes.session, sharing)?,
+            route_v4: Arc::new(RouteTable::new(sizes.route_v4)?),
+            tunnel: Arc::new(GroupTable::new(sizes.tunnel_slots(), sizes.tunnel_lines())?),
+            nexthop: Arc::new(GroupTable::new(sizes.nexthop_slots(), sizes.nexthop_lines())?),
+            up: PortSet::default(),
+            tunnel_seed: Seed::derive(seed, purpose::TUNNEL),
+            nexthop_seed: Seed::derive(seed, purpose::NEXTHOP),
+        })
+    }
+}
+
+impl WorkerTables {
+    pub(crate) fn new(sizes: &TableSizes) -> Result<Self, OutOfMemory> {
+        let counters = WorkerCounters::new(sizes.session, sizes.tunnel_slots())?;
+        Ok(Self { labels: Arc::new(LabelMap::new(LabelMap::LABELS)?), counters: Arc::new(counters) })
+    }
+}
+
+/// How many entries each table takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TableSizes {
+    /// `attachment`.
+    pub attachment: u32,
+    /// `station`.
+    pub station: u32,
+    /// `arp_responder`.
+    pub arp_responder: u32,
+    /// `flow_v4`.
+    pub flow_v4: u32,
+    /// `flow_acl_v4`.
+    pub flow_acl_v4: u32,
+    /// `session`: ids are below it.
+    pub session: u32,
+    /// `route_v4`.
+    pub route_v4: u32,
+    /// `tunnel`.
+    pub tunnel: u32,
+    /// `ilm`.
+    pub ilm: u32,
+    /// `nexthop`.
+    pub nexthop: u32,
+}
+
+impl TableSizes {
+    /// Slots of tunnels: one for each there can be, and one for each that can be named without being there.
+    pub(crate) fn tunnel_slots(&self) -> u32 {
+        self.tunnel.saturating_add(self.session).saturating_add(self.route_v4).saturating_add(Self::AWAITED)
+    }
+
+    /// Lines of tunnel members.
+    pub(crate) fn tunnel_lines(&self) -> u32 {
+        self.tunnel.saturating_mul(8).saturating_add(Self::AWAITED)
+    }
+
+    /// Slots of next hops, in the same way.
+    pub(crate) fn nexthop_slots(&self) -> u32 {
+        self.nexthop
+            .saturating_add(self.tunnel_lines())
+            .saturating_add(self.ilm)
+            .saturating_add(self.route_v4)
+            .saturating_add(Self::AWAITED)
+    }
+
+    /// Lines of next hop members.
+    pub(crate) fn nexthop_lines(&self) -> u32 {
+        self.nexthop.saturating_mul(8).saturating_add(Self::AWAITED)
+    }
+
+    /// Slots and lines that were given up and wait until no worker reads them.
+    const AWAITED: u32 = 1 << 16;
+}
+
+impl Default for TableSizes {
+    /// The contract's.
+    fn default() -> Self {
+        let size = |name: &str| {
+            let table = TABLES.iter().find(|table| table.name == name);
+            table.map_or(0, |table| u32::try_from(table.size).unwrap_or(u32::MAX))
+        };
+        Self {
+            attachment: size("attachment"),
+            station: size("station"),
+            arp_responder: size("arp_responder"),
+            flow_v4: size("flow_v4"),
+            flow_acl_v4: size("flow_acl_v4"),
+            session: size("session"),
+            route_v4: size("route_v4"),
+            tunnel: size("tunnel"),
+            ilm: size("ilm"),
+            nexthop: size("nexthop"),
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! `nexthop`: the bytes of Ethernet and tags, ready to be put in front of a packet.
+
+use svpn_contract::{Member, NexthopAction};
+
+use super::group::MemberLine;
+use super::words::LINE;
+
+/// Bytes of Ethernet and two tags.
+pub(crate) const LONGEST_HEADER: usize = 22;
+
+/// A member of a next hop.
+///
+/// ```text
+/// word 0: | port 16 | MTU 16 | share 32 |
+///      1: | 56 | header bytes 8 |
+///   2..=4: | header, in the order of the wire; its ethertype is zero |
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NexthopMember {
+    /// The contract's number of the port.
+    pub(crate) port: u16,
+    /// Most bytes after Ethernet and tags.
+    pub(crate) mtu: u16,
+    /// Ethernet and tags.
+    pub(crate) header: Header,
+}
+
+/// Ethernet and tags without the ethertype of what follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Header {
+    bytes: [u8; 24],
+    length: u8,
+}
+
+impl Header {
+    /// The header of a frame with these tags: a VID of 0 has none, one is 0x8100, two are 0x88a8 outside 0x8100; PCP and DEI are 0.
+    #[inline]
+    pub(crate) fn new(dst: [u8; 6], src: [u8; 6], outer: u16, inner: u16) -> Self {
+        let mut bytes = [0; 24];
+        bytes[..6].copy_from_slice(&dst);
+        bytes[6..12].copy_from_slice(&src);
+        let length = match (outer, inner) {
+            (0, 0) => 14,
+            (vid, 0) | (0, vid) => {
+                bytes[12..16].copy_from_slice(&(0x8100_0000 | u32::from(vid)).to_be_bytes());
+                18
+            }
+            (outer, inner) => {
+                bytes[12..16].copy_from_slice(&(0x88a8_0000 | u32::from(outer)).to_be_bytes());
+                bytes[16..20].copy_from_slice(&(0x8100_0000 | u32::from(inner)).to_be_bytes());
+                22
+            }
+        };
+        Self { bytes, length }
+    }
+
+    /// Bytes of the header, with the ethertype.
+    #[inline]
+    pub(crate) fn length(&self) -> usize {
+        usize::from(self.length)
+    }
+
+    /// Writes the header with an ethertype to the front of a frame that has room for it.
+    #[inline]
+    pub(crate) fn write(&self, frame: &mut [u8], ethertype: u16) {
+        // Three copies of known length instead of one of unknown.
+        match self.length {
+            14 => self.write_as::<14>(frame, ethertype),
+            18 => self.write_as::<18>(frame, ethertype),
+            _ => self.write_as::<LONGEST_HEADER>(frame, ethertype),
+        }
+    }
+
+    #[inline]
+    fn write_as<const LENGTH: usize>(&self, frame: &mut [u8], ethertype: u16) {
+        if let (Some(place), Some(bytes)) = (frame.first_chunk_mut::<LENGTH>(), self.bytes.first_chunk::<LENGTH>()) {
+            *place = *bytes;
+            if let Some(end) = place.last_chunk_mut::<2>() {
+                *end = ethertype.to_be_bytes();
+            }
+        }
+    }
+}
+
+impl NexthopMember {
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "each part is cut to its width")]
+    pub(crate) fn from_line(line: [u64; LINE]) -> Self {
+        let mut bytes = [0; 24];
+        for (place, word) in bytes.chunks_exact_mut(8).zip(&line[2..5]) {
+            place.copy_from_slice(&word.to_ne_bytes());
+        }
+        Self { port: (line[0] >> 48) as u16, mtu: (line[0] >> 32) as u16, header: Header { bytes, length: line[1] as u8 } }
+    }
+
+    fn line(&self) -> [u64; LINE] {
+        let mut line = [0; LINE];
+        line[0] = u64::from(self.port) << 48 | u64::from(self.mtu) << 32;
+        line[1] = u64::from(self.header.length);
+        for (word, bytes) in line[2..5].iter_mut().zip(self.header.bytes.as_chunks::<8>().0) {
+            *word = u64::from_ne_bytes(*bytes);
+        }
+        line
+    }
+}
+
+/// The line of a member.
+pub(crate) fn member_line(member: &Member<NexthopAction>) -> MemberLine {
+    let NexthopAction::Rewrite { port, src_mac, dst_mac, vlan, inner_vlan, mtu } = member.action;
+    let header = Header::new(dst_mac.0, src_mac.0, vlan.get(), inner_vlan.get());
+    let made = NexthopMember { port: port.get(), mtu: mtu.get(), header };
+    MemberLine { weight: member.weight.get(), line: made.line() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_are_written_as_ieee_802_1q_has_them() {
+        let cases: [(u16, u16, &[u8]); 4] = [
+            (0, 0, &[8, 0]),
+            (5, 0, &[0x81, 0, 0, 5, 8, 0]),
+            (0, 6, &[0x81, 0, 0, 6, 8, 0]),
+            (0xfff, 6, &[0x88, 0xa8, 0xf, 0xff, 0x81, 0, 0, 6, 8, 0]),
+        ];
+        for (outer, inner, tail) in cases {
+            let header = Header::new([1; 6], [2; 6], outer, inner);
+            let member = NexthopMember { port: 511, mtu: 65535, header };
+            assert_eq!(NexthopMember::from_line(member.line()), member);
+            let mut frame = [0xaa; 30];
+            header.write(&mut frame, 0x0800);
+            let expected = [&[1; 6], &[2; 6], tail].concat();
+            assert_eq!(header.length(), expected.len());
+            assert_eq!(frame[..expected.len()], expected);
+            assert!(frame[expected.len()..].iter().all(|&byte| byte == 0xaa));
+        }
+    }
+}

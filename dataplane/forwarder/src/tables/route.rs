@@ -1,0 +1,170 @@
+//! `route_v4`: longest prefix match, a trie of four bits a level for each VRF (after Eatherton's tree bitmap).
+//!
+//! A node is one word, so one store replaces it, and workers see the routes below it all before or all after a change:
+//!
+//! ```text
+//! node:  | block 32 | 1 | prefixes 15 | children 16 |        0 = nothing below
+//! block: | node of each child, in order | route of each prefix, in order |     words of the arena
+//! ```
+//!
+//! Bit `n` of `children`: there is a child for the next four address bits `n`. Bit `2ˡ − 1 + p` of `prefixes`: there is a route for the
+//! `l` (0 to 3) next address bits `p`. A /32 is the prefix of no bits of a ninth node.
+//!
+//! ```text
+//! route: | kind 4 | 5 | class 3 | VPN label 20 | tunnel or next hop slot 32 |
+//! ```
+
+mod writer;
+
+use svpn_dpdk::OutOfMemory;
+
+use super::carry::Carry;
+use super::words::SparseWords;
+
+pub(crate) use writer::{Prefix, RouteWriter};
+
+/// Address bits of a level.
+const STRIDE: u32 = 4;
+/// Words reserved for each route: no more than nine nodes are a route's own.
+const WORDS_PER_ROUTE: usize = 32;
+/// VRFs.
+const ROOTS: usize = 1 << 16;
+const PREFIXES_SHIFT: u32 = 16;
+const BLOCK_SHIFT: u32 = 32;
+/// For the next four address bits: the prefixes of a node that match.
+const MATCHING: [u64; 16] = {
+    let mut masks = [0; 16];
+    let mut bits = 0;
+    while bits < 16 {
+        masks[bits] = 1 | 1 << (1 + (bits >> 3)) | 1 << (3 + (bits >> 2)) | 1 << (7 + (bits >> 1));
+        bits += 1;
+    }
+    masks
+};
+
+/// What a route does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// Into a tunnel.
+    ViaTunnel(Carry),
+    /// To a next hop, by its slot.
+    Local(u32),
+    /// To the controller.
+    Receive,
+    /// Nowhere.
+    Discard,
+}
+
+const KIND_SHIFT: u32 = 60;
+
+impl Route {
+    fn bits(self) -> u64 {
+        match self {
+            Self::ViaTunnel(carry) => 1 << KIND_SHIFT | carry.bits(),
+            Self::Local(slot) => 2 << KIND_SHIFT | u64::from(slot),
+            Self::Receive => 3 << KIND_SHIFT,
+            Self::Discard => 4 << KIND_SHIFT,
+        }
+    }
+
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "a slot is the low half")]
+    fn from_bits(bits: u64) -> Option<Self> {
+        match bits >> KIND_SHIFT {
+            1 => Some(Self::ViaTunnel(Carry::from_bits(bits))),
+            2 => Some(Self::Local(bits as u32)),
+            3 => Some(Self::Receive),
+            4 => Some(Self::Discard),
+            _ => None,
+        }
+    }
+}
+
+/// A node's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Node(u64);
+
+impl Node {
+    const NOTHING: Self = Self(0);
+
+    #[inline]
+    fn children(self) -> u64 {
+        self.0 & 0xffff
+    }
+
+    #[inline]
+    fn prefixes(self) -> u64 {
+        self.0 >> PREFIXES_SHIFT & 0x7fff
+    }
+
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "the upper half")]
+    fn block(self) -> usize {
+        (self.0 >> BLOCK_SHIFT) as u32 as usize
+    }
+
+    /// The word of a child's node.
+    #[inline]
+    fn child(self, bits: u32) -> Option<usize> {
+        let before = self.children() & ((1 << bits) - 1);
+        (self.children() >> bits & 1 != 0).then(|| self.block() + before.count_ones() as usize)
+    }
+
+    /// The word of a prefix's route.
+    #[inline]
+    fn route(self, prefix: u32) -> Option<usize> {
+        let before = self.prefixes() & ((1 << prefix) - 1);
+        (self.prefixes() >> prefix & 1 != 0).then(|| self.block() + (self.children().count_ones() + before.count_ones()) as usize)
+    }
+
+    /// Words of the block.
+    fn words(self) -> u32 {
+        self.children().count_ones() + self.prefixes().count_ones()
+    }
+}
+
+/// The routes, as workers see them.
+#[derive(Debug)]
+pub(crate) struct RouteTable {
+    roots: SparseWords,
+    arena: SparseWords,
+}
+
+impl RouteTable {
+    /// A table for so many routes.
+    pub(crate) fn new(routes: u32) -> Result<Self, OutOfMemory> {
+        Ok(Self { roots: SparseWords::new(ROOTS)?, arena: SparseWords::new(Self::arena_words(routes) as usize)? })
+    }
+
+    /// Words for the nodes and routes, four chains of nodes at least.
+    fn arena_words(routes: u32) -> u32 {
+        u32::try_from(routes as usize * WORDS_PER_ROUTE + 1024).unwrap_or(u32::MAX)
+    }
+
+    #[inline]
+    pub(crate) fn prefetch(&self, vrf: u16) {
+        self.roots.prefetch(usize::from(vrf));
+    }
+
+    /// The route of the longest prefix of an address.
+    #[inline]
+    pub(crate) fn find(&self, vrf: u16, address: u32) -> Option<Route> {
+        let mut node = Node(self.roots.load_acquire(usize::from(vrf)));
+        let mut best = None;
+        let mut rest = address;
+        for _ in 0..8 {
+            let bits = rest >> (32 - STRIDE);
+            rest <<= STRIDE;
+            let matching = node.prefixes() & MATCHING[bits as usize & 0xf];
+            if matching != 0 {
+                best = node.route(matching.ilog2());
+            }
+            match node.child(bits) {
+                Some(child) => node = Node(self.arena.load_acquire(child)),
+                None => return best.and_then(|word| Route::from_bits(self.arena.load(word))),
+            }
+        }
+        let best = node.route(0).or(best);
+        best.and_then(|word| Route::from_bits(self.arena.load(word)))
+    }
+}

@@ -1,0 +1,104 @@
+//! Memory that one control thread writes and workers read.
+
+use std::ops::Deref;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use svpn_dpdk::{Backing, LargeSlice, OutOfMemory, prefetch_read};
+
+/// Words in a cache line.
+pub(crate) const LINE: usize = 8;
+
+/// An array of words that starts at a cache line, all zero at first.
+///
+/// A word outside the array reads as zero, which every table takes for "nothing", and writing it changes nothing: the fast path
+/// has no way to panic.
+#[derive(Debug)]
+pub(crate) struct Words<M> {
+    memory: M,
+    first: usize,
+}
+
+/// Words in large pages, for what is as large as it is full.
+pub(crate) type DenseWords = Words<LargeSlice<AtomicU64>>;
+
+/// Words of which untouched parts take no memory, for what is rarely as full as it can be.
+pub(crate) type SparseWords = Words<Box<[AtomicU64]>>;
+
+impl DenseWords {
+    pub(crate) fn new(count: usize) -> Result<Self, OutOfMemory> {
+        Ok(Self { memory: LargeSlice::zeroed(count, Backing::System)?, first: 0 })
+    }
+}
+
+impl SparseWords {
+    pub(crate) fn new(count: usize) -> Result<Self, OutOfMemory> {
+        let memory = bytemuck::try_zeroed_slice_box::<AtomicU64>(count + LINE - 1);
+        let memory = memory.map_err(|()| OutOfMemory { count, size: size_of::<AtomicU64>() })?;
+        let first = memory.as_ptr().align_offset(LINE * size_of::<AtomicU64>()).min(LINE - 1);
+        Ok(Self { memory, first })
+    }
+}
+
+impl<M: Deref<Target = [AtomicU64]>> Words<M> {
+    /// A word that needs no others to go with it.
+    #[inline]
+    pub(crate) fn load(&self, index: usize) -> u64 {
+        self.memory.get(self.first + index).map_or(0, |word| word.load(Ordering::Relaxed))
+    }
+
+    /// A word that leads to others: they are at least as new as it.
+    #[inline]
+    pub(crate) fn load_acquire(&self, index: usize) -> u64 {
+        self.memory.get(self.first + index).map_or(0, |word| word.load(Ordering::Acquire))
+    }
+
+    #[inline]
+    pub(crate) fn store(&self, index: usize, value: u64) {
+        if let Some(word) = self.memory.get(self.first + index) {
+            word.store(value, Ordering::Relaxed);
+        }
+    }
+
+    /// Stores a word that leads to others, which were stored before.
+    #[inline]
+    pub(crate) fn store_release(&self, index: usize, value: u64) {
+        if let Some(word) = self.memory.get(self.first + index) {
+            word.store(value, Ordering::Release);
+        }
+    }
+
+    /// A cache line's words, from the one at `index`.
+    #[inline]
+    pub(crate) fn line(&self, index: usize) -> Option<&[AtomicU64; LINE]> {
+        self.memory.get(self.first + index..)?.first_chunk()
+    }
+
+    /// Fetches the line of a word.
+    #[inline]
+    pub(crate) fn prefetch(&self, index: usize) {
+        if let Some(word) = self.memory.get(self.first + index) {
+            prefetch_read(word);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check<M: Deref<Target = [AtomicU64]>>(words: &Words<M>) {
+        assert_eq!(std::ptr::from_ref(words.line(0).unwrap()).addr() % 64, 0);
+        assert!((0..100).all(|index| words.load(index) == 0));
+        words.store_release(99, 7);
+        assert_eq!(words.load_acquire(99), 7);
+        words.store(usize::MAX / 2, 1);
+        assert_eq!(words.load(usize::MAX / 2), 0);
+        assert!(words.line(92).is_some());
+    }
+
+    #[test]
+    fn words_start_at_a_line_are_zero_and_end() {
+        check(&DenseWords::new(100).unwrap());
+        check(&SparseWords::new(100).unwrap());
+    }
+}
