@@ -8,8 +8,8 @@
 //!   back to the [`Pool`] they came from when dropped.
 //! - [`RxQueue`] and [`TxQueue`] are `Send` but used through `&mut`, so one thread polls a queue.
 //! - [`Worker`] is a thread that DPDK knows, so pools serve it from its own cache.
-//! - [`Publisher`] replaces small tables as a whole, [`SharedArrayWriter`] large ones slot by slot, while workers read them; a
-//!   [`Reclaimer`] frees what workers have stopped reading.
+//! - [`Publisher`] replaces small tables as a whole while workers read them, [`LargeSlice`] holds large ones; a [`Reclaimer`] frees
+//!   what workers have stopped reading.
 //!
 //! `nix` reads and sets CPU affinity and lists network interfaces; `bytemuck` is the proof that a table's
 //! slot is plain data.
@@ -25,8 +25,6 @@ mod port;
 mod prefetch;
 mod published;
 mod reclaim;
-mod seqlock;
-mod shared_array;
 mod worker;
 
 pub use burst::{Burst, Drain};
@@ -43,5 +41,4 @@ pub use port::{
 pub use prefetch::prefetch_read;
 pub use published::{Published, Publisher};
 pub use reclaim::{GracePeriod, Online, Reader, Reclaimer, TooManyReaders};
-pub use shared_array::{NoSuchSlot, SharedArray, SharedArrayWriter};
 pub use worker::{Placement, Worker, WorkerError, WorkerHandle};

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use support::{eal, pool, port, small};
-use svpn_dpdk::{Backing, Burst, LargeSlice, Placement, Publisher, Reclaimer, SharedArrayWriter, Worker};
+use svpn_dpdk::{Backing, Burst, LargeSlice, Placement, Publisher, Reclaimer, Worker};
 
-/// One worker sends, another receives and judges each packet by tables that this thread keeps changing: no packet is lost or
-/// reordered, every table read is whole, and all memory and every buffer comes back.
+/// One worker sends, another receives and reads a table that this thread keeps replacing: no packet is lost or
+/// reordered, every value read is whole, and all memory and every buffer comes back.
 #[test]
 fn packets_pass_between_workers_while_tables_change() {
     const PACKETS: u32 = 200_000;
@@ -21,8 +21,6 @@ fn packets_pass_between_workers_while_tables_change() {
     let mut reclaimer = Reclaimer::new(NonZeroU16::new(2).unwrap());
     let mut snapshots = Publisher::new(&reclaimer, Box::new([0_u64; 32]));
     let snapshot = snapshots.subscribe();
-    let mut slots = SharedArrayWriter::<[u64; 7]>::new(256, Backing::Eal { eal, socket: None }).unwrap();
-    let slot = slots.reader();
     let mut reader = reclaimer.reader().unwrap();
     let finished = Arc::new(AtomicBool::new(false));
 
@@ -59,8 +57,6 @@ fn packets_pass_between_workers_while_tables_change() {
             assert_eq!(*current, [current[0]; 32]);
             for mbuf in &burst {
                 assert_eq!(mbuf.data(), next.to_be_bytes());
-                let value = slot.read(next as usize % 256).unwrap();
-                assert_eq!(value, [value[0]; 7]);
                 next += 1;
             }
             burst.clear();
@@ -73,7 +69,6 @@ fn packets_pass_between_workers_while_tables_change() {
     while !finished.load(Ordering::Acquire) && !receiver.is_finished() {
         version += 1;
         snapshots.publish(Box::new([version; 32]));
-        slots.write(usize::try_from(version).unwrap() % 256, &[version; 7]).unwrap();
         reclaimer.reclaim();
         std::thread::yield_now();
     }
