@@ -82,6 +82,9 @@ pub enum StartError {
     /// There is no address to listen at.
     #[error("no address to listen at was given")]
     NoAddress,
+    /// The address says nowhere in particular, so that no application could be told where to answer.
+    #[error("{0} is every address; name the one that applications reach")]
+    Unspecified(ListenAddress),
     /// An address could not be bound: another program has the port, or the address is not this machine's.
     #[error("cannot listen at {address}: {source}")]
     Bind {

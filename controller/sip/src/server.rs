@@ -21,7 +21,7 @@ const FAREWELL: Duration = Duration::from_secs(4);
 /// How often expired registrations are swept out.
 const SWEEP: Duration = Duration::from_mins(1);
 
-/// A running SIP server.
+/// A running SIP server. It serves on if this is dropped; [`Server::shutdown`] ends it.
 pub struct Server {
     addresses: Vec<ListenAddress>,
     stop: Pin<Box<dyn Future<Output = ()> + Send>>,

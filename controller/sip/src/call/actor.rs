@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use sdp_types::Session as Description;
-use svpn_vpn::request::{Answer, Cause, Refusal, SessionRequest, Terms};
+use svpn_vpn::request::{Answer, ApplicationId, Cause, Refusal, SessionRequest, Terms};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -18,8 +18,11 @@ use crate::refusal::Rejection;
 use crate::sdp::{CONTENT_TYPE, Offer, OriginIdentity, answer_for_caller, offer_for_callee, read_answer};
 use crate::services::Services;
 use crate::sessions::Sessions;
-use crate::stack::sip::{CallId, Header, Method, Request, Response, StatusCodeKind, Uri, Version, typed};
-use crate::stack::{ALLOW, Dialog, DialogKey, InviteClient, Stack, make_tag, quotable, sequence};
+use crate::stack::sip::{Auth, CallId, Header, Method, Request, Response, StatusCodeKind, Uri, Version, typed};
+use crate::stack::{ALLOW, Dialog, DialogKey, InviteClient, Stack, TRANSACTION_TIMEOUT, make_tag, quotable, sequence};
+
+/// A little more than a transaction tries: whoever is waited for this long will not come.
+const PATIENCE: Duration = TRANSACTION_TIMEOUT.saturating_add(Duration::from_secs(4));
 
 /// Clocks are set; the end of a session's time is looked at again at least this often.
 const LOOK_AGAIN: Duration = Duration::from_mins(10);
@@ -53,7 +56,8 @@ struct Call<S: Sessions> {
     terms: Option<Terms>,
     /// The callee's answer, when the flows are programmed.
     description: Option<Description>,
-    ring_timeout: Option<Instant>,
+    /// What happens if nothing else does.
+    deadline: Option<(Instant, Event)>,
     /// Why the call ends, for the peers.
     cause: Option<Cause>,
     stopping: bool,
@@ -76,7 +80,7 @@ pub(crate) fn spawn<S: Sessions>(setup: Setup<S>) -> Sender {
         callee: None,
         terms: None,
         description: None,
-        ring_timeout: None,
+        deadline: None,
         cause: None,
         stopping: false,
         farewells: JoinSet::new(),
@@ -99,6 +103,9 @@ impl<S: Sessions> Call<S> {
             let Some(event) = self.next(&mut inputs, state).await else { continue };
             tracing::debug!(?state, ?event, "call");
             let (next, actions) = step(state, event);
+            if std::mem::discriminant(&state) != std::mem::discriminant(&next) {
+                self.deadline = self.patience(next).map(|(patience, event)| (Instant::now() + patience, event));
+            }
             state = next;
             self.perform(actions).await;
         }
@@ -116,7 +123,8 @@ impl<S: Sessions> Call<S> {
         let stop = self.stop_time(state);
         let far = Instant::now() + LOOK_AGAIN;
         let deadline = pin!(sleep_until(stop.unwrap_or(far).min(far)));
-        let ring = pin!(sleep_until(self.ring_timeout.unwrap_or(far)));
+        let due = self.deadline.clone();
+        let patience = pin!(sleep_until(due.as_ref().map_or(far, |(at, _)| *at)));
         let shutdown = self.setup.place.stop.clone();
         tokio::select! {
             input = inputs.recv() => input.and_then(|input| self.understand(input)),
@@ -124,11 +132,23 @@ impl<S: Sessions> Call<S> {
                 self.stopping = true;
                 Some(Event::Shutdown)
             }
-            () = ring, if self.ring_timeout.is_some() => {
-                self.ring_timeout = None;
-                Some(Event::RingTimeout)
+            () = patience, if due.is_some() => {
+                self.deadline = None;
+                due.map(|(_, event)| event)
             }
             () = deadline => stop.filter(|stop| *stop <= Instant::now()).map(|_| Event::StopTime),
+        }
+    }
+
+    /// How long the call stays in this state, and what happens then.
+    fn patience(&self, state: State) -> Option<(Duration, Event)> {
+        match state {
+            State::Inviting { .. } => Some((self.setup.services.ring_timeout, Event::RingTimeout)),
+            // RFC 3261 section 9.1: who does not even answer CANCEL is cancelled all the same.
+            State::Withdrawing { .. } => Some((PATIENCE, Event::CalleeFailed)),
+            // The transaction says so first, unless it could not send the 200.
+            State::Answered | State::HangingUp => Some((PATIENCE, Event::CallerLost)),
+            State::Reserving { .. } | State::Establishing { .. } | State::InService | State::Ended => None,
         }
     }
 
@@ -234,7 +254,6 @@ impl<S: Sessions> Call<S> {
     }
 
     fn establish(&mut self) {
-        self.ring_timeout = None;
         let read = self.read_answer();
         match (read, &self.terms) {
             (Ok((description, answer)), Some(terms)) => {
@@ -267,10 +286,10 @@ impl<S: Sessions> Call<S> {
         if let Some(terms) = &self.terms {
             self.setup.services.sessions.release(terms.session, cause).await;
         }
+        self.setup.place.reservation.take();
     }
 
     async fn invite(&mut self) {
-        self.ring_timeout = Some(Instant::now() + self.setup.services.ring_timeout);
         let hop = self.setup.contact.clone();
         let invite = self.invitation(&hop);
         self.callee = Some(CalleeLeg { invite: invite.clone(), hop: hop.clone(), answer: None, dialog: None });
@@ -281,8 +300,15 @@ impl<S: Sessions> Call<S> {
         let call = self.sender.clone();
         tokio::spawn(async move {
             let mut last = None;
-            while let Some(response) = client.next().await {
+            let mut given_up = pin!(abandoned(&call));
+            loop {
+                let response = tokio::select! {
+                    response = client.next() => response,
+                    () = &mut given_up => None,
+                };
+                let Some(response) = response else { break };
                 last = Some(response.status_code.kind());
+                // A call that has ended needs to hear nothing.
                 let _ = call.send(Input::Response(response));
             }
             if matches!(last, None | Some(StatusCodeKind::Provisional)) {
@@ -295,7 +321,10 @@ impl<S: Sessions> Call<S> {
     fn invitation(&self, hop: &Uri) -> Request {
         let Setup { services, request, offer, max_forwards, .. } = &self.setup;
         let domain = services.domain.name();
-        let address = |application: &svpn_vpn::request::ApplicationId| format!("<sip:{}@{}.{domain}>", application.name, application.vpn.0);
+        let address = |application: &ApplicationId| {
+            let user = Auth { user: application.name.clone(), password: None };
+            format!("<sip:{user}@{}.{domain}>", application.vpn.0)
+        };
         let stack = &services.stack;
         Request {
             method: Method::Invite,
@@ -326,9 +355,10 @@ impl<S: Sessions> Call<S> {
         caller.answer(self.stack(), body);
     }
 
-    fn reject(&mut self, why: Why) {
-        let callee = self.setup.request.callee.to_string();
-        self.setup.caller.reject(self.stack(), why, &callee);
+    fn reject(&self, why: Why) {
+        let SessionRequest { caller, callee, .. } = &self.setup.request;
+        tracing::info!(%caller, %callee, ?why, "call rejected");
+        self.setup.caller.reject(self.stack(), why, &callee.to_string());
     }
 
     fn cancel_callee(&mut self) {
@@ -354,6 +384,12 @@ impl<S: Sessions> Call<S> {
         // The receiver lives as long as this call.
         let _ = self.sender.send(Input::Event(event));
     }
+}
+
+/// Returns when a call has been over for so long that nothing of its transactions matters any more.
+pub(super) async fn abandoned(call: &Sender) {
+    call.closed().await;
+    tokio::time::sleep(PATIENCE).await;
 }
 
 /// Runs a request to the gateway aside, so that the call goes on hearing; should it panic, the call hears a refusal.

@@ -1,7 +1,10 @@
 //! The caller's INVITE: its server transaction, and the responses to it.
 
+use std::pin::pin;
+
 use crate::stack::sip::prelude::HeadersExt;
 
+use super::actor::abandoned;
 use super::machine::Why;
 use super::{Event, Input, Sender};
 use crate::refusal::Rejection;
@@ -78,7 +81,13 @@ fn declined(status: u16, callee: &str) -> Rejection {
 /// Attends the caller's transaction until it ends, and tells the call what comes by it.
 pub(crate) async fn attend(mut transaction: Transaction, call: Sender) {
     let mut acknowledged = false;
-    while let Some(message) = transaction.receive().await {
+    let mut given_up = pin!(abandoned(&call));
+    loop {
+        let message = tokio::select! {
+            message = transaction.receive() => message,
+            () = &mut given_up => None,
+        };
+        let Some(message) = message else { break };
         let SipMessage::Request(request) = message else { continue };
         let event = match request.method {
             Method::Cancel => {

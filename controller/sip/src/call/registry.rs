@@ -48,7 +48,7 @@ pub(crate) struct Calls {
 /// A place among the calls; dropped, it is free again.
 pub(crate) struct Place {
     /// Until the reservation is released.
-    pub(super) reservation: TaskTrackerToken,
+    pub(super) reservation: Option<TaskTrackerToken>,
     /// Until the last BYE is answered.
     pub(super) talk: TaskTrackerToken,
     /// Told when the gateway stops.
@@ -59,7 +59,7 @@ impl Calls {
     /// A place for a new call; none if the gateway stops or has too many.
     pub(crate) fn place(&self) -> Option<Place> {
         // The tokens first, then the question: `stop` waits for every token taken before it.
-        let place = Place { reservation: self.reserved.token(), talk: self.talking.token(), stop: self.stop.clone() };
+        let place = Place { reservation: Some(self.reserved.token()), talk: self.talking.token(), stop: self.stop.clone() };
         (!self.stop.is_cancelled() && self.talking.len() <= MAX_CALLS).then_some(place)
     }
 

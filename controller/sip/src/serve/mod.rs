@@ -15,7 +15,7 @@ use crate::sdp::CONTENT_TYPE;
 use crate::services::Services;
 use crate::sessions::Sessions;
 use crate::stack::sip::{Header, Method, Request, StatusCode, To};
-use crate::stack::{ALLOW, DialogKey, Transaction, TransactionReceiver, sequence};
+use crate::stack::{ALLOW, DialogKey, TRANSACTION_TIMEOUT, Transaction, TransactionReceiver, sequence};
 
 /// More requests than this under way at once are answered 503.
 const MAX_PENDING: usize = 4096;
@@ -54,13 +54,10 @@ async fn handle<S: Sessions>(mut transaction: Transaction, services: Arc<Service
     }
     match request.method {
         Method::Invite => return invite::serve(transaction, services).await,
-        Method::Register => {
-            let (status, headers) = match register::serve(&request, &services).await {
-                Ok(headers) => (200, headers),
-                Err(rejection) => (rejection.status, rejection.into_headers()),
-            };
-            reply(&mut transaction, status, headers).await;
-        }
+        Method::Register => match register::serve(&request, &services).await {
+            Ok(headers) => reply(&mut transaction, 200, headers).await,
+            Err(rejection) => refuse(&mut transaction, rejection).await,
+        },
         Method::Options => reply(&mut transaction, 200, capabilities()).await,
         Method::Bye => refuse(&mut transaction, Rejection::new(481, "no such call")).await,
         other => refuse(&mut transaction, not_served(other)).await,
@@ -117,7 +114,12 @@ fn capabilities() -> Vec<Header> {
 
 async fn refuse(transaction: &mut Transaction, rejection: Rejection) {
     let status = rejection.status;
-    tracing::debug!(method = %transaction.original.method, status, reason = rejection.reason, "refused");
+    let Request { method, uri, .. } = &transaction.original;
+    if matches!(status, 401 | 407) {
+        tracing::debug!(%method, %uri, status, reason = rejection.reason, "challenged");
+    } else {
+        tracing::info!(%method, %uri, status, reason = rejection.reason, "refused");
+    }
     reply(transaction, status, rejection.into_headers()).await;
 }
 
@@ -129,5 +131,7 @@ async fn reply(transaction: &mut Transaction, status: u16, headers: Vec<Header>)
 
 /// Lets a transaction that was answered absorb repetitions and ACK.
 async fn finish(mut transaction: Transaction) {
-    while transaction.receive().await.is_some() {}
+    let end = async { while transaction.receive().await.is_some() {} };
+    // Longer than it lasts, unless the answer could not be sent.
+    let _ = tokio::time::timeout(2 * TRANSACTION_TIMEOUT, end).await;
 }

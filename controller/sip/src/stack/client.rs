@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rsipstack::sip::uri::ParamsExt;
-use rsipstack::sip::{Header, Method, Request, Response, SipMessage, Transport, Uri, typed};
+use rsipstack::sip::{Auth, Header, Method, Request, Response, SipMessage, Transport, Uri, typed};
 use rsipstack::transaction::key::{TransactionKey, TransactionRole};
 use rsipstack::transaction::make_via_branch;
 use rsipstack::transport::{SipAddr, SipConnection};
@@ -73,7 +73,8 @@ impl Stack {
     pub(crate) fn contact(&self, user: &str, hop: &Uri) -> Header {
         let local = self.local(hop);
         let parameter = if local.carrier == Carrier::Tcp { ";transport=tcp" } else { "" };
-        Header::Contact(format!("<sip:{}@{}{parameter}>", rsipstack::sip::Auth::from(user), local.address).into())
+        let user = Auth { user: user.to_owned(), password: None };
+        Header::Contact(format!("<sip:{user}@{}{parameter}>", local.address).into())
     }
 
     async fn client(&self, request: Request, hop: &Uri, connection: Option<SipConnection>) -> Option<Transaction> {

@@ -35,6 +35,9 @@ pub(crate) use screen::ALLOW;
 /// 64 * T1 of RFC 3261: how long a transaction tries.
 pub(crate) const TRANSACTION_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(32);
 
+/// A connection over which nothing comes for this long is closed. Whoever has a session and cannot be connected to again has to keep it open.
+const IDLE_CONNECTION: std::time::Duration = std::time::Duration::from_hours(1);
+
 /// The running library.
 pub(crate) struct Stack {
     endpoint: EndpointInnerRef,
@@ -50,9 +53,13 @@ impl Stack {
         }
         let stop = CancellationToken::new();
         let transports = TransportLayer::new(stop.clone());
+        transports.set_stream_idle_timeout(IDLE_CONNECTION);
         let mut addresses = Vec::new();
         let mut listeners = Vec::new();
         for listen in &config.listen {
+            if listen.address.ip().is_unspecified() {
+                return Err(StartError::Unspecified(*listen));
+            }
             let bind_error = |source| StartError::Bind { address: *listen, source };
             let address = match listen.carrier {
                 Carrier::Udp => {

@@ -221,7 +221,7 @@ proptest! {
     ) {
         let maxprate = packets.map(|packets| format!("a=maxprate:{packets}\r\n")).unwrap_or_default();
         let text = offer("", &format!("b=TIAS:{rate}\r\n{maxprate}a=svpn:class={class};priority={priority}\r\n"))
-            .replace("4000", &port.to_string());
+            .replace("audio 4000", &format!("audio {port}"));
         let offer = read(&text).unwrap();
         prop_assert_eq!(
             offer.media[0].bandwidth,

@@ -1,11 +1,9 @@
 //! Calls between sipp and sipp, by way of the server, on loopback.
 
-mod support;
-
 use std::net::UdpSocket;
 use std::time::{Duration, SystemTime};
 
-use support::{Bench, backup, finish, storage};
+use crate::support::{Bench, backup, finish, storage};
 use svpn_sip::config::{Carrier, SipConfig, StartError};
 use svpn_sip::server::Server;
 use svpn_vpn::request::{Cause, CeName, MediaEnd};

@@ -1,0 +1,5 @@
+//! The server as applications meet it: on loopback, over UDP and TCP.
+
+mod calls;
+mod hostile;
+mod support;
