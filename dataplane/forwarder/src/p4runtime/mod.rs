@@ -23,6 +23,7 @@ mod operation;
 mod pipeline;
 mod read;
 mod stream;
+mod turns;
 mod write;
 
 use std::future::Future;
@@ -41,8 +42,9 @@ use svpn_contract::{EntryKey, TABLES, Update};
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedRwLockReadGuard, RwLock, mpsc, watch};
 use tokio_stream::Stream;
-use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
+use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::entries::Entries;
@@ -52,6 +54,7 @@ use controllers::{Controllers, Outlet};
 use cookies::Cookies;
 use pipeline::{Keep, Pipeline};
 use read::Found;
+use turns::Turns;
 
 /// The version of P4Runtime that is spoken.
 pub const API_VERSION: &str = "1.6.0";
@@ -149,11 +152,10 @@ pub async fn serve<P: Plane>(
         cut.cancel();
     };
     let served = tonic::transport::Server::builder()
-        .tcp_nodelay(true)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
         .add_service(service)
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop)
+        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), stop)
         .await;
     pump.abort();
     served
@@ -165,17 +167,16 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 }
 
 /// Deletes every entry that is not kept.
-fn clear(entries: &mut Entries, cookies: &mut Cookies, kept: impl Fn(&EntryKey) -> bool) {
+fn clear<P: Plane>(turns: &mut Turns<'_, P>, cookies: &mut Cookies, kept: impl Fn(&EntryKey) -> bool) {
     for table in TABLES {
-        let keys: Vec<EntryKey> = entries.iter(table.id).map(|entry| entry.key()).filter(|key| !kept(key)).collect();
+        let keys: Vec<EntryKey> = turns.entries().iter(table.id).map(|entry| entry.key()).filter(|key| !kept(key)).collect();
         for key in keys {
-            if let Err(error) = entries.apply(&Update::Delete(key)) {
+            if let Err(error) = turns.entries().apply(&Update::Delete(key)) {
                 tracing::error!(%key, %error, "an entry that is there cannot be deleted");
             }
             cookies.set(key, cookies::Cookie::default());
         }
     }
-    entries.publish();
 }
 
 type Answer<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -214,15 +215,13 @@ impl<P: Plane> P4Runtime for Service<P> {
             }
             let (pipeline, cookies) = (&mut state.pipeline, &mut state.cookies);
             let mut written = |key| pipeline.note_written(key);
-            let mut entries = shared.plane.entries();
-            let results = match atomicity {
-                Atomicity::RollbackOnError => write::rollback_on_error(&mut entries, cookies, &request.updates, &mut written),
+            let mut turns = Turns::new(&*shared.plane);
+            Ok(match atomicity {
+                Atomicity::RollbackOnError => write::rollback_on_error(&mut turns, cookies, &request.updates, &mut written),
                 Atomicity::ContinueOnError | Atomicity::DataplaneAtomic => {
-                    write::continue_on_error(&mut entries, cookies, &request.updates, &mut written)
+                    write::continue_on_error(&mut turns, cookies, &request.updates, &mut written)
                 }
-            };
-            entries.publish();
-            Ok(results)
+            })
         })
         .await??;
         write::status(&results)?;
@@ -274,7 +273,7 @@ impl<P: Plane> P4Runtime for Service<P> {
             let state = &mut *shared.state();
             match state.pipeline.set(action, request.config)? {
                 Keep::Untouched | Keep::All => {}
-                Keep::Only(kept) => clear(&mut shared.plane.entries(), &mut state.cookies, |key| kept.contains(key)),
+                Keep::Only(kept) => clear(&mut Turns::new(&*shared.plane), &mut state.cookies, |key| kept.contains(key)),
             }
             tracing::info!(action = action.as_str_name(), "a pipeline configuration was taken");
             Ok::<_, pipeline::PipelineError>(())

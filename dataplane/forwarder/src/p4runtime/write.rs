@@ -8,9 +8,10 @@ use prost_types::Any;
 use svpn_contract::EntryKey;
 use tonic::{Code, Status};
 
+use super::Plane;
 use super::cookies::Cookies;
 use super::operation::{Operation, Undo, UpdateError};
-use crate::entries::Entries;
+use super::turns::Turns;
 
 /// What the details of a failed batch's status hold.
 const ERROR_URL: &str = "type.googleapis.com/p4.v1.Error";
@@ -19,8 +20,8 @@ const ERROR_URL: &str = "type.googleapis.com/p4.v1.Error";
 pub(super) type Results = Vec<Result<(), UpdateError>>;
 
 /// Tries every update; those that fail leave the others alone. Tells which entries were written.
-pub(super) fn continue_on_error(
-    entries: &mut Entries,
+pub(super) fn continue_on_error<P: Plane>(
+    turns: &mut Turns<'_, P>,
     cookies: &mut Cookies,
     updates: &[proto::Update],
     written: &mut dyn FnMut(EntryKey),
@@ -28,7 +29,7 @@ pub(super) fn continue_on_error(
     let mut perform = |update| {
         let operation = Operation::decode(update)?;
         let key = operation.written();
-        operation.perform(entries, cookies)?;
+        operation.perform(turns.entries(), cookies)?;
         key.into_iter().for_each(&mut *written);
         Ok(())
     };
@@ -36,8 +37,8 @@ pub(super) fn continue_on_error(
 }
 
 /// Performs all updates or, if one fails, none: those before it are undone, in reverse.
-pub(super) fn rollback_on_error(
-    entries: &mut Entries,
+pub(super) fn rollback_on_error<P: Plane>(
+    turns: &mut Turns<'_, P>,
     cookies: &mut Cookies,
     updates: &[proto::Update],
     written: &mut dyn FnMut(EntryKey),
@@ -45,17 +46,17 @@ pub(super) fn rollback_on_error(
     // What is no update at all is found before anything is touched.
     let decoded: Vec<_> = updates.iter().map(Operation::decode).collect();
     if decoded.iter().any(Result::is_err) {
-        return decoded.into_iter().map(|operation| operation.map_or_else(Err, |_| Err(UpdateError::Aborted))).collect();
+        return decoded.into_iter().map(|operation| Err(operation.err().unwrap_or(UpdateError::Aborted))).collect();
     }
     let operations: Vec<Operation> = decoded.into_iter().flatten().collect();
     let keys: Vec<EntryKey> = operations.iter().filter_map(Operation::written).collect();
     let mut undo: Vec<Undo> = Vec::with_capacity(operations.len());
     for (index, operation) in operations.into_iter().enumerate() {
-        match operation.perform(entries, cookies) {
+        match operation.perform(turns.entries(), cookies) {
             Ok(back) => undo.push(back),
             Err(error) => {
                 for back in undo.into_iter().rev() {
-                    if let Err(error) = back.perform(entries, cookies) {
+                    if let Err(error) = back.perform(turns.entries(), cookies) {
                         tracing::error!(%error, "an update could not be rolled back");
                     }
                 }
