@@ -1,5 +1,13 @@
 //! Signalling: registrar, B2BUA, SDP to request and back.
 //!
+//! The way of a request: `stack` (sockets, screens, the library) → `serve` (who asks, what for) → `call` (a task per call around a pure
+//! machine) → [`sessions::Sessions`] (the gateway). Beside them `registrar`, `digest`, `sdp` and `address`, pure and without sockets.
+//!
+//! Not served, and refused with a reason: offers in 200, a change in service within a dialog, booking in advance, `Require` of anything
+//! (preconditions, 100rel), `sips:` and IPv6 media. A call goes to the callee's latest contact only, and session timers are ignored. Requests within a
+//! dialog are known by its tags and not challenged again. Over UDP a malformed request gets its 4xx if it says how to answer it; over TCP what the
+//! library cannot parse closes the connection.
+//!
 //! # Libraries
 //! - `rsipstack`, pinned to one version because its interface moves between releases: transactions (RFC 3261 section 17 with RFC 6026: absorbed
 //!   retransmissions, 2xx repeated until its ACK, CANCEL answered and matched) and transports. Compared with `ezk-sip-core` 0.9 by sending both
