@@ -14,8 +14,6 @@ import time
 PORT = 9000
 # Linux: a receive buffer beyond the system's limit, for root.
 SO_RCVBUFFORCE = 33
-# While a policer's bucket is still full, more arrives than is granted: not counted into the rate.
-SETTLING_SECONDS = 2.0
 
 
 def send(arguments: argparse.Namespace) -> None:
@@ -38,38 +36,10 @@ def send(arguments: argparse.Namespace) -> None:
             time.sleep(0.001)
 
 
-class Tally:
-    """What has arrived."""
-
-    def __init__(self, mark: str) -> None:
-        self.mark = mark.encode()
-        self.own = self.foreign = 0
-        self.first = self.settled_at = self.last = None
-        self.settled_bytes = 0
-
-    def add(self, datagram: bytes, now: float) -> None:
-        if datagram.startswith(self.mark):
-            self.own += 1
-        else:
-            self.foreign += 1
-        self.first = self.first or now
-        if now >= self.first + SETTLING_SECONDS:
-            if self.settled_at is None:
-                self.settled_at = now
-            else:
-                self.settled_bytes += len(datagram)
-        self.last = now
-
-    def result(self) -> dict:
-        """Datagrams with this customer's mark, with any other, and bit/s of UDP payload."""
-        seconds = self.last - self.settled_at if self.settled_at else 0
-        rate = round(self.settled_bytes * 8 / seconds) if seconds else 0
-        return {"own": self.own, "foreign": self.foreign, "rate": rate}
-
-
 def receive(arguments: argparse.Namespace) -> None:
-    """Counts until nothing has come for two seconds after the first datagram, or until the time limit."""
-    tally = Tally(arguments.mark)
+    """Counts datagrams with this customer's mark and with any other, until none has come for two seconds after the first."""
+    mark = arguments.mark.encode()
+    counts = {"own": 0, "foreign": 0}
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as connection:
         connection.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 4 << 20)
         connection.bind((arguments.bind, PORT))
@@ -80,9 +50,9 @@ def receive(arguments: argparse.Namespace) -> None:
                 datagram = connection.recv(65536)
             except TimeoutError:
                 break
-            tally.add(datagram, time.monotonic())
+            counts["own" if datagram.startswith(mark) else "foreign"] += 1
             connection.settimeout(2)
-    pathlib.Path(arguments.result).write_text(json.dumps(tally.result()) + "\n")
+    pathlib.Path(arguments.result).write_text(json.dumps(counts) + "\n")
 
 
 def main() -> None:

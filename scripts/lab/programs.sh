@@ -57,8 +57,9 @@ start_forwarder() {
     for ((port = 1; port <= PORT_COUNT[$router]; port++)); do
         ports+=(--port "$port=net_af_packet$port,iface=eth$port")
     done
-    # Each forwarder gets its memory from ordinary pages and leaves nothing behind in the file system.
-    start "forwarder-$router" "$router" "$FORWARDER" --device-id "${DEVICE_ID[$router]}" \
+    # Each forwarder gets its memory from ordinary pages and leaves nothing behind in the file system. A router has its processors for
+    # itself; here it has at least the first claim to them.
+    start "forwarder-$router" "$router" nice -n -15 "$FORWARDER" --device-id "${DEVICE_ID[$router]}" \
         --grpc "${MANAGEMENT_ADDRESS[$router]}:$P4RUNTIME_PORT" "${ports[@]}" --workers 1 \
         -- --no-huge -m 256 --no-pci --in-memory
 }

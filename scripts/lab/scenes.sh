@@ -93,12 +93,14 @@ open_session_b() {
     print_terms session-b
     start_marked_receiver a-west "customer A"
     start_marked_receiver b-west "customer B"
-    start_marked_sender a-east a-west "customer A" "$A_OFFERS" 7
-    start_marked_sender b-east b-west "customer B" "$B_OFFERS" 7
+    start_marked_sender a-east a-west "customer A" "$A_OFFERS" 9
+    start_marked_sender b-east b-west "customer B" "$B_OFFERS" 9
+    sleep 2.5
+    arriving b-west >"$STATE/b.rate" &
+    verify_near "A offers 80 Mbit/s and gets" 1 "$A_RATE" "$(arriving a-west)" bit/s
+    wait $!
+    verify_near "B offers 40 Mbit/s and gets" 1 "$B_RATE" "$(cat "$STATE/b.rate")" bit/s
     finish marked-a-east marked-b-east marks-a-west marks-b-west
-    # Two senders and two receivers share the machine with three routers here, and a sender that is late loses its turn.
-    verify_near "A offers 80 Mbit/s and gets" 2 "$A_RATE" "$(mark_count a-west rate)" bit/s
-    verify_near "B offers 40 Mbit/s and gets" 2 "$B_RATE" "$(mark_count b-west rate)" bit/s
     verify_equal "of $(mark_count a-west own) datagrams that reached A, B's are" 0 "$(mark_count a-west foreign)"
     verify_equal "of $(mark_count b-west own) datagrams that reached B, A's are" 0 "$(mark_count b-west foreign)"
     read_tables "$STATE/both.tables"
@@ -133,7 +135,7 @@ hang_up_and_settle() {
     step "Hanging up ends it, and the bill is what arrived"
     local at_end
     start_marked_sender a-east a-west "customer A" "$A_OFFERS" 30
-    verify_near "before BYE A gets" 5 "$A_RATE" "$(sleep 2.5; arriving a-west 2)" bit/s
+    verify_near "before BYE A gets" 1 "$A_RATE" "$(sleep 2.5; arriving a-west)" bit/s
     verify "BYE is answered" hang_up session-a
     sleep 1
     at_end=$(received a-west)

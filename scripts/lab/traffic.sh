@@ -1,4 +1,5 @@
-# Load, reachability, and what a site's interface counted.
+# Load, reachability, and what a site's interface counted. Senders and meters come before everything but the routers (nice): a sender that is late
+# than the policer's bucket has lost its turn, and the figure would be the machine's and not the network's.
 # shellcheck shell=bash
 
 # Bytes of UDP payload of every datagram of load: class 5's mean packet in gateway.toml, so that what is granted above UDP is
@@ -40,15 +41,8 @@ difference() {
     echo "$((after[0] - before[0])) $((after[1] - before[1]))"
 }
 
-# arriving SITE SECONDS: bit/s of UDP payload that its interface gets in that time.
-arriving() {
-    local begin end before after packets bytes
-    before=$(received "$1") begin=${EPOCHREALTIME/./}
-    sleep "$2"
-    after=$(received "$1") end=${EPOCHREALTIME/./}
-    read -r packets bytes <<<"$(difference "$before" "$after")"
-    echo $(((bytes - packets * FRAME_OVERHEAD) * 8 * 1000000 / (end - begin)))
-}
+# arriving SITE: bit/s of UDP payload that its interface gets, the median of ten half seconds.
+arriving() { inside "$1" nice -n -10 python3 "$LAB/rate_meter.py" --interface eth0 --overhead "$FRAME_OVERHEAD"; }
 
 # overload FROM TO BIT_RATE: iperf3 offers UDP for eight seconds, and what arrives is printed in bit/s of UDP payload, as the interface of
 # the far site counts it: a program that reads too slowly is not the network's loss. The first two seconds are left out, since in them
@@ -57,9 +51,9 @@ overload() {
     local from=$1 to=$2 rate=$3
     start iperf3-server "$to" iperf3 --server --one-off --bind "${SITE_ADDRESS[$to]}"
     eventually 5 tcp_port_open "$to" 5201 || die "iperf3 does not start in svpn-$to: $STATE/iperf3-server.log"
-    start iperf3-client "$from" timeout 30 iperf3 --client "${SITE_ADDRESS[$to]}" --udp --bitrate "$rate" --length "$DATAGRAM" --time 8
+    start iperf3-client "$from" timeout 30 nice -n -10 iperf3 --client "${SITE_ADDRESS[$to]}" --udp --bitrate "$rate" --length "$DATAGRAM" --time 8
     sleep 2.5
-    arriving "$to" 5
+    arriving "$to"
     finish iperf3-client
     stop iperf3-server
     cp "$STATE/iperf3-client.log" "$STATE/iperf3.txt"
@@ -78,7 +72,7 @@ start_marked_receiver() {
 
 # start_marked_sender FROM TO MARK BIT_RATE SECONDS
 start_marked_sender() {
-    start "marked-$1" "$1" python3 "$LAB/marked_udp.py" send --to "${SITE_ADDRESS[$2]}" --mark "$3" --rate "$4" --seconds "$5" --size "$DATAGRAM"
+    start "marked-$1" "$1" nice -n -10 python3 "$LAB/marked_udp.py" send --to "${SITE_ADDRESS[$2]}" --mark "$3" --rate "$4" --seconds "$5" --size "$DATAGRAM"
 }
 
 # finish NAME…: waits for programs that end by themselves.
@@ -90,5 +84,5 @@ finish() {
     done
 }
 
-# mark_count SITE own|foreign|rate: datagrams with its own mark, with any other mark, bit/s of UDP payload.
+# mark_count SITE own|foreign: datagrams with its own mark, with any other mark.
 mark_count() { jq -r ".$2" "$STATE/marks-$1.json"; }
