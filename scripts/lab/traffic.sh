@@ -1,5 +1,5 @@
-# Load, reachability, and what a site's interface counted. Senders and meters come before everything but the routers (nice): a sender that is late
-# than the policer's bucket has lost its turn, and the figure would be the machine's and not the network's.
+# Load, reachability, and what a site's interface counted. Senders and meters come before everything but the routers (nice): a sender that is
+# late by more than the policer's bucket has lost its turn, and the figure would be the machine's and not the network's.
 # shellcheck shell=bash
 
 # Bytes of UDP payload of every datagram of load: class 5's mean packet in gateway.toml, so that what is granted above UDP is
