@@ -14,13 +14,8 @@ use prost_types::field_descriptor_proto::{Label, Type};
 use prost_types::{DescriptorProto, FileDescriptorProto, FileDescriptorSet};
 use schema::{differences, facts};
 
-const FILES: [&str; 5] = [
-    "google/rpc/status.proto",
-    "p4/config/v1/p4info.proto",
-    "p4/config/v1/p4types.proto",
-    "p4/v1/p4data.proto",
-    "p4/v1/p4runtime.proto",
-];
+const FILES: [&str; 5] =
+    ["google/rpc/status.proto", "p4/config/v1/p4info.proto", "p4/config/v1/p4types.proto", "p4/v1/p4data.proto", "p4/v1/p4runtime.proto"];
 
 fn ours() -> FileDescriptorSet {
     let mut set = FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).expect("our descriptors decode");
@@ -32,16 +27,8 @@ fn standard() -> FileDescriptorSet {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("p4runtime-standard");
     let output = directory.join("standard.binpb");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/standard_descriptors.py");
-    let status = Command::new("python3")
-        .arg(script)
-        .arg(&directory)
-        .arg(&output)
-        .status()
-        .expect("python3 runs");
-    assert!(
-        status.success(),
-        "the standard's package was not read: {status}"
-    );
+    let status = Command::new("python3").arg(script).arg(&directory).arg(&output).status().expect("python3 runs");
+    assert!(status.success(), "the standard's package was not read: {status}");
     let bytes = fs::read(output).expect("the script wrote the descriptors");
     FileDescriptorSet::decode(&*bytes).expect("the standard's descriptors decode")
 }
@@ -49,11 +36,7 @@ fn standard() -> FileDescriptorSet {
 #[test]
 fn says_on_the_wire_what_the_standard_says() {
     let (ours, standard) = (facts(&ours()), facts(&standard()));
-    assert!(
-        standard.len() > 400,
-        "only {} facts: the standard was not read whole",
-        standard.len()
-    );
+    assert!(standard.len() > 400, "only {} facts: the standard was not read whole", standard.len());
     let differences = differences(&ours, &standard);
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
@@ -104,26 +87,15 @@ fn comparison_sees_each_kind_of_slip() {
         slip(&mut wrong);
         let wrong = facts(&wrong);
         assert!(!differences(&wrong, &right).is_empty(), "{what}: not seen");
-        assert_eq!(
-            differences(&wrong, &right).len(),
-            differences(&right, &wrong).len(),
-            "{what}: seen from one side only"
-        );
+        assert_eq!(differences(&wrong, &right).len(), differences(&right, &wrong).len(), "{what}: seen from one side only");
     }
 }
 
 /// `p4/v1/p4runtime.proto`.
 fn runtime(set: &mut FileDescriptorSet) -> &mut FileDescriptorProto {
-    set.file
-        .iter_mut()
-        .find(|file| file.name() == FILES[4])
-        .expect("the set has every file")
+    set.file.iter_mut().find(|file| file.name() == FILES[4]).expect("the set has every file")
 }
 
 fn message<'set>(set: &'set mut FileDescriptorSet, name: &str) -> &'set mut DescriptorProto {
-    runtime(set)
-        .message_type
-        .iter_mut()
-        .find(|message| message.name() == name)
-        .unwrap_or_else(|| panic!("no message {name}"))
+    runtime(set).message_type.iter_mut().find(|message| message.name() == name).unwrap_or_else(|| panic!("no message {name}"))
 }

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use prost_types::{
-    DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorProto,
-    FileDescriptorSet, MethodDescriptorProto,
+    DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto,
 };
 
 /// What is there by its full name, and all that the wire and generated code depend on about it.
@@ -21,28 +20,19 @@ pub(crate) fn facts(set: &FileDescriptorSet) -> Facts {
 
 /// One line for each fact that only one side has or that the two have differently.
 pub(crate) fn differences(ours: &Facts, standard: &Facts) -> Vec<String> {
-    let missing = standard
-        .iter()
-        .filter(|(name, _)| !ours.contains_key(*name));
+    let missing = standard.iter().filter(|(name, _)| !ours.contains_key(*name));
     let missing = missing.map(|(name, fact)| format!("{name}: we lack {fact}"));
-    let others = ours
-        .iter()
-        .filter_map(|(name, fact)| match standard.get(name) {
-            None => Some(format!("{name}: the standard lacks {fact}")),
-            Some(other) if other != fact => {
-                Some(format!("{name}: ours is {fact}, the standard's {other}"))
-            }
-            Some(_) => None,
-        });
+    let others = ours.iter().filter_map(|(name, fact)| match standard.get(name) {
+        None => Some(format!("{name}: the standard lacks {fact}")),
+        Some(other) if other != fact => Some(format!("{name}: ours is {fact}, the standard's {other}")),
+        Some(_) => None,
+    });
     missing.chain(others).collect()
 }
 
 fn of_file(file: &FileDescriptorProto, facts: &mut Facts) {
     let package = file.package();
-    facts.insert(
-        format!("file {}", file.name()),
-        format!("package {package}, syntax {}", file.syntax()),
-    );
+    facts.insert(format!("file {}", file.name()), format!("package {package}, syntax {}", file.syntax()));
     for message in &file.message_type {
         of_message(package, message, facts);
     }
@@ -53,10 +43,7 @@ fn of_file(file: &FileDescriptorProto, facts: &mut Facts) {
         let path = format!("{package}.{}", service.name());
         facts.insert(format!("service {path}"), "a service".into());
         for method in &service.method {
-            facts.insert(
-                format!("method {path}.{}", method.name()),
-                of_method(method),
-            );
+            facts.insert(format!("method {path}.{}", method.name()), of_method(method));
         }
     }
 }
@@ -65,18 +52,9 @@ fn of_message(scope: &str, message: &DescriptorProto, facts: &mut Facts) {
     let path = format!("{scope}.{}", message.name());
     let options = message.options.as_ref();
     let map_entry = options.is_some_and(prost_types::MessageOptions::map_entry);
-    facts.insert(
-        format!("message {path}"),
-        format!(
-            "a message, map entry: {map_entry}, reserved: {:?}",
-            message.reserved_range
-        ),
-    );
+    facts.insert(format!("message {path}"), format!("a message, map entry: {map_entry}, reserved: {:?}", message.reserved_range));
     for field in &message.field {
-        facts.insert(
-            format!("field {path}.{}", field.name()),
-            of_field(message, field),
-        );
+        facts.insert(format!("field {path}.{}", field.name()), of_field(message, field));
     }
     for nested in &message.nested_type {
         of_message(&path, nested, facts);
@@ -90,10 +68,7 @@ fn of_field(message: &DescriptorProto, field: &FieldDescriptorProto) -> String {
     let options = field.options.clone().unwrap_or_default();
     let oneof = field.oneof_index.and_then(|index| {
         let index = usize::try_from(index).ok()?;
-        message
-            .oneof_decl
-            .get(index)
-            .map(prost_types::OneofDescriptorProto::name)
+        message.oneof_decl.get(index).map(prost_types::OneofDescriptorProto::name)
     });
     format!(
         "number {}, {:?} {:?} {}, oneof {oneof:?}, packed {:?}, deprecated {}, optional {}",
