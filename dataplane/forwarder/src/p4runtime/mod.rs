@@ -67,6 +67,9 @@ const ENTITIES: usize = 512;
 /// How often a silent controller is asked whether it is there, and how long it may take to answer. A primary that is dead stops being one.
 const KEEPALIVE: Duration = Duration::from_secs(10);
 
+/// How long controllers may take to notice that the service stops.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// What the service needs of a router.
 pub trait Plane: Send + Sync + 'static {
     /// What the controller wrote, for one batch: apply, publish, let go.
@@ -123,8 +126,8 @@ impl<P> Shared<P> {
 /// The service.
 struct Service<P>(Arc<Shared<P>>);
 
-/// Serves P4Runtime for a device on a listening socket, until `stop` is ready: then streams are ended, calls in flight are finished,
-/// and it returns. `punts` are the frames for the controllers.
+/// Serves P4Runtime for a device on a listening socket, until `stop` is ready: then streams are ended, calls in flight are finished for a
+/// moment, and it returns. `punts` are the frames for the controllers.
 ///
 /// # Errors
 /// The transport's, if it fails before that.
@@ -145,18 +148,24 @@ pub async fn serve<P: Plane>(
         stop: CancellationToken::new(),
     });
     let pump = tokio::spawn(stream::pump(Arc::clone(&shared), punts));
-    let cut = shared.stop.clone();
+    let (cut, stopping) = (shared.stop.clone(), shared.stop.clone());
     let service = P4RuntimeServer::new(Service(shared)).max_decoding_message_size(REQUEST_BYTES).max_encoding_message_size(usize::MAX);
     let stop = async move {
         stop.await;
         cut.cancel();
     };
-    let served = tonic::transport::Server::builder()
+    let serving = tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
         .add_service(service)
-        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), stop)
-        .await;
+        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), stop);
+    let served = tokio::select! {
+        served = serving => served,
+        () = async {
+            stopping.cancelled().await;
+            tokio::time::sleep(PATIENCE).await;
+        } => Ok(()),
+    };
     pump.abort();
     served
 }
