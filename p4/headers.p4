@@ -215,7 +215,6 @@ struct metadata_t {
     bit<16> ethertype;        /* behind the tags, as received */
     bit<12> vlan;
     bit<12> inner_vlan;
-    bool tags_truncated;
     bool ip_checksum_wrong;
     bit<16> sport;
     bit<16> dport;

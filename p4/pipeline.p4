@@ -20,6 +20,8 @@
 #ifndef SVPN_PIPELINE_P4
 #define SVPN_PIPELINE_P4
 
+#define IS_TAG(ethertype) ((ethertype) == ETHERTYPE_VLAN || (ethertype) == ETHERTYPE_QINQ)
+
 /* Tags as they are sent: PCP 0; one is 0x8100, two are 0x88a8 outside 0x8100. */
 control SendTags(inout headers_t hdr, in bit<12> vlan, in bit<12> inner_vlan, in bit<16> ethertype) {
     apply {
@@ -403,7 +405,9 @@ control Lookup(inout headers_t hdr, inout metadata_t meta) {
         /* Which frames are ours, and what is in them. */
         if (!hdr.ethernet.isValid()) {
             drop_for(Reason.FRAME_TRUNCATED);
-        } else if (meta.tags_truncated) {
+        } else if (IS_TAG(hdr.ethernet.ethertype) && !hdr.outer_tag.isValid()) {
+            drop_for(Reason.FRAME_TRUNCATED);
+        } else if (hdr.outer_tag.isValid() && IS_TAG(hdr.outer_tag.ethertype) && !hdr.inner_tag.isValid()) {
             drop_for(Reason.FRAME_TRUNCATED);
         } else if (meta.ethertype == ETHERTYPE_LLDP) {
             punt_for(Reason.LLDP);

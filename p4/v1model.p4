@@ -60,9 +60,7 @@ parser FrameParser(packet_in packet, out headers_t hdr, inout metadata_t meta, i
     }
 
     state outer_tag {
-        meta.tags_truncated = true;
         packet.extract(hdr.outer_tag);
-        meta.tags_truncated = false;
         meta.vlan = hdr.outer_tag.vid;
         meta.ethertype = hdr.outer_tag.ethertype;
         meta.l3_length = meta.l3_length - 4;
@@ -74,9 +72,7 @@ parser FrameParser(packet_in packet, out headers_t hdr, inout metadata_t meta, i
     }
 
     state inner_tag {
-        meta.tags_truncated = true;
         packet.extract(hdr.inner_tag);
-        meta.tags_truncated = false;
         meta.inner_vlan = hdr.inner_tag.vid;
         meta.ethertype = hdr.inner_tag.ethertype;
         meta.l3_length = meta.l3_length - 4;
