@@ -1,0 +1,11 @@
+//! How fast svpn is, beside its peers in the same run.
+//!
+//! A figure of a machine that is shared, or throttled, or new next year, says little; a ratio of two programs that ran turn by turn on the
+//! same core says much. So everything here is measured together with a peer, several times in turn, and medians are printed.
+//!
+//! - [`pipeline`]: the forwarder's fast path, beside `dpdk-testpmd`.
+//!
+//! `clap` reads the command line; `rand` chooses keys; `nix` reads the processor time of a thread, which is what rates are counted in;
+//! `serde` and `serde_json` write what other programs read.
+
+pub mod pipeline;

@@ -1,0 +1,36 @@
+//! `svpn-bench`: the command line.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use svpn_bench::pipeline::{self, Arguments};
+
+/// How fast svpn is, beside its peers in the same run.
+///
+/// Absolute figures belong to one machine on one day. What to compare is the ratio to the peer, which had the same cores, ports and
+/// frames, turn by turn. Rates are per second of processor time, so other programs on the machine disturb them little; memory bandwidth and
+/// caches are shared all the same, so measure on a quiet machine what you want to publish.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Pipeline(Arguments),
+}
+
+fn main() -> ExitCode {
+    let Command::Pipeline(arguments) = CommandLine::parse().command;
+    match pipeline::run(&arguments, &mut io::stdout().lock()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nowhere is left to say that standard error is closed.
+            let _ = writeln!(io::stderr(), "svpn-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
