@@ -20,14 +20,14 @@ const REPLY: u64 = 0x0001_0800_0604_0002;
 /// A request we answer; anything else is the controller's.
 #[inline]
 pub(super) fn classify(frame: &[u8], packet: &Packet, view: View<'_>) -> Result<Classified, Stop> {
-    let arp = frame.get(usize::from(packet.network)..).and_then(<[u8]>::first_chunk::<LENGTH>).ok_or(Stop::Drop(Reason::FrameTruncated))?;
+    let arp = frame.get(usize::from(packet.network)..).and_then(<[u8]>::first_chunk::<LENGTH>).ok_or(Stop(Reason::FrameTruncated))?;
     if be64(arp, 0) == Some(REQUEST)
         && let Some(target) = be32(arp, 24)
         && let Some(mac) = view.small.arp_reply(packet.port, packet.vlan, target)
     {
         return Ok(Classified::Answer(mac));
     }
-    Err(Stop::Punt(Reason::Arp))
+    Err(Stop(Reason::Arp))
 }
 
 /// Turns a request into its reply, which leaves where the request came in.
@@ -36,7 +36,7 @@ pub(super) fn answer(mbuf: &mut Mbuf, packet: &Packet, mac: [u8; 6], view: View<
     nexthop::available(packet.port, view)?;
     let network = usize::from(packet.network);
     let Some(arp) = mbuf.data_mut().get_mut(network..).and_then(<[u8]>::first_chunk_mut::<LENGTH>) else {
-        return Err(Stop::Drop(Reason::FrameTruncated));
+        return Err(Stop(Reason::FrameTruncated));
     };
     let [_, _, _, _, _, _, _, _, asker @ .., t0, t1, t2, t3] = *arp;
     let mut asker_mac = [0; 6];

@@ -9,7 +9,7 @@ use crate::tables::small::Side;
 /// The circuit, with its VRF.
 #[inline]
 pub(super) fn side(packet: &mut Packet, view: View<'_>) -> Result<Side, Stop> {
-    let side = view.small.attachment(packet.port, packet.vlan, packet.inner_vlan).ok_or(Stop::Drop(Reason::UnknownAttachment))?;
+    let side = view.small.attachment(packet.port, packet.vlan, packet.inner_vlan).ok_or(Stop(Reason::UnknownAttachment))?;
     if let Side::Attachment(vrf) = side {
         packet.vrf = vrf;
     }
@@ -21,5 +21,5 @@ pub(super) fn side(packet: &mut Packet, view: View<'_>) -> Result<Side, Stop> {
 pub(super) fn station(frame: &[u8], packet: &Packet, view: View<'_>) -> Result<(), Stop> {
     // The destination MAC and two bytes more.
     let mac = be64(frame, 0).unwrap_or(0) >> 16;
-    if view.small.accepts(packet.port, mac) { Ok(()) } else { Err(Stop::Drop(Reason::UnknownStation)) }
+    if view.small.accepts(packet.port, mac) { Ok(()) } else { Err(Stop(Reason::UnknownStation)) }
 }

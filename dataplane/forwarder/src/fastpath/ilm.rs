@@ -21,12 +21,12 @@ const TTL: u32 = 0xff;
 #[inline]
 pub(super) fn classify(frame: &[u8], packet: &Packet, side: Side, view: View<'_>) -> Result<Classified, Stop> {
     if side != Side::Core {
-        return Err(Stop::Drop(Reason::MplsOnAttachment));
+        return Err(Stop(Reason::MplsOnAttachment));
     }
-    let entry = be32(frame, usize::from(packet.network)).ok_or(Stop::Drop(Reason::FrameTruncated))?;
+    let entry = be32(frame, usize::from(packet.network)).ok_or(Stop(Reason::FrameTruncated))?;
     match entry >> 12 {
-        1 | 13 | 14 => Err(Stop::Punt(Reason::MplsAlert)),
-        0..16 => Err(Stop::Drop(Reason::ReservedLabel)),
+        1 | 13 | 14 => Err(Stop(Reason::MplsAlert)),
+        0..16 => Err(Stop(Reason::ReservedLabel)),
         label => {
             view.labels.prefetch(label);
             Ok(Classified::Label(entry))
@@ -37,21 +37,21 @@ pub(super) fn classify(frame: &[u8], packet: &Packet, side: Side, view: View<'_>
 /// Looks a label up, and counts it.
 #[inline]
 pub(super) fn look_up(frame: &[u8], packet: &mut Packet, entry: u32, view: View<'_>) -> Result<Found, Stop> {
-    let action = view.labels.get(entry >> 12).ok_or(Stop::Drop(Reason::UnknownLabel))?;
+    let action = view.labels.get(entry >> 12).ok_or(Stop(Reason::UnknownLabel))?;
     view.labels.count(entry >> 12, packet.length);
     if let LabelAction::PopVrf { vrf, .. } = action {
         if entry & BOTTOM == 0 {
-            return Err(Stop::Drop(Reason::BadLabelStack));
+            return Err(Stop(Reason::BadLabelStack));
         }
         packet.vrf = vrf;
     }
     if entry & TTL <= 1 {
-        return Err(Stop::Punt(Reason::TtlExpired));
+        return Err(Stop(Reason::TtlExpired));
     }
     match action {
         LabelAction::Swap { label, nexthop } => {
             let edit = Edit::Label(label << 12 | ((entry & 0xfff) - 1));
-            Ok(Found::Decided(Decided::Leave(Departure::new(nexthop, packet.network, ETHERTYPE_MPLS, edit))))
+            Ok(Found::Decided(Decided::Leave(Departure { nexthop, start: packet.network, ethertype: ETHERTYPE_MPLS, edit })))
         }
         LabelAction::Php { nexthop, ttl_mode } => php(frame, packet, entry, nexthop, ttl_mode),
         LabelAction::PopVrf { ttl_mode, .. } => {
@@ -81,10 +81,10 @@ fn php(frame: &[u8], packet: &Packet, entry: u32, nexthop: u32, ttl_mode: u8) ->
     // How far from the start the TTL is.
     let (ethertype, place) = match (entry & BOTTOM != 0, nibble) {
         (false, _) if rest >= LABEL => (ETHERTYPE_MPLS, 3),
-        (false, _) => return Err(Stop::Drop(Reason::BadLabelStack)),
+        (false, _) => return Err(Stop(Reason::BadLabelStack)),
         (true, Some(4)) if rest >= ip::HEADER => (ETHERTYPE_IPV4, 8),
         (true, Some(6)) if rest >= ip::HEADER_V6 => (ETHERTYPE_IPV6, 7),
-        (true, _) => return Err(Stop::Drop(Reason::UnknownPayload)),
+        (true, _) => return Err(Stop(Reason::UnknownPayload)),
     };
     let own = exposed.get(place).copied().unwrap_or(0);
     let ceiling = ttl(entry) - 1;
@@ -95,5 +95,5 @@ fn php(frame: &[u8], packet: &Packet, entry: u32, nexthop: u32, ttl_mode: u8) ->
     } else {
         Edit::Byte { place: u16::try_from(place).unwrap_or_default(), value: ceiling }
     };
-    Ok(Found::Decided(Decided::Leave(Departure::new(nexthop, start, ethertype, edit))))
+    Ok(Found::Decided(Decided::Leave(Departure { nexthop, start, ethertype, edit })))
 }

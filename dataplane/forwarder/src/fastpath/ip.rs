@@ -42,24 +42,24 @@ pub(super) fn check(frame: &[u8], packet: &mut Packet, ceiling: u8) -> Result<()
     let start = usize::from(packet.ip);
     let available = (packet.length as usize).saturating_sub(start);
     let rest = frame.get(start..).unwrap_or_default();
-    let header: &[u8; HEADER] = rest.first_chunk().ok_or(Stop::Drop(Reason::IpTruncated))?;
+    let header: &[u8; HEADER] = rest.first_chunk().ok_or(Stop(Reason::IpTruncated))?;
     if header[0] >> 4 != 4 {
-        return Err(Stop::Drop(Reason::IpBadVersion));
+        return Err(Stop(Reason::IpBadVersion));
     }
     let header_length = usize::from(header[0] & 0x0f) * 4;
     if header_length < HEADER {
-        return Err(Stop::Drop(Reason::IpBadHeaderLength));
+        return Err(Stop(Reason::IpBadHeaderLength));
     }
-    let whole = rest.get(..header_length).ok_or(Stop::Drop(Reason::IpTruncated))?;
+    let whole = rest.get(..header_length).ok_or(Stop(Reason::IpTruncated))?;
     let total_length = usize::from(u16::from_be_bytes([header[2], header[3]]));
     if total_length < header_length || total_length > available {
-        return Err(Stop::Drop(Reason::IpBadLength));
+        return Err(Stop(Reason::IpBadLength));
     }
     if !checksum_is_right(header, &whole[HEADER..]) {
-        return Err(Stop::Drop(Reason::IpBadChecksum));
+        return Err(Stop(Reason::IpBadChecksum));
     }
     if header[TTL] == 0 {
-        return Err(Stop::Drop(Reason::IpTtlZero));
+        return Err(Stop(Reason::IpTtlZero));
     }
     packet.ttl = header[TTL].min(ceiling);
     let [.., s0, s1, s2, s3, d0, d1, d2, d3] = *header;
@@ -112,18 +112,18 @@ pub(super) fn set_ttl(frame: &mut [u8], ip: usize, ttl: u8) {
 pub(super) fn route(packet: &Packet, view: View<'_>) -> Result<Decided, Stop> {
     #[allow(clippy::cast_possible_truncation, reason = "the destination is the low half")]
     let destination = packet.key.addresses as u32;
-    let route = view.tables.route_v4.find(packet.vrf, destination).ok_or(Stop::Drop(Reason::NoRoute))?;
+    let route = view.tables.route_v4.find(packet.vrf, destination).ok_or(Stop(Reason::NoRoute))?;
     match route {
-        Route::Receive => Err(Stop::Punt(Reason::Receive)),
-        Route::Discard => Err(Stop::Drop(Reason::RouteDiscard)),
-        Route::ViaTunnel(_) | Route::Local(_) if packet.ttl <= 1 => Err(Stop::Punt(Reason::TtlExpired)),
+        Route::Receive => Err(Stop(Reason::Receive)),
+        Route::Discard => Err(Stop(Reason::RouteDiscard)),
+        Route::ViaTunnel(_) | Route::Local(_) if packet.ttl <= 1 => Err(Stop(Reason::TtlExpired)),
         Route::ViaTunnel(carry) => {
             view.tables.tunnel.prefetch(carry.tunnel);
             Ok(Decided::Tunnel(carry, Colour::GREEN))
         }
         Route::Local(nexthop) => {
             let edit = Edit::Ipv4Ttl(packet.ttl - 1);
-            Ok(Decided::Leave(Departure::new(nexthop, packet.ip, ETHERTYPE_IPV4, edit)))
+            Ok(Decided::Leave(Departure { nexthop, start: packet.ip, ethertype: ETHERTYPE_IPV4, edit }))
         }
     }
 }

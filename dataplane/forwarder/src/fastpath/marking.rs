@@ -11,7 +11,7 @@ use crate::tables::small::Marking;
 pub(super) fn traffic_class(class: u8, colour: Colour, view: View<'_>) -> Result<u8, Stop> {
     match view.small.marking.get(class, colour) {
         Marking::TrafficClass(tc) => Ok(tc),
-        Marking::Discard => Err(Stop::Drop(Reason::MarkingDiscard)),
-        Marking::RedDiscard => Err(Stop::Drop(Reason::RedDiscard)),
+        Marking::Discard => Err(Stop(Reason::MarkingDiscard)),
+        Marking::RedDiscard => Err(Stop(Reason::RedDiscard)),
     }
 }

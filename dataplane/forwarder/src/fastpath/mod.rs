@@ -23,7 +23,7 @@ mod session;
 mod tunnel;
 
 use svpn_contract::Reason;
-use svpn_contract::wire::PortId;
+use svpn_contract::wire::{Colour, PortId};
 use svpn_dpdk::{Burst, Mbuf, Online, Published, Reader};
 
 use crate::entries::WorkerEnd;
@@ -31,7 +31,7 @@ use crate::tables::counters::Counting;
 use crate::tables::flow::FlowKey;
 use crate::tables::label::LabelMap;
 use crate::tables::meter::moment;
-use crate::tables::small::SmallTables;
+use crate::tables::small::{SmallTables, word_mac};
 use crate::tables::{Tables, carry::Carry};
 use nexthop::Departure;
 pub use output::{About, Outlet, Outputs, Punt, Punts};
@@ -48,9 +48,9 @@ pub struct FastPath {
     labels: Arc<LabelMap>,
     counting: Counting,
     packets: [Packet; BURST],
-    classified: [Classified; BURST],
-    found: [Found; BURST],
-    decided: [Decided; BURST],
+    classified: [Result<Classified, Stop>; BURST],
+    found: [Result<Found, Stop>; BURST],
+    decided: [Result<Decided, Stop>; BURST],
 }
 
 /// The tables, for one burst.
@@ -87,11 +87,18 @@ struct Packet {
     session: Option<u32>,
 }
 
-/// Why a packet goes no further.
+/// Why a packet goes no further. The reason says whether the controller gets it: those of punts are below 32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stop {
-    Drop(Reason),
-    Punt(Reason),
+struct Stop(Reason);
+
+/// The first reason that is a drop.
+const FIRST_DROP: u8 = 32;
+
+impl Stop {
+    #[inline]
+    fn is_punt(self) -> bool {
+        (self.0 as u8) < FIRST_DROP
+    }
 }
 
 /// After the first pass: which table is next.
@@ -103,10 +110,8 @@ enum Classified {
     Flow(u64),
     /// `route_v4`.
     Route,
-    /// None: an ARP request is answered.
-    Answer([u8; 6]),
-    /// None.
-    Stop(Stop),
+    /// None: an ARP request is answered with this address.
+    Answer(u64),
 }
 
 /// Between the two look-ups.
@@ -124,28 +129,25 @@ enum Found {
 #[derive(Debug, Clone, Copy)]
 enum Decided {
     /// Into a tunnel, with this colour.
-    Tunnel(Carry, svpn_contract::wire::Colour),
+    Tunnel(Carry, Colour),
     /// To a next hop.
     Leave(Departure),
     /// Back where it came from, as an ARP reply of this address.
-    Answer([u8; 6]),
-    /// No further.
-    Stop(Stop),
+    Answer(u64),
 }
 
 impl FastPath {
     /// A worker's pipeline, and the reader that is to be online while it runs.
     pub fn new(end: WorkerEnd) -> (Self, Reader) {
-        let nowhere = Stop::Drop(Reason::None);
         let fastpath = Self {
             tables: end.tables,
             small: end.small,
             labels: end.own.labels,
             counting: Counting::new(end.own.counters),
             packets: [Packet::default(); BURST],
-            classified: [Classified::Stop(nowhere); BURST],
-            found: [Found::Route; BURST],
-            decided: [Decided::Stop(nowhere); BURST],
+            classified: [Err(Stop(Reason::None)); BURST],
+            found: [Err(Stop(Reason::None)); BURST],
+            decided: [Err(Stop(Reason::None)); BURST],
         };
         (fastpath, end.reader)
     }
@@ -161,16 +163,26 @@ impl FastPath {
 
         for ((mbuf, packet), classified) in burst.iter().zip(&mut self.packets).zip(&mut self.classified) {
             *packet = Packet { length: length(mbuf), port: port.get(), ..Packet::default() };
-            *classified = classify(mbuf.data(), packet, view).unwrap_or_else(Classified::Stop);
+            *classified = classify(mbuf.data(), packet, view);
         }
         for (((mbuf, packet), classified), found) in burst.iter().zip(&mut self.packets).zip(&self.classified).zip(&mut self.found) {
-            *found = look_up(mbuf.data(), packet, *classified, view, &self.counting);
+            *found = match *classified {
+                Ok(classified) => look_up(mbuf.data(), packet, classified, view, &self.counting),
+                Err(stop) => Err(stop),
+            };
         }
         for ((packet, found), decided) in self.packets.iter_mut().zip(&self.found).zip(&mut self.decided).take(burst.len()) {
-            *decided = decide(packet, *found, view, now, &mut self.counting);
+            *decided = match *found {
+                Ok(found) => decide(packet, found, view, now, &mut self.counting),
+                Err(stop) => Err(stop),
+            };
         }
-        for ((mbuf, packet), decided) in burst.drain().zip(&self.packets).zip(&self.decided) {
-            apply(mbuf, packet, *decided, view, &mut self.counting, out);
+        for ((mut mbuf, packet), decided) in burst.drain().zip(&self.packets).zip(&self.decided) {
+            let left = match decided {
+                Ok(decided) => apply(&mut mbuf, packet, decided, view, &mut self.counting),
+                Err(stop) => Err(*stop),
+            };
+            put(mbuf, packet, left, &mut self.counting, out);
         }
         out.free_dropped();
     }
@@ -222,69 +234,66 @@ fn classify(frame: &[u8], packet: &mut Packet, view: View<'_>) -> Result<Classif
     match packet.ethertype {
         parse::ETHERTYPE_IPV4 => ip::classify(frame, packet, side, view),
         parse::ETHERTYPE_MPLS => ilm::classify(frame, packet, side, view),
-        _ => Err(Stop::Drop(Reason::UnknownEthertype)),
+        _ => Err(Stop(Reason::UnknownEthertype)),
     }
 }
 
 /// Second pass, first look-up.
 #[inline]
-fn look_up(frame: &[u8], packet: &mut Packet, classified: Classified, view: View<'_>, counting: &Counting) -> Found {
+fn look_up(frame: &[u8], packet: &mut Packet, classified: Classified, view: View<'_>, counting: &Counting) -> Result<Found, Stop> {
     match classified {
-        Classified::Label(entry) => ilm::look_up(frame, packet, entry, view).unwrap_or_else(|stop| Found::Decided(Decided::Stop(stop))),
-        Classified::Flow(hash) => session::of_flow(packet, hash, view, counting),
-        Classified::Route => Found::Route,
-        Classified::Answer(mac) => Found::Decided(Decided::Answer(mac)),
-        Classified::Stop(stop) => Found::Decided(Decided::Stop(stop)),
+        Classified::Label(entry) => ilm::look_up(frame, packet, entry, view),
+        Classified::Flow(hash) => Ok(session::of_flow(packet, hash, view, counting)),
+        Classified::Route => Ok(Found::Route),
+        Classified::Answer(mac) => Ok(Found::Decided(Decided::Answer(mac))),
     }
 }
 
 /// Second pass, second look-up.
 #[inline]
-fn decide(packet: &mut Packet, found: Found, view: View<'_>, now: u64, counting: &mut Counting) -> Decided {
-    let decided = match found {
+fn decide(packet: &mut Packet, found: Found, view: View<'_>, now: u64, counting: &mut Counting) -> Result<Decided, Stop> {
+    match found {
         Found::Session(session) => session::carry(packet, session, view, now, counting),
         Found::Route => ip::route(packet, view),
         Found::Decided(decided) => Ok(decided),
-    };
-    decided.unwrap_or_else(Decided::Stop)
+    }
 }
 
-/// Third pass: does what was decided.
+/// Third pass: does what was decided, and returns the port the packet leaves by.
 #[inline]
-fn apply(mut mbuf: Mbuf, packet: &Packet, decided: Decided, view: View<'_>, counting: &mut Counting, out: &mut Outputs) {
-    let left = match decided {
-        Decided::Tunnel(carry, colour) => {
-            tunnel::enter(packet, carry, colour, view, counting).and_then(|departure| nexthop::leave(&mut mbuf, packet, &departure, view))
-        }
-        Decided::Leave(departure) => nexthop::leave(&mut mbuf, packet, &departure, view),
-        Decided::Answer(mac) => arp::answer(&mut mbuf, packet, mac, view),
-        Decided::Stop(stop) => Err(stop),
-    };
+fn apply(mbuf: &mut Mbuf, packet: &Packet, decided: &Decided, view: View<'_>, counting: &mut Counting) -> Result<u16, Stop> {
+    match decided {
+        Decided::Tunnel(carry, colour) => tunnel::enter(mbuf, packet, *carry, *colour, view, counting),
+        Decided::Leave(departure) => nexthop::leave(mbuf, packet, departure, &[], view),
+        Decided::Answer(mac) => arp::answer(mbuf, packet, word_mac(*mac), view),
+    }
+}
+
+/// Puts a packet where it goes: into the outlet of its port, to the controller, or nowhere.
+#[inline]
+fn put(mut mbuf: Mbuf, packet: &Packet, left: Result<u16, Stop>, counting: &mut Counting, out: &mut Outputs) {
     let about = About { length: packet.length, session: packet.session };
     let stop = match left {
         Ok(port) => match out.send(port, mbuf, about) {
             Ok(()) => return,
             Err(kept) => {
                 mbuf = kept;
-                Stop::Drop(Reason::TransmitQueueFull)
+                Stop(Reason::TransmitQueueFull)
             }
         },
         Err(stop) => stop,
     };
-    match stop {
-        Stop::Drop(reason) => {
-            count_drop(counting, reason, about);
-            out.drop(mbuf);
-        }
-        Stop::Punt(reason) => {
-            if let Some(session) = about.session {
-                counting.session_discard(session, about.length);
-            }
-            if let Err(mbuf) = out.punt(mbuf, Punt { port: packet.port, reason, vrf: packet.vrf, about }) {
-                count_drop(counting, Reason::PuntQueueFull, About { session: None, ..about });
-                out.drop(mbuf);
-            }
-        }
+    if !stop.is_punt() {
+        count_drop(counting, stop.0, about);
+        out.drop(mbuf);
+        return;
+    }
+    if let Some(session) = about.session {
+        counting.session_discard(session, about.length);
+    }
+    if let Err(mbuf) = out.punt(mbuf, Punt { port: packet.port, reason: stop.0, vrf: packet.vrf, about }) {
+        count_drop(counting, Reason::PuntQueueFull, About { session: None, ..about });
+        out.drop(mbuf);
     }
 }
 

@@ -11,16 +11,13 @@ use crate::tables::nexthop::{Header, NexthopMember};
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Departure {
     /// Slot of the next hop.
-    nexthop: u32,
+    pub(super) nexthop: u32,
     /// Where the packet begins in the frame as received: what is before is removed.
-    start: u16,
+    pub(super) start: u16,
     /// What the packet is, with the labels it gets.
-    ethertype: u16,
+    pub(super) ethertype: u16,
     /// What changes in the packet.
-    edit: Edit,
-    /// Label stack entries in front of it, the outermost first.
-    labels: [u32; 2],
-    pushed: u8,
+    pub(super) edit: Edit,
 }
 
 /// A change in a packet.
@@ -36,39 +33,20 @@ pub(super) enum Edit {
     Byte { place: u16, value: u8 },
 }
 
-impl Departure {
-    #[inline]
-    pub(super) fn new(nexthop: u32, start: u16, ethertype: u16, edit: Edit) -> Self {
-        Self { nexthop, start, ethertype, edit, labels: [0; 2], pushed: 0 }
-    }
-
-    /// As a packet of another type.
-    #[inline]
-    pub(super) fn of_type(self, ethertype: u16) -> Self {
-        Self { ethertype, ..self }
-    }
-
-    /// With so many labels in front.
-    #[inline]
-    pub(super) fn pushing(self, labels: [u32; 2], pushed: u8) -> Self {
-        Self { labels, pushed, ..self }
-    }
-}
-
-/// Sends a packet off: returns the port, the frame being as it leaves. Where it cannot leave the frame is as it was received.
+/// Sends a packet off, with labels in front, the outermost first: returns the port, the frame being as it leaves. Where it cannot leave
+/// the frame is as it was received.
 #[inline]
-pub(super) fn leave(mbuf: &mut Mbuf, packet: &Packet, departure: &Departure, view: View<'_>) -> Result<u16, Stop> {
+pub(super) fn leave(mbuf: &mut Mbuf, packet: &Packet, departure: &Departure, labels: &[u32], view: View<'_>) -> Result<u16, Stop> {
     let hash = || selector::of_frame(mbuf.data(), packet, view.tables.nexthop_seed);
-    let line = view.tables.nexthop.choose(departure.nexthop, hash).ok_or(Stop::Drop(Reason::NoNexthop))?;
+    let line = view.tables.nexthop.choose(departure.nexthop, hash).ok_or(Stop(Reason::NoNexthop))?;
     let member = NexthopMember::from_line(line);
-    let pushed = usize::from(departure.pushed) * LABEL;
+    let pushed = labels.len() * LABEL;
     let bytes = (packet.length as usize).saturating_sub(usize::from(departure.start)) + pushed;
     if bytes > usize::from(member.mtu) {
         return Err(too_big(mbuf.data(), packet));
     }
     available(member.port, view)?;
     edit(mbuf.data_mut(), departure);
-    let labels = departure.labels.get(..usize::from(departure.pushed)).unwrap_or_default();
     write_header(mbuf, usize::from(departure.start), &member.header, labels, departure.ethertype)?;
     Ok(member.port)
 }
@@ -76,13 +54,13 @@ pub(super) fn leave(mbuf: &mut Mbuf, packet: &Packet, departure: &Departure, vie
 /// Fails where nothing can leave by a port.
 #[inline]
 pub(super) fn available(port: u16, view: View<'_>) -> Result<(), Stop> {
-    if view.tables.up.contains(port) { Ok(()) } else { Err(Stop::Drop(Reason::PortUnavailable)) }
+    if view.tables.up.contains(port) { Ok(()) } else { Err(Stop(Reason::PortUnavailable)) }
 }
 
 /// What does not fit: the controller tells the sender if the packet must not be fragmented on its way (RFC 1191, RFC 8200 section 5).
 fn too_big(frame: &[u8], packet: &Packet) -> Stop {
     let whole = selector::inner(frame, packet).is_some_and(|start| ip::must_stay_whole(frame, start, packet.length as usize));
-    if whole { Stop::Punt(Reason::TooBig) } else { Stop::Drop(Reason::TooBigDrop) }
+    if whole { Stop(Reason::TooBig) } else { Stop(Reason::TooBigDrop) }
 }
 
 #[inline]
@@ -111,7 +89,7 @@ pub(super) fn write_header(mbuf: &mut Mbuf, start: usize, header: &Header, label
     let moved = if needed > start { mbuf.prepend(needed - start) } else { mbuf.trim_front(start - needed) };
     // A buffer has 128 bytes of headroom, and 16 are the most that are needed, unless a driver has used them.
     if moved.is_none() {
-        return Err(Stop::Drop(Reason::PortUnavailable));
+        return Err(Stop(Reason::PortUnavailable));
     }
     let frame = mbuf.data_mut();
     header.write(frame, ethertype);

@@ -41,7 +41,7 @@ pub(super) fn be64(frame: &[u8], at: usize) -> Option<u64> {
 /// Reads Ethernet and tags.
 #[inline]
 pub(super) fn ethernet(frame: &[u8], packet: &mut Packet) -> Result<(), Stop> {
-    const TRUNCATED: Stop = Stop::Drop(Reason::FrameTruncated);
+    const TRUNCATED: Stop = Stop(Reason::FrameTruncated);
     let mut ethertype = be16(frame, ETHERNET - 2).ok_or(TRUNCATED)?;
     let mut network = ETHERNET;
     if is_tag(ethertype) {
@@ -59,7 +59,7 @@ pub(super) fn ethernet(frame: &[u8], packet: &mut Packet) -> Result<(), Stop> {
     {
         packet.network = network as u16;
     }
-    if ethertype == ETHERTYPE_LLDP { Err(Stop::Punt(Reason::Lldp)) } else { Ok(()) }
+    if ethertype == ETHERTYPE_LLDP { Err(Stop(Reason::Lldp)) } else { Ok(()) }
 }
 
 #[inline]

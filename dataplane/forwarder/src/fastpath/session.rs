@@ -23,9 +23,9 @@ pub(super) fn of_flow(packet: &Packet, hash: u64, view: View<'_>, counting: &Cou
 #[inline]
 pub(super) fn carry(packet: &mut Packet, session: u32, view: View<'_>, now: u64, counting: &mut Counting) -> Result<Decided, Stop> {
     if packet.ttl <= 1 {
-        return Err(Stop::Punt(Reason::TtlExpired));
+        return Err(Stop(Reason::TtlExpired));
     }
-    let carry = view.tables.session.carry(session).ok_or(Stop::Drop(Reason::NoSession))?;
+    let carry = view.tables.session.carry(session).ok_or(Stop(Reason::NoSession))?;
     view.tables.tunnel.prefetch(carry.tunnel);
     packet.session = Some(session);
     counting.session(session, packet.length);

@@ -55,8 +55,11 @@ impl GroupTable {
 
     #[inline]
     fn line(&self, line: usize) -> Option<[u64; LINE]> {
-        let words = self.lines.line(line * LINE)?;
-        Some(words.each_ref().map(|word| word.load(std::sync::atomic::Ordering::Relaxed)))
+        let mut content = [0; LINE];
+        for (to, from) in content.iter_mut().zip(self.lines.line(line * LINE)?) {
+            *to = from.load(std::sync::atomic::Ordering::Relaxed);
+        }
+        Some(content)
     }
 }
 

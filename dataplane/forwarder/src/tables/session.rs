@@ -9,6 +9,8 @@
 //! word 0  present 1 | meter 2 | peak frozen 1 | committed frozen 1 | 4 | class 3 | VPN label 20 | tunnel slot 32
 //! ```
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use svpn_contract::wire::{Class, Colour, Label};
 use svpn_dpdk::OutOfMemory;
 
@@ -59,22 +61,22 @@ impl SessionTable {
     /// The colour of a session's packet.
     #[inline]
     pub(crate) fn meter(&self, session: u32, bytes: u32, now: u64) -> Colour {
-        let Some([action, peak_at, committed_at, rates @ ..]) = self.lines.line(session as usize * LINE) else { return Colour::GREEN };
-        let relaxed = std::sync::atomic::Ordering::Relaxed;
-        let action = action.load(relaxed);
+        let Some(line) = self.lines.line(session as usize * LINE) else { return Colour::GREEN };
+        let [action, peak_at, committed_at, peak_cost, committed_cost, peak_burst, committed_burst, _] = line;
+        let load = |word: &AtomicU64| word.load(Ordering::Relaxed);
+        let action = load(action);
         let policing = action >> METER_SHIFT & 3;
         if policing == Policing::None as u64 {
             return Colour::GREEN;
         }
-        let [peak_cost, committed_cost, peak_burst, committed_burst, _] = rates.each_ref().map(|word| word.load(relaxed));
         let bytes = u64::from(bytes);
-        let peak = Bucket { cost: peak_cost, burst: peak_burst, frozen: action & PEAK_FROZEN != 0 };
+        let peak = Bucket { cost: load(peak_cost), burst: load(peak_burst), frozen: action & PEAK_FROZEN != 0 };
         let conformance = meter::spend(peak_at, &peak, bytes, now, self.sharing);
         meter::colour(conformance, || {
             if policing == Policing::OneBucket as u64 {
                 return conformance;
             }
-            let committed = Bucket { cost: committed_cost, burst: committed_burst, frozen: action & COMMITTED_FROZEN != 0 };
+            let committed = Bucket { cost: load(committed_cost), burst: load(committed_burst), frozen: action & COMMITTED_FROZEN != 0 };
             meter::spend(committed_at, &committed, bytes, now, self.sharing)
         })
     }

@@ -89,8 +89,8 @@ impl SmallTables {
     }
 
     #[inline]
-    pub(crate) fn arp_reply(&self, port: u16, vlan: u16, target: u32) -> Option<[u8; 6]> {
-        self.arp_responder.get(key::arp_responder(port, vlan, target)).map(word_mac)
+    pub(crate) fn arp_reply(&self, port: u16, vlan: u16, target: u32) -> Option<u64> {
+        self.arp_responder.get(key::arp_responder(port, vlan, target))
     }
 }
 

@@ -1,10 +1,11 @@
 //! The control thread's end of the routes.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use svpn_dpdk::Reclaimer;
 
-use super::{BLOCK_SHIFT, Node, PREFIXES_SHIFT, ROOTS, Route, RouteTable, STRIDE};
+use super::{BLOCK_SHIFT, Node, PREFIXES_SHIFT, Route, RouteTable, STRIDE};
 use crate::tables::blocks::{Block, Blocks};
 
 /// The arena has no words left.
@@ -22,6 +23,8 @@ pub(crate) struct RouteWriter {
     table: Arc<RouteTable>,
     blocks: Blocks,
     routes: usize,
+    /// How many each VRF has that has any.
+    vrfs: BTreeMap<u16, usize>,
 }
 
 /// Where a node's word is.
@@ -65,7 +68,7 @@ struct Parts {
 
 impl RouteWriter {
     pub(crate) fn new(table: Arc<RouteTable>, routes: u32) -> Self {
-        Self { table, blocks: Blocks::new(RouteTable::arena_words(routes), LARGEST), routes: 0 }
+        Self { table, blocks: Blocks::new(RouteTable::arena_words(routes), LARGEST), routes: 0, vrfs: BTreeMap::new() }
     }
 
     /// Routes there are.
@@ -115,6 +118,7 @@ impl RouteWriter {
         let replacement = self.build(&parts)?;
         self.replace(place, node, replacement);
         self.routes += 1;
+        *self.vrfs.entry(vrf).or_default() += 1;
         Ok(())
     }
 
@@ -149,12 +153,18 @@ impl RouteWriter {
             self.retire(node);
         }
         self.routes -= 1;
+        if let Some(routes) = self.vrfs.get_mut(&vrf) {
+            *routes -= 1;
+            if *routes == 0 {
+                self.vrfs.remove(&vrf);
+            }
+        }
         true
     }
 
     /// All routes, by VRF.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u16, Prefix, Route)> + '_ {
-        (0..ROOTS).filter_map(|vrf| u16::try_from(vrf).ok()).flat_map(|vrf| {
+        self.vrfs.keys().flat_map(|&vrf| {
             let mut found = Vec::new();
             self.collect(self.load(Place::Root(vrf)), 0, 0, &mut found);
             found.into_iter().map(move |(prefix, route)| (vrf, prefix, route))
