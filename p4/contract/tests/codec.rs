@@ -8,6 +8,7 @@ use p4runtime_proto::p4::v1::entity::Entity;
 use p4runtime_proto::p4::v1::field_match::{Exact, FieldMatchType, Lpm, Range, Ternary};
 use p4runtime_proto::p4::v1::table_action::Type as ActionType;
 use proptest::prelude::*;
+use prost::Message as _;
 use svpn_contract::packet::{PacketError, PacketIn, PacketOut};
 use svpn_contract::wire::*;
 use svpn_contract::*;
@@ -79,6 +80,21 @@ proptest! {
         prop_assert_eq!(PacketIn::decode(packet_in.clone().encode()), Ok(packet_in));
         let packet_out = PacketOut { egress_port: port, frame };
         prop_assert_eq!(PacketOut::decode(packet_out.clone().encode()), Ok(packet_out));
+    }
+
+    /// Whatever a message holds, it is an entry that can be written again, or an error.
+    #[test]
+    fn mangled_messages_are_judged(entry: Entry, places: Vec<(proptest::sample::Index, u8)>) {
+        let mut bytes = entry.encode().encode_to_vec();
+        for (place, bits) in places.into_iter().take(4) {
+            let place = place.index(bytes.len());
+            bytes[place] ^= bits;
+        }
+        if let Ok(message) = proto::TableEntry::decode(&*bytes)
+            && let Ok(entry) = Entry::decode(&message)
+        {
+            prop_assert_eq!(Entry::decode(&entry.encode()), Ok(entry));
+        }
     }
 
     #[test]

@@ -96,6 +96,8 @@ pub(super) fn status(results: &Results) -> Result<(), Status> {
 fn error(index: usize, result: &Result<(), UpdateError>) -> Any {
     let error = match result {
         Ok(()) => proto::Error::default(),
+        // There may be very many, and a client takes trailers of a limited size.
+        Err(error @ UpdateError::Aborted) => proto::Error { canonical_code: error.code().into(), ..Default::default() },
         Err(error) => {
             let message = format!("update {index}: {error}");
             proto::Error { canonical_code: error.code().into(), message, space: "svpn-forwarder".into(), ..Default::default() }

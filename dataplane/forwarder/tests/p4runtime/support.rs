@@ -99,7 +99,9 @@ impl Server {
 
     /// A controller that has not bid yet.
     pub(crate) async fn silent(&self, election: u64) -> Controller {
-        let channel = Channel::from_shared(self.address.clone()).expect("an address").connect().await.expect("the service listens");
+        // The errors of a large batch are a large trailer.
+        let endpoint = Channel::from_shared(self.address.clone()).expect("an address").http2_max_header_list_size(16 << 20);
+        let channel = endpoint.connect().await.expect("the service listens");
         let mut client = P4RuntimeClient::new(channel).max_decoding_message_size(64 << 20);
         let (requests, outbound) = mpsc::channel(16);
         let answers = client.stream_channel(ReceiverStream::new(outbound)).await.expect("a stream opens").into_inner();

@@ -154,6 +154,28 @@ async fn a_full_table_says_so() {
     assert_eq!(primary.all().await.len(), 64);
 }
 
+/// Long enough that the entries are let go several times meanwhile.
+#[tokio::test]
+async fn a_long_batch_is_written_whole() {
+    let server = Server::start().await;
+    let mut primary = server.primary().await;
+    primary.insert(&[label(20)]).await;
+    let to = |nexthop| match label(20) {
+        Entry::Ilm(entry) => {
+            let action = IlmAction::Swap { label: Label::MAX, nexthop: NextHopId::new(nexthop).unwrap() };
+            Entry::from(IlmEntry { action, ..entry })
+        }
+        other => other,
+    };
+    let batch: Vec<_> = (0..50_000).map(|nexthop| Update::Modify(to(nexthop)).encode()).collect();
+    let last = Update::Insert(label(20)).encode();
+    let failing = batch.iter().cloned().chain([last]).collect();
+    assert_eq!(primary.write(Atomicity::RollbackOnError, failing).await.unwrap_err().code(), Code::Unknown);
+    assert_eq!(primary.all().await, [label(20)]);
+    primary.write(Atomicity::ContinueOnError, batch).await.unwrap();
+    assert_eq!(primary.all().await, [to(49_999)]);
+}
+
 /// A batch of one, and the code and text it fails with.
 async fn refusal(update: proto::Update) -> (Code, String) {
     let server = Server::start().await;

@@ -69,7 +69,17 @@ struct Ipv4 {
     identification: u16,
     flags_and_offset: u16,
     options: usize,
+    zero: Zero,
     payload: Vec<u8>,
+}
+
+/// How a checksum is written that comes to zero: it has two forms in one's complement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Zero {
+    /// As it comes, which is hardly ever zero.
+    AsItComes,
+    /// 0xffff, of a packet whose identification makes the sum come to that.
+    Negative,
 }
 
 impl Ipv4 {
@@ -86,7 +96,12 @@ impl Ipv4 {
         bytes.extend(self.dst.octets());
         // No operation (RFC 791).
         bytes.resize(header_length, 1);
-        let sum = checksum(&bytes);
+        if self.zero == Zero::Negative {
+            bytes[4..6].fill(0);
+            let identification = checksum(&bytes);
+            bytes[4..6].copy_from_slice(&identification.to_be_bytes());
+        }
+        let sum = if self.zero == Zero::Negative { 0xffff } else { checksum(&bytes) };
         bytes[10..12].copy_from_slice(&sum.to_be_bytes());
         bytes.extend(self.ports.0.to_be_bytes());
         bytes.extend(self.ports.1.to_be_bytes());
@@ -103,12 +118,13 @@ fn ipv4() -> impl Strategy<Value = Vec<u8>> {
     // None, don't fragment, first fragment, later fragment, the reserved bit.
     let flags = prop_oneof![4 => Just(0_u16), 3 => Just(0x4000), 1 => Just(0x2000), 1 => Just(0x00b9), 1 => Just(0x8000)];
     let options = prop_oneof![6 => Just(0_usize), 1 => 1..=10_usize];
+    let zero = prop_oneof![40 => Just(Zero::AsItComes), 1 => Just(Zero::Negative)];
     let header = (address(), address(), protocol(), (l4_port(), l4_port()), ttl(), any::<u8>(), any::<u16>(), flags, options);
-    let packet = (header, payload()).prop_map(|(header, payload)| {
+    let packet = (header, zero, payload()).prop_map(|(header, zero, payload)| {
         let (src, dst, protocol, (sport, dport), ttl, dscp_and_ecn, identification, flags_and_offset, options) = header;
         let ports = (sport.get(), dport.get());
         let protocol = protocol.get();
-        Ipv4 { src, dst, protocol, ports, ttl, dscp_and_ecn, identification, flags_and_offset, options, payload }.bytes()
+        Ipv4 { src, dst, protocol, ports, ttl, dscp_and_ecn, identification, flags_and_offset, options, zero, payload }.bytes()
     });
     (packet, damage()).prop_map(|(packet, damage)| damage.apply(packet))
 }
