@@ -16,11 +16,11 @@ use svpn_forwarder::fastpath::{BURST, FastPath, Outputs};
 use svpn_forwarder::{CounterData, Entries, TableSizes};
 
 const WORKERS: u16 = 2;
-const BURSTS: usize = 400;
+const BURSTS: usize = 3_000;
 const PACKETS: usize = 32;
 
 /// A rate of 0: what the buckets hold at first is all there is, whenever packets come.
-const METER: MeterConfig = MeterConfig { cir: 0, cburst: 500_000, pir: 0, pburst: 1_000_000 };
+const METER: MeterConfig = MeterConfig { cir: 0, cburst: 7_500_000, pir: 0, pburst: 15_000_000 };
 
 fn entries() -> (Entries, Vec<WorkerEnd>) {
     let sizes = TableSizes { flow_v4: 64, session: 16, route_v4: 16, tunnel: 16, ilm: 16, nexthop: 16, ..TableSizes::default() };
@@ -121,13 +121,13 @@ fn two_workers_meter_and_count_one_session_exactly_while_its_way_changes() {
     let bytes = |packets: usize| u64::try_from(packets * FRAME).unwrap();
     let data = |packets: usize| CounterData { packets: u64::try_from(packets).unwrap(), bytes: bytes(packets) };
     let offered = usize::from(WORKERS) * BURSTS * PACKETS;
-    // 100 bytes each: the committed bucket holds 5,000 of them, the peak bucket as many again.
-    assert_eq!(by_class, BTreeMap::from([(0, 5_000), (YELLOW_CLASS, 5_000)]));
-    let red = offered - 10_000;
+    // 100 bytes each: the committed bucket holds 75,000 of them, the peak bucket as many again.
+    assert_eq!(by_class, BTreeMap::from([(0, 75_000), (YELLOW_CLASS, 75_000)]));
+    let red = offered - 150_000;
     let id = SessionId::new(SESSION).unwrap();
     assert_eq!(entries.counter(&SessionKey { session: id }.into()), Some(data(offered)));
     assert_eq!(entries.session_discards(id), Some(data(red)));
-    assert_eq!(entries.counter(&TunnelKey { tunnel: TunnelId::new(9).unwrap() }.into()), Some(data(10_000)));
+    assert_eq!(entries.counter(&TunnelKey { tunnel: TunnelId::new(9).unwrap() }.into()), Some(data(150_000)));
     for reason in Reason::ALL {
         let expected = if *reason == Reason::RedDiscard { data(red) } else { CounterData::default() };
         assert_eq!(entries.drops(*reason), expected, "{reason:?}");
