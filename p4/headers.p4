@@ -216,6 +216,7 @@ struct metadata_t {
     bit<12> vlan;
     bit<12> inner_vlan;
     bool ip_checksum_wrong;
+    bit<16> right_checksum;   /* what the sum over a right header comes to: always 0 */
     bit<16> sport;
     bit<16> dport;
     /* Look-ups. */

@@ -18,6 +18,8 @@ enum Damage {
     Cut(sample::Index),
     /// Bits flipped in one byte.
     Flip(sample::Index, u8),
+    /// The same in one of the first bytes, where versions and lengths are.
+    FlipEarly(usize, u8),
     /// More bytes behind it.
     Trail(Vec<u8>),
 }
@@ -30,6 +32,7 @@ impl Damage {
                 let place = place.index(bytes.len());
                 bytes[place] ^= bits;
             }
+            Self::FlipEarly(place, bits) => bytes.iter_mut().skip(place).take(1).for_each(|byte| *byte ^= bits),
             Self::None | Self::Flip(..) => {}
             Self::Trail(more) => bytes.extend(more),
         }
@@ -42,6 +45,7 @@ fn damage() -> impl Strategy<Value = Damage> {
         14 => Just(Damage::None),
         1 => any::<sample::Index>().prop_map(Damage::Cut),
         2 => (any::<sample::Index>(), 1..=255_u8).prop_map(|(place, bits)| Damage::Flip(place, bits)),
+        1 => (0..8_usize, 1..=255_u8).prop_map(|(place, bits)| Damage::FlipEarly(place, bits)),
         3 => collection::vec(any::<u8>(), 1..46).prop_map(Damage::Trail),
     ]
 }
