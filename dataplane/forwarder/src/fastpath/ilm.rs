@@ -58,8 +58,7 @@ pub(super) fn look_up(frame: &[u8], packet: &mut Packet, entry: u32, view: View<
             packet.ip = packet.network + 4;
             let ceiling = if ttl_mode == 0 { ttl(entry) } else { u8::MAX };
             ip::check(frame, packet, ceiling)?;
-            view.tables.route_v4.prefetch(packet.vrf);
-            Ok(Found::Route)
+            Ok(ip::start(packet, view))
         }
     }
 }

@@ -5,9 +5,9 @@ use svpn_contract::wire::Colour;
 
 use super::nexthop::{Departure, Edit};
 use super::parse::{ETHERTYPE_IPV4, be16, be64};
-use super::{Classified, Decided, Packet, Stop, View};
+use super::{Classified, Decided, Found, Packet, Stop, View};
 use crate::tables::flow::FlowKey;
-use crate::tables::route::Route;
+use crate::tables::route::{Route, Walk};
 use crate::tables::small::Side;
 
 /// Bytes of an IPv4 header without options.
@@ -107,12 +107,18 @@ pub(super) fn set_ttl(frame: &mut [u8], ip: usize, ttl: u8) {
     header[CHECKSUM + 1] = low;
 }
 
-/// The route of a packet of no session.
+/// Begins to search the route of a packet of no session.
 #[inline]
-pub(super) fn route(packet: &Packet, view: View<'_>) -> Result<Decided, Stop> {
+pub(super) fn start(packet: &Packet, view: View<'_>) -> Found {
     #[allow(clippy::cast_possible_truncation, reason = "the destination is the low half")]
     let destination = packet.key.addresses as u32;
-    let route = view.tables.route_v4.find(packet.vrf, destination).ok_or(Stop(Reason::NoRoute))?;
+    Found::Route(view.tables.route_v4.start(packet.vrf, destination))
+}
+
+/// What becomes of a packet whose route was searched to the end.
+#[inline]
+pub(super) fn route(packet: &Packet, walk: &Walk, view: View<'_>) -> Result<Decided, Stop> {
+    let route = view.tables.route_v4.route(walk).ok_or(Stop(Reason::NoRoute))?;
     match route {
         Route::Receive => Err(Stop(Reason::Receive)),
         Route::Discard => Err(Stop(Reason::RouteDiscard)),

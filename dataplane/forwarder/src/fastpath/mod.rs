@@ -3,7 +3,8 @@
 //! Three passes over the burst, each over all its packets, so that memory fetched for one packet arrives while others are worked on:
 //!
 //! 1. *Classify*: parse, `attachment` and `station`, ARP, the checks of an IP header; says which table is next, and fetches from it.
-//! 2. *Look up*: first `ilm` and `flow_v4`, then `session` and `route_v4`; says where the packet goes, and fetches from there.
+//! 2. *Look up*: first `ilm` and `flow_v4`, then `session` and `route_v4`, the latter a level of all packets at a time; says where the
+//!    packet goes, and fetches from there.
 //! 3. *Apply*: marking, tunnel, next hop; rewrites the frame and puts it where it goes.
 //!
 //! A frame is changed last, when nothing can stop it any more, so what goes to the controller goes as it was received. Every frame of a
@@ -31,6 +32,7 @@ use crate::tables::counters::Counting;
 use crate::tables::flow::FlowKey;
 use crate::tables::label::LabelMap;
 use crate::tables::meter::moment;
+use crate::tables::route::Walk;
 use crate::tables::small::{SmallTables, word_mac};
 use crate::tables::{Tables, carry::Carry};
 use nexthop::Departure;
@@ -119,8 +121,8 @@ enum Classified {
 enum Found {
     /// `session`.
     Session(u32),
-    /// `route_v4`.
-    Route,
+    /// `route_v4`, which is being searched.
+    Route(Walk),
     /// Nothing more to find.
     Decided(Decided),
 }
@@ -171,7 +173,9 @@ impl FastPath {
                 Err(stop) => Err(stop),
             };
         }
-        for ((packet, found), decided) in self.packets.iter_mut().zip(&self.found).zip(&mut self.decided).take(burst.len()) {
+        let found = self.found.get_mut(..burst.len()).unwrap_or_default();
+        while search(found, view) {}
+        for ((packet, found), decided) in self.packets.iter_mut().zip(found).zip(&mut self.decided) {
             *decided = match *found {
                 Ok(found) => decide(packet, found, view, now, &mut self.counting),
                 Err(stop) => Err(stop),
@@ -244,9 +248,21 @@ fn look_up(frame: &[u8], packet: &mut Packet, classified: Classified, view: View
     match classified {
         Classified::Label(entry) => ilm::look_up(frame, packet, entry, view),
         Classified::Flow(hash) => Ok(session::of_flow(packet, hash, view, counting)),
-        Classified::Route => Ok(Found::Route),
+        Classified::Route => Ok(ip::start(packet, view)),
         Classified::Answer(mac) => Ok(Found::Decided(Decided::Answer(mac))),
     }
+}
+
+/// Second pass, between the look-ups: takes the search of every route one level down; whether any had one.
+#[inline]
+fn search(found: &mut [Result<Found, Stop>], view: View<'_>) -> bool {
+    let mut going = false;
+    for found in found {
+        if let Ok(Found::Route(walk)) = found {
+            going |= view.tables.route_v4.step(walk);
+        }
+    }
+    going
 }
 
 /// Second pass, second look-up.
@@ -254,7 +270,7 @@ fn look_up(frame: &[u8], packet: &mut Packet, classified: Classified, view: View
 fn decide(packet: &mut Packet, found: Found, view: View<'_>, now: u64, counting: &mut Counting) -> Result<Decided, Stop> {
     match found {
         Found::Session(session) => session::carry(packet, session, view, now, counting),
-        Found::Route => ip::route(packet, view),
+        Found::Route(walk) => ip::route(packet, &walk, view),
         Found::Decided(decided) => Ok(decided),
     }
 }

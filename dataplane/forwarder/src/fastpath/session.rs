@@ -2,7 +2,7 @@
 
 use svpn_contract::Reason;
 
-use super::{Decided, Found, Packet, Stop, View};
+use super::{Decided, Found, Packet, Stop, View, ip};
 use crate::tables::counters::Counting;
 
 /// The session of a flow; a packet of none is routed.
@@ -14,8 +14,7 @@ pub(super) fn of_flow(packet: &Packet, hash: u64, view: View<'_>, counting: &Cou
         counting.prefetch_session(session);
         Found::Session(session)
     } else {
-        view.tables.route_v4.prefetch(packet.vrf);
-        Found::Route
+        ip::start(packet, view)
     }
 }
 

@@ -146,25 +146,58 @@ impl RouteTable {
         self.roots.prefetch(usize::from(vrf));
     }
 
-    /// The route of the longest prefix of an address.
+    /// Begins to search an address's longest prefix.
     #[inline]
-    pub(crate) fn find(&self, vrf: u16, address: u32) -> Option<Route> {
-        let mut node = Node(self.roots.load_acquire(usize::from(vrf)));
-        let mut best = None;
-        let mut rest = address;
-        for _ in 0..8 {
-            let bits = rest >> (32 - STRIDE);
-            rest <<= STRIDE;
-            let matching = node.prefixes() & MATCHING[bits as usize & 0xf];
-            if matching != 0 {
-                best = node.route(matching.ilog2());
-            }
-            match node.child(bits) {
-                Some(child) => node = Node(self.arena.load_acquire(child)),
-                None => return best.and_then(|word| Route::from_bits(self.arena.load(word))),
-            }
+    pub(crate) fn start(&self, vrf: u16, address: u32) -> Walk {
+        let mut walk = Walk { next: NOWHERE, best: NOWHERE, rest: address };
+        self.pass(&mut walk, Node(self.roots.load_acquire(usize::from(vrf))));
+        walk
+    }
+
+    /// Goes down one level; whether there was one.
+    #[inline]
+    pub(crate) fn step(&self, walk: &mut Walk) -> bool {
+        if walk.next == NOWHERE {
+            return false;
         }
-        let best = node.route(0).or(best);
-        best.and_then(|word| Route::from_bits(self.arena.load(word)))
+        self.pass(walk, Node(self.arena.load_acquire(walk.next as usize)));
+        true
+    }
+
+    /// The route of the longest prefix, after the last step.
+    #[inline]
+    pub(crate) fn route(&self, walk: &Walk) -> Option<Route> {
+        if walk.best == NOWHERE { None } else { Route::from_bits(self.arena.load(walk.best as usize)) }
+    }
+
+    /// Notes a node's longest prefix, and fetches what comes after the node.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "blocks are named by 32 bits")]
+    fn pass(&self, walk: &mut Walk, node: Node) {
+        // Behind the last bit are zeros: a /32 is the prefix of no bits of its node, which has no children.
+        let bits = walk.rest >> (32 - STRIDE);
+        walk.rest <<= STRIDE;
+        let matching = node.prefixes() & MATCHING[bits as usize & 0xf];
+        if matching != 0
+            && let Some(word) = node.route(matching.ilog2())
+        {
+            walk.best = word as u32;
+        }
+        walk.next = node.child(bits).map_or(NOWHERE, |word| word as u32);
+        self.arena.prefetch(if walk.next == NOWHERE { walk.best } else { walk.next } as usize);
     }
 }
+
+/// The search of one address. Those of a burst go down together, so that what one waits for arrives while the others are worked on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Walk {
+    /// The word of the next node.
+    next: u32,
+    /// The word of the longest prefix's route so far.
+    best: u32,
+    /// The address bits of the levels to come.
+    rest: u32,
+}
+
+/// No word: the arena ends before.
+const NOWHERE: u32 = u32::MAX;
