@@ -16,7 +16,7 @@ use svpn_contract::oracle::Count;
 use svpn_contract::packet::{PacketError, PacketIn, PacketOut};
 use svpn_contract::wire::SessionId;
 use svpn_contract::{DecodeError, EntryKey, P4INFO_BYTES, Reason, Update, counter};
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
@@ -133,8 +133,8 @@ impl Controller {
     /// # Errors
     /// [`ControllerError`], after half a minute if it never listens.
     pub fn connect(address: SocketAddr) -> Result<Self, ControllerError> {
-        // One thread: the caller's, which is in the engine's namespace.
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ControllerError::Runtime)?;
+        // A thread of its own, so that what is on its way goes on between calls; it is in the namespace of the caller that starts it.
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(ControllerError::Runtime)?;
         let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(ControllerError::Connect)?.timeout(PATIENCE);
         let (requests, receiver) = mpsc::channel(16);
         let (stub, answers) = runtime.block_on(async {
