@@ -2,12 +2,13 @@
 
 use std::alloc::{Layout, alloc, dealloc};
 use std::ffi::c_void;
+use std::num::NonZeroUsize;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::slice;
 
 use bytemuck::Zeroable;
-use nix::sys::mman::{MmapAdvise, madvise};
+use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, munmap};
 use svpn_dpdk_sys as sys;
 use thiserror::Error;
 
@@ -18,6 +19,8 @@ use crate::eal::Eal;
 pub enum Backing {
     /// The system's, in transparent large pages where it has them.
     System,
+    /// As [`Backing::System`], but taken page by page when first touched: for what is rarely as full as it can be.
+    SystemWhenTouched,
     /// The EAL's own, in hugepages if it has them, on NUMA node `socket` or, if `None`, any. Not beyond what the EAL was given.
     Eal {
         /// Proof that there is an EAL.
@@ -50,6 +53,10 @@ pub struct LargeSlice<T> {
 #[derive(Debug)]
 enum Source {
     System(Layout),
+    Mapped {
+        start: NonNull<c_void>,
+        bytes: NonZeroUsize,
+    },
     Eal,
     /// No bytes.
     Nothing,
@@ -73,7 +80,9 @@ impl<T: Zeroable> LargeSlice<T> {
             return Ok(Self { first: NonNull::dangling(), count, source: Source::Nothing });
         }
         let (memory, source) = match backing {
-            Backing::System => Self::from_system(layout),
+            // Less than a large page would take one all the same.
+            Backing::SystemWhenTouched if layout.size() >= Self::LARGE_PAGE => Self::from_mapping(layout).ok_or(out_of_memory)?,
+            Backing::System | Backing::SystemWhenTouched => Self::from_system(layout),
             Backing::Eal { socket, .. } => (Self::from_eal(layout, socket), Source::Eal),
         };
         // All bits zero are a T (Zeroable), `count` times.
@@ -101,6 +110,23 @@ impl<T: Zeroable> LargeSlice<T> {
             unsafe { memory.write_bytes(0, layout.size()) };
         }
         (memory, Source::System(layout))
+    }
+
+    /// A mapping of its own, which the kernel fills with zeros when it is touched.
+    fn from_mapping(layout: Layout) -> Option<(*mut u8, Source)> {
+        // Room to start at a large page's boundary.
+        let bytes = NonZeroUsize::new(layout.size().checked_add(Self::LARGE_PAGE)?)?;
+        // Most of it may never be needed.
+        let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE;
+        // SAFETY: a new private mapping, wherever the kernel has room, takes nothing from anybody.
+        let start = unsafe { mmap_anonymous(None, bytes, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, flags) }.ok()?;
+        // A wish, as in `from_system`.
+        // SAFETY: these bytes were just mapped; MADV_HUGEPAGE does not change content.
+        let _ = unsafe { madvise(start, bytes.get(), MmapAdvise::MADV_HUGEPAGE) };
+        let address = start.cast::<u8>().as_ptr();
+        // SAFETY: less than a large page is skipped, and the mapping has a large page more than the layout's size.
+        let first = unsafe { address.add(address.addr().next_multiple_of(Self::LARGE_PAGE) - address.addr()) };
+        Some((first, Source::Mapped { start, bytes }))
     }
 
     /// Zeroed memory, or null.
@@ -138,6 +164,8 @@ impl<T> Drop for LargeSlice<T> {
         match self.source {
             // SAFETY: allocated with this layout; T needs no drop.
             Source::System(layout) => unsafe { dealloc(memory, layout) },
+            // SAFETY: mapped with these numbers, and nothing else is in it. It cannot fail for a whole mapping.
+            Source::Mapped { start, bytes } => drop(unsafe { munmap(start, bytes.get()) }),
             // SAFETY: from rte_zmalloc_socket; any thread may free it.
             Source::Eal => unsafe { sys::rte_free(memory.cast()) },
             Source::Nothing => (),
@@ -151,8 +179,10 @@ mod tests {
 
     #[test]
     fn slices_are_zero_aligned_and_as_long_as_asked() {
-        for count in [0, 1, 7, 1000, (2 << 20) / 8, 1_000_000] {
-            let mut slice = LargeSlice::<u64>::zeroed(count, Backing::System).unwrap();
+        let counts = [0, 1, 7, 1000, (2 << 20) / 8, 1_000_000];
+        let backings = [Backing::System, Backing::SystemWhenTouched];
+        for (count, backing) in counts.into_iter().flat_map(|count| backings.map(|backing| (count, backing))) {
+            let mut slice = LargeSlice::<u64>::zeroed(count, backing).unwrap();
             assert_eq!(slice.len(), count);
             assert!(slice.iter().all(|&word| word == 0));
             if count > 0 {
@@ -166,7 +196,9 @@ mod tests {
     #[test]
     fn too_much_is_an_error() {
         for count in [usize::MAX, usize::MAX / 8, isize::MAX as usize / 8 - 1] {
-            assert_eq!(LargeSlice::<u64>::zeroed(count, Backing::System).unwrap_err(), OutOfMemory { count, size: 8 });
+            for backing in [Backing::System, Backing::SystemWhenTouched] {
+                assert_eq!(LargeSlice::<u64>::zeroed(count, backing).unwrap_err(), OutOfMemory { count, size: 8 });
+            }
         }
     }
 }

@@ -10,7 +10,7 @@
 //! - [`p4runtime`] is that service.
 //!
 //! `crossbeam-queue` carries frames between workers and control threads: bounded, lock-free, without system calls. `tokio`
-//! (its channel only) hands punted frames to the service. `bytemuck` proves that zeroed memory is a table.
+//! (its channel only) hands punted frames to the service.
 
 pub mod entries;
 pub mod fastpath;

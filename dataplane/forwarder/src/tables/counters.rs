@@ -119,7 +119,7 @@ impl Counting {
 
 /// Adds one packet to the two words at `place`, which nobody else writes.
 #[inline]
-pub(crate) fn add<M: std::ops::Deref<Target = [std::sync::atomic::AtomicU64]>>(words: &super::words::Words<M>, place: usize, bytes: u32) {
+pub(crate) fn add<K>(words: &super::words::Words<K>, place: usize, bytes: u32) {
     words.store(place, words.load(place).wrapping_add(1));
     words.store(place + 1, words.load(place + 1).wrapping_add(u64::from(bytes)));
 }

@@ -1,6 +1,6 @@
 //! Memory that one control thread writes and workers read.
 
-use std::ops::Deref;
+use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use svpn_dpdk::{Backing, LargeSlice, OutOfMemory, prefetch_read};
@@ -13,48 +13,53 @@ pub(crate) const LINE: usize = 8;
 /// A word outside the array reads as zero, which every table takes for "nothing", and writing it changes nothing: the fast path
 /// has no way to panic.
 #[derive(Debug)]
-pub(crate) struct Words<M> {
-    memory: M,
-    first: usize,
+pub(crate) struct Words<K> {
+    memory: LargeSlice<AtomicU64>,
+    kind: PhantomData<K>,
 }
 
 /// Words in large pages, for what is as large as it is full.
-pub(crate) type DenseWords = Words<LargeSlice<AtomicU64>>;
+pub(crate) type DenseWords = Words<Dense>;
 
-/// Words of which untouched parts take no memory, for what is rarely as full as it can be.
-pub(crate) type SparseWords = Words<Box<[AtomicU64]>>;
+/// Words in large pages of which untouched ones take no memory, for what is rarely as full as it can be.
+pub(crate) type SparseWords = Words<Sparse>;
+
+/// All of the memory is taken at the start.
+#[derive(Debug)]
+pub(crate) enum Dense {}
+
+/// Memory is taken where it is used.
+#[derive(Debug)]
+pub(crate) enum Sparse {}
 
 impl DenseWords {
     pub(crate) fn new(count: usize) -> Result<Self, OutOfMemory> {
-        Ok(Self { memory: LargeSlice::zeroed(count, Backing::System)?, first: 0 })
+        Ok(Self { memory: LargeSlice::zeroed(count, Backing::System)?, kind: PhantomData })
     }
 }
 
 impl SparseWords {
     pub(crate) fn new(count: usize) -> Result<Self, OutOfMemory> {
-        let memory = bytemuck::try_zeroed_slice_box::<AtomicU64>(count + LINE - 1);
-        let memory = memory.map_err(|()| OutOfMemory { count, size: size_of::<AtomicU64>() })?;
-        let first = memory.as_ptr().align_offset(LINE * size_of::<AtomicU64>()).min(LINE - 1);
-        Ok(Self { memory, first })
+        Ok(Self { memory: LargeSlice::zeroed(count, Backing::SystemWhenTouched)?, kind: PhantomData })
     }
 }
 
-impl<M: Deref<Target = [AtomicU64]>> Words<M> {
+impl<K> Words<K> {
     /// A word that needs no others to go with it.
     #[inline]
     pub(crate) fn load(&self, index: usize) -> u64 {
-        self.memory.get(self.first + index).map_or(0, |word| word.load(Ordering::Relaxed))
+        self.memory.get(index).map_or(0, |word| word.load(Ordering::Relaxed))
     }
 
     /// A word that leads to others: they are at least as new as it.
     #[inline]
     pub(crate) fn load_acquire(&self, index: usize) -> u64 {
-        self.memory.get(self.first + index).map_or(0, |word| word.load(Ordering::Acquire))
+        self.memory.get(index).map_or(0, |word| word.load(Ordering::Acquire))
     }
 
     #[inline]
     pub(crate) fn store(&self, index: usize, value: u64) {
-        if let Some(word) = self.memory.get(self.first + index) {
+        if let Some(word) = self.memory.get(index) {
             word.store(value, Ordering::Relaxed);
         }
     }
@@ -62,7 +67,7 @@ impl<M: Deref<Target = [AtomicU64]>> Words<M> {
     /// Stores a word that leads to others, which were stored before.
     #[inline]
     pub(crate) fn store_release(&self, index: usize, value: u64) {
-        if let Some(word) = self.memory.get(self.first + index) {
+        if let Some(word) = self.memory.get(index) {
             word.store(value, Ordering::Release);
         }
     }
@@ -70,13 +75,13 @@ impl<M: Deref<Target = [AtomicU64]>> Words<M> {
     /// A cache line's words, from the one at `index`.
     #[inline]
     pub(crate) fn line(&self, index: usize) -> Option<&[AtomicU64; LINE]> {
-        self.memory.get(self.first + index..)?.first_chunk()
+        self.memory.get(index..)?.first_chunk()
     }
 
     /// Fetches the line of a word.
     #[inline]
     pub(crate) fn prefetch(&self, index: usize) {
-        if let Some(word) = self.memory.get(self.first + index) {
+        if let Some(word) = self.memory.get(index) {
             prefetch_read(word);
         }
     }
@@ -86,7 +91,7 @@ impl<M: Deref<Target = [AtomicU64]>> Words<M> {
 mod tests {
     use super::*;
 
-    fn check<M: Deref<Target = [AtomicU64]>>(words: &Words<M>) {
+    fn check<K>(words: &Words<K>) {
         assert_eq!(std::ptr::from_ref(words.line(0).unwrap()).addr() % 64, 0);
         assert!((0..100).all(|index| words.load(index) == 0));
         words.store_release(99, 7);
