@@ -9,8 +9,9 @@ use svpn_bench::pipeline::{self, Arguments};
 /// How fast svpn is, beside its peers in the same run.
 ///
 /// Absolute figures belong to one machine on one day. What to compare is the ratio to the peer, which had the same cores, ports and
-/// frames, turn by turn. Rates are per second of processor time, so other programs on the machine disturb them little; memory bandwidth and
-/// caches are shared all the same, so measure on a quiet machine what you want to publish.
+/// frames, turn by turn. Rates are per second of processor time, so time that other programs take is not counted; but what they
+/// leave in caches, and a busy sibling of a hardware thread, can halve a rate, and not everybody's alike. Measure on a quiet machine what you want
+/// to publish.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct CommandLine {
