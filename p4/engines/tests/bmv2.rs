@@ -1,7 +1,10 @@
 //! The P4 program on BMv2 does what the oracle says. Needs root, and `simple_switch_grpc` on the PATH.
 //!
-//! Left out, for BMv2 or the kernel in front of it has no answer: links that go down, frames cut short in their first tag or their
-//! Ethernet header, and meters whose colour depends on time.
+//! Left out:
+//! - links that go down: BMv2 neither knows nor counts what it sends there, and divides by zero where that leaves an action set without
+//!   a member;
+//! - frames cut short in their Ethernet header or their first tag: the kernel keeps them from any program;
+//! - colours that depend on time. Meters have no rate here, or one that is never reached, so their bursts alone count.
 
 use std::cell::RefCell;
 use std::time::Duration;
