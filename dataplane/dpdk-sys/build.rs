@@ -14,8 +14,12 @@ const OLDEST_DPDK: &str = "22.11";
 const FUNCTIONS: &[&str] = &[
     "rte_dev_probe",
     "rte_dev_remove",
+    "rte_eal_get_lcore_state",
+    "rte_eal_get_runtime_dir",
     "rte_eal_has_hugepages",
     "rte_eal_init",
+    "rte_eal_remote_launch",
+    "rte_eal_wait_lcore",
     "rte_eth_dev_adjust_nb_rx_tx_desc",
     "rte_eth_dev_close",
     "rte_eth_dev_configure",
@@ -35,24 +39,42 @@ const FUNCTIONS: &[&str] = &[
     "rte_free",
     "rte_get_tsc_hz",
     "rte_mempool_avail_count",
+    "rte_pdump_init",
     "rte_pktmbuf_free_bulk",
     "rte_pktmbuf_pool_create",
     "rte_rcu_qsbr_get_memsize",
     "rte_rcu_qsbr_init",
     "rte_rcu_qsbr_thread_register",
     "rte_rcu_qsbr_thread_unregister",
+    "rte_ring_get_memsize",
+    "rte_ring_init",
+    "rte_tel_data_add_array_u64",
+    "rte_tel_data_add_dict_(container|string|u64)",
+    "rte_tel_data_(alloc|free|start_array|start_dict)",
+    "rte_telemetry_register_cmd",
     "rte_thread_register",
     "rte_thread_unregister",
+    "rte_version",
     "rte_zmalloc_socket",
     "svpn_.*",
 ];
 
-const VARIABLES: &[&str] =
-    &["RTE_ETH_LINK_(UP|FULL_DUPLEX)", "RTE_ETH_MQ_RX_(NONE|RSS)", "RTE_ETH_NAME_MAX_LEN", "RTE_PKTMBUF_HEADROOM", "SVPN_.*"];
+const VARIABLES: &[&str] = &[
+    "RING_F_(SP_ENQ|SC_DEQ|EXACT_SZ)",
+    "RTE_ETH_LINK_(UP|FULL_DUPLEX)",
+    "RTE_ETH_MQ_RX_(NONE|RSS)",
+    "RTE_ETH_NAME_MAX_LEN",
+    "RTE_LOG_(EMERG|ALERT|CRIT|ERR|WARNING|NOTICE|INFO|DEBUG)",
+    "RTE_PKTMBUF_HEADROOM",
+    "RTE_TEL_U64_VAL",
+    "RUNNING",
+    "SVPN_.*",
+];
 
 fn main() {
-    println!("cargo::rerun-if-changed=src/shim.h");
-    println!("cargo::rerun-if-changed=src/shim.c");
+    for file in ["shim.h", "shim.c", "operations.h", "operations.c"] {
+        println!("cargo::rerun-if-changed=src/{file}");
+    }
 
     pkg_config::Config::new()
         .atleast_version(OLDEST_DPDK)
@@ -63,6 +85,7 @@ fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let mut bindings = bindgen::Builder::default()
         .header("src/shim.h")
+        .header("src/operations.h")
         .clang_args(&flags)
         .layout_tests(true)
         .derive_default(true)
@@ -73,6 +96,7 @@ fn main() {
         .opaque_type("rte_mempool")
         .opaque_type("rte_device")
         .opaque_type("rte_rcu_qsbr")
+        .opaque_type("rte_ring")
         .rust_edition(bindgen::RustEdition::Edition2024);
     for name in FUNCTIONS {
         bindings = bindings.allowlist_function(name);
@@ -83,7 +107,7 @@ fn main() {
     bindings.generate().expect("bindgen reads DPDK's headers").write_to_file(out.join("bindings.rs")).expect("OUT_DIR is writable");
 
     let mut shim = cc::Build::new();
-    shim.file("src/shim.c").opt_level(3).warnings(true);
+    shim.file("src/shim.c").file("src/operations.c").opt_level(3).warnings(true);
     for flag in &flags {
         shim.flag(flag);
     }

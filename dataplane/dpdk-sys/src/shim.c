@@ -54,6 +54,16 @@ uint16_t svpn_eth_tx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbuf
 	return rte_eth_tx_burst(port, queue, mbufs, count);
 }
 
+unsigned int svpn_ring_sp_enqueue_burst(struct rte_ring *ring, struct rte_mbuf **mbufs, unsigned int count)
+{
+	return rte_ring_sp_enqueue_burst(ring, (void *const *)mbufs, count, NULL);
+}
+
+unsigned int svpn_ring_sc_dequeue_burst(struct rte_ring *ring, struct rte_mbuf **mbufs, unsigned int count)
+{
+	return rte_ring_sc_dequeue_burst(ring, (void **)mbufs, count, NULL);
+}
+
 uint64_t svpn_rcu_qsbr_start(struct rte_rcu_qsbr *domain)
 {
 	return rte_rcu_qsbr_start(domain);

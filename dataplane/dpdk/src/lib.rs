@@ -7,6 +7,7 @@
 //! - [`Mbuf`] owns one packet, [`Burst`] owns up to a fixed number of them, and both give their packets
 //!   back to the [`Pool`] they came from when dropped.
 //! - [`RxQueue`] and [`TxQueue`] are `Send` but used through `&mut`, so one thread polls a queue.
+//! - [`ring()`] hands packets from one thread to another, in bursts.
 //! - [`Worker`] is a thread that DPDK knows, so pools serve it from its own cache.
 //! - [`Publisher`] replaces small tables as a whole while workers read them, [`LargeSlice`] holds large ones; a [`Reclaimer`] frees
 //!   what workers have stopped reading.
@@ -25,6 +26,7 @@ mod port;
 mod prefetch;
 mod published;
 mod reclaim;
+mod ring;
 mod worker;
 
 pub use burst::{Burst, Drain};
@@ -36,9 +38,10 @@ pub use memory::{Backing, LargeSlice, OutOfMemory};
 pub use pool::{AllocWithError, Pool, PoolConfig, PoolError, PoolExhausted};
 pub use port::{
     AttachError, AttachedPort, Link, Port, PortConfig, PortError, PortSpec, PortSpecError, PortStatistics, Promiscuity, ReceiveSideScaling,
-    RxQueue, TakeQueueError, TxQueue,
+    RxQueue, Spread, TakeQueueError, TxQueue,
 };
 pub use prefetch::prefetch_read;
 pub use published::{Published, Publisher};
 pub use reclaim::{GracePeriod, Online, Reader, Reclaimer, TooManyReaders};
+pub use ring::{RingReceiver, RingSender, ring};
 pub use worker::{Placement, Worker, WorkerError, WorkerHandle};

@@ -10,8 +10,8 @@ use thiserror::Error;
 /// One packet, owned: its memory returns to its pool when this is dropped.
 ///
 /// A packet is one segment, or a chain of them where a driver received a frame larger than one buffer.
-/// Everything here but [`Mbuf::total_len`] and [`Mbuf::segments`] is about the first segment, which holds
-/// the headers.
+/// Everything here but [`Mbuf::total_len`], [`Mbuf::segments`] and what makes a chain is about the first segment. It holds the
+/// headers; where a driver has split them, [`Mbuf::gather`] brings them together.
 ///
 /// ```text
 /// buffer: | headroom | data ........ | tailroom |
@@ -81,7 +81,8 @@ impl Mbuf {
     /// Whether the packet has more than one segment.
     #[inline]
     pub fn is_chained(&self) -> bool {
-        !self.raw().next.is_null()
+        // Unlike the pointer to the next segment, this is in the cache line that is read anyway.
+        self.raw().nb_segs > 1
     }
 
     /// The bytes of each segment, in order.
@@ -188,6 +189,71 @@ impl Mbuf {
         raw.data_len = length;
         raw.pkt_len = u32::from(length);
         self.data_mut().copy_from_slice(frame);
+        Ok(())
+    }
+
+    /// Puts another packet's segments behind this packet's.
+    ///
+    /// # Errors
+    /// The other packet, if the whole would have more than 65,535 segments or 2³² bytes; this one is then as before.
+    pub fn chain(&mut self, tail: Self) -> Result<(), Self> {
+        let (segments, bytes) = (self.raw().nb_segs, self.raw().pkt_len);
+        let (Some(segments), Some(bytes)) = (segments.checked_add(tail.raw().nb_segs), bytes.checked_add(tail.raw().pkt_len)) else {
+            return Err(tail);
+        };
+        // SAFETY: the chain of `self` is live and owned, and ends where there is no next segment; the tail's reference is given up
+        // below, so that each segment has one owner, this head.
+        unsafe {
+            let mut last = self.0;
+            while let Some(next) = NonNull::new(last.as_ref().next) {
+                last = next;
+            }
+            last.as_mut().next = tail.0.as_ptr();
+        }
+        std::mem::forget(tail);
+        let raw = self.raw_mut();
+        (raw.nb_segs, raw.pkt_len) = (segments, bytes);
+        Ok(())
+    }
+
+    /// Makes the first `count` bytes of the packet, or all if it has fewer, lie in the first segment: copies what is missing from the
+    /// segments behind it, and gives back those that are empty then.
+    ///
+    /// # Errors
+    /// [`NoRoom`] if the first segment has too little tailroom; the packet is then as before.
+    pub fn gather(&mut self, count: usize) -> Result<(), NoRoom> {
+        let missing = count.min(self.total_len()).saturating_sub(self.len());
+        let room = self.tailroom();
+        if missing > room {
+            return Err(NoRoom { needed: missing, room });
+        }
+        let mut missing = u16::try_from(missing).map_err(|_| NoRoom { needed: missing, room })?;
+        while missing > 0
+            && let Some(mut next) = NonNull::new(self.raw().next)
+        {
+            // SAFETY: `next` is a live segment that belongs to this head alone. `moved` bytes lie in its buffer, and there is tailroom
+            // for them in the first segment's, which is another. A segment that is unlinked is a chain of its own to rte_pktmbuf_free.
+            unsafe {
+                let from = next.as_mut();
+                let moved = missing.min(from.data_len);
+                let source = from.buf_addr.cast::<u8>().add(usize::from(from.data_off));
+                std::ptr::copy_nonoverlapping(source, self.data_pointer().add(self.len()), usize::from(moved));
+                // No overflow: `moved` is at most data_len, and data_off + data_len, which is kept, at most buf_len.
+                from.data_off = from.data_off.wrapping_add(moved);
+                from.data_len = from.data_len.wrapping_sub(moved);
+                let empty = from.data_len == 0;
+                let raw = self.raw_mut();
+                // No overflow: within the tailroom; pkt_len stays.
+                raw.data_len = raw.data_len.wrapping_add(moved);
+                missing -= moved;
+                if empty {
+                    raw.next = std::mem::replace(&mut from.next, std::ptr::null_mut());
+                    raw.nb_segs = raw.nb_segs.wrapping_sub(1);
+                    from.nb_segs = 1;
+                    sys::svpn_pktmbuf_free(next.as_ptr());
+                }
+            }
+        }
         Ok(())
     }
 

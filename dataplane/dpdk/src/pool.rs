@@ -131,6 +131,18 @@ impl Pool {
         Ok(mbuf)
     }
 
+    /// Takes as many buffers as a frame needs, one behind the other, and fills them.
+    pub fn alloc_chain(self, frame: &[u8]) -> Result<Mbuf, PoolExhausted> {
+        let mut parts = frame.chunks(self.frame_bytes().max(1));
+        // A part is no larger than a buffer.
+        let fill = |part| self.alloc_with(part).map_err(|_| PoolExhausted);
+        let mut head = fill(parts.next().unwrap_or_default())?;
+        for part in parts {
+            head.chain(fill(part)?).map_err(|_| PoolExhausted)?;
+        }
+        Ok(head)
+    }
+
     /// Adds `count` empty packets to `burst`, or none.
     ///
     /// # Errors

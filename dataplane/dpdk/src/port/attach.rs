@@ -108,6 +108,10 @@ impl AttachedPort {
         u32::try_from(unsafe { sys::rte_eth_dev_socket_id(self.0.id) }).ok()
     }
 
+    pub(super) fn device(&self) -> &Device {
+        &self.0
+    }
+
     pub(super) fn into_device(self) -> Device {
         self.0
     }
@@ -209,6 +213,10 @@ impl Device {
 
     pub(super) fn name(&self) -> &str {
         self.spec.name()
+    }
+
+    pub(super) fn kind(&self) -> DeviceKind {
+        self.spec.kind()
     }
 
     /// Turns a driver's answer into a result.

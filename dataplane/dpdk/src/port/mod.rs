@@ -1,10 +1,10 @@
 //! Ports: attaching devices, starting them, handing out their queues.
 
 mod attach;
+mod configure;
 mod queue;
 mod spec;
 
-use std::ffi::c_uint;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -30,8 +30,9 @@ pub struct PortConfig {
     pub rx_descriptors: u16,
     /// Packets each transmit queue holds; rounded to what the device can do.
     pub tx_descriptors: u16,
-    /// Bytes after the Ethernet header that a frame may have; `None`: as the driver chooses, mostly 1500. Buffers must hold
-    /// this and the Ethernet header with two tags.
+    /// Bytes after the Ethernet header that a frame may have; `None`: as the driver chooses, mostly 1500. Where a buffer of the pool
+    /// does not hold this and the Ethernet header with two tags, the device must be able to use several. `af_packet` and `tap`
+    /// receive what the MTU of the kernel's interface lets through, which is to be set there.
     pub mtu: Option<u16>,
     /// How packets are spread over receive queues.
     pub spreading: ReceiveSideScaling,
@@ -59,8 +60,22 @@ impl Default for PortConfig {
 pub enum ReceiveSideScaling {
     /// As the driver does without being told.
     DriverDefault,
-    /// By a hash of addresses, protocol and ports, as far as the device knows them.
+    /// By a hash of addresses, protocol and ports, as far as the device knows them; [`Port::spread`] tells what it came to.
     FiveTuple,
+}
+
+/// What a device's packets are spread over its receive queues by, the better the later. Whichever it is, the packets of a flow come to one
+/// queue, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Spread {
+    /// As the driver, or whoever is at its other end, does without being told.
+    DriverDefault,
+    /// Addresses, protocol and ports of the outer header; what the device does not see through, such as labels, comes to one queue.
+    FiveTuple,
+    /// The same, and packets with MPLS labels by their labels.
+    LabelsAndFiveTuple,
+    /// Addresses, protocol and ports of the innermost header that the device sees, through tunnels.
+    InnerFiveTuple,
 }
 
 /// Which frames a device receives.
@@ -140,8 +155,8 @@ pub enum PortError {
         /// Largest.
         max: u16,
     },
-    /// A frame of the MTU does not fit into one buffer of the pool.
-    #[error("a frame of {needed} bytes on {device} does not fit into the pool's buffers of {buffer}")]
+    /// A frame of the MTU does not fit into one buffer of the pool, and the device cannot use several for one frame.
+    #[error("a frame of {needed} bytes on {device}, which does not use several buffers for one, does not fit into the pool's of {buffer}")]
     Buffer {
         /// The device.
         device: String,
@@ -169,6 +184,7 @@ pub enum PortError {
 #[derive(Debug)]
 pub struct Port {
     running: Arc<Running>,
+    spread: Spread,
     rx_taken: Box<[AtomicBool]>,
     tx_taken: Box<[AtomicBool]>,
 }
@@ -187,74 +203,16 @@ impl AttachedPort {
     /// Configures the device and starts it, with `pool` for what it receives. On an error the device is detached.
     pub fn start(self, config: &PortConfig, pool: Pool) -> Result<Port, PortError> {
         let device = self.into_device();
-        configure(&device, config)?;
-        set_up_queues(&device, config, pool)?;
+        let spread = configure::configure(&device, config, pool)?;
+        configure::set_up_queues(&device, config, pool)?;
         let id = device.id();
         // SAFETY: the port is configured and all its queues are set up; no other thread knows it.
         device.check("start", unsafe { sys::rte_eth_dev_start(id) })?;
         let running = Arc::new(Running { id, device, control: Mutex::new(()) });
         running.set_promiscuity(config.promiscuity)?;
         let untaken = |count: u16| (0..count).map(|_| AtomicBool::new(false)).collect();
-        Ok(Port { running, rx_taken: untaken(config.rx_queues), tx_taken: untaken(config.tx_queues) })
+        Ok(Port { running, spread, rx_taken: untaken(config.rx_queues), tx_taken: untaken(config.tx_queues) })
     }
-}
-
-/// Checks `config` against what the device can do and gives it to the device.
-fn configure(device: &Device, config: &PortConfig) -> Result<(), PortError> {
-    let info = device.information()?;
-    let name = || device.name().to_owned();
-    if config.rx_queues == 0 || config.rx_queues > info.max_rx_queues {
-        return Err(PortError::RxQueues { device: name(), asked: config.rx_queues, max: info.max_rx_queues });
-    }
-    if config.tx_queues == 0 || config.tx_queues > info.max_tx_queues {
-        return Err(PortError::TxQueues { device: name(), asked: config.tx_queues, max: info.max_tx_queues });
-    }
-    if let Some(asked) = config.mtu
-        && !(info.min_mtu..=info.max_mtu).contains(&asked)
-    {
-        return Err(PortError::Mtu { device: name(), asked, min: info.min_mtu, max: info.max_mtu });
-    }
-    let mut wish = sys::rte_eth_conf::default();
-    // 0 is the driver's choice.
-    wish.rxmode.mtu = u32::from(config.mtu.unwrap_or(0));
-    wish.txmode.offloads = info.tx_offload_capa & sys::SVPN_TX_OFFLOAD_MULTI_SEGS;
-    let hash = info.flow_type_rss_offloads & sys::SVPN_RSS_FIVE_TUPLE;
-    if config.spreading == ReceiveSideScaling::FiveTuple && config.rx_queues > 1 && hash != 0 {
-        wish.rxmode.mq_mode = sys::RTE_ETH_MQ_RX_RSS;
-        wish.rx_adv_conf.rss_conf.rss_hf = hash;
-    }
-    // SAFETY: the port is attached and not started; `wish` is a whole rte_eth_conf, which is copied.
-    let code = unsafe { sys::rte_eth_dev_configure(device.id(), config.rx_queues, config.tx_queues, &raw const wish) };
-    device.check("configure", code)
-}
-
-/// Sets up every queue of a configured device.
-fn set_up_queues(device: &Device, config: &PortConfig, pool: Pool) -> Result<(), PortError> {
-    /// Ethernet header and two VLAN tags.
-    const HEADER_BYTES: usize = 14 + 8;
-    let id = device.id();
-    let needed = usize::from(device.mtu()?) + HEADER_BYTES;
-    if needed > pool.frame_bytes() {
-        return Err(PortError::Buffer { device: device.name().to_owned(), needed, buffer: pool.frame_bytes() });
-    }
-    let (mut rx_descriptors, mut tx_descriptors) = (config.rx_descriptors, config.tx_descriptors);
-    // SAFETY: the port is configured; both pointers are to live integers, which are rounded to the device's limits.
-    let code = unsafe { sys::rte_eth_dev_adjust_nb_rx_tx_desc(id, &raw mut rx_descriptors, &raw mut tx_descriptors) };
-    device.check("adjust descriptors", code)?;
-    // SAFETY: the port is attached. A negative answer means any NUMA node, and is SOCKET_ID_ANY as unsigned.
-    let socket: c_uint = unsafe { sys::rte_eth_dev_socket_id(id) }.cast_unsigned();
-    for queue in 0..config.rx_queues {
-        // SAFETY: the port is configured with this queue and not started; a null configuration is the driver's default;
-        // the pool is never freed.
-        let code = unsafe { sys::rte_eth_rx_queue_setup(id, queue, rx_descriptors, socket, std::ptr::null(), pool.as_ptr()) };
-        device.check("set up receive queue", code)?;
-    }
-    for queue in 0..config.tx_queues {
-        // SAFETY: as above.
-        let code = unsafe { sys::rte_eth_tx_queue_setup(id, queue, tx_descriptors, socket, std::ptr::null()) };
-        device.check("set up transmit queue", code)?;
-    }
-    Ok(())
 }
 
 impl Port {
@@ -266,6 +224,11 @@ impl Port {
     /// The device's name.
     pub fn name(&self) -> &str {
         self.running.device.name()
+    }
+
+    /// What received packets are spread over the receive queues by.
+    pub fn spread(&self) -> Spread {
+        self.spread
     }
 
     /// Hands out receive queue `queue`, which can be done once.
