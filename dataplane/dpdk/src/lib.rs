@@ -11,14 +11,18 @@
 //! - [`Worker`] is a thread that DPDK knows, so pools serve it from its own cache.
 //! - [`Publisher`] replaces small tables as a whole while workers read them, [`LargeSlice`] holds large ones; a [`Reclaimer`] frees
 //!   what workers have stopped reading.
+//! - [`Eal::answer_telemetry`], [`Eal::offer_capture`] and [`log_to`] are for the people who run a program.
 //!
 //! `nix` reads and sets CPU affinity and lists network interfaces; `bytemuck` is the proof that a table's
 //! slot is plain data.
 
 mod burst;
+mod capture;
 mod clock;
 mod eal;
 mod errno;
+mod lcores;
+mod log;
 mod mbuf;
 mod memory;
 mod pool;
@@ -27,12 +31,15 @@ mod prefetch;
 mod published;
 mod reclaim;
 mod ring;
+mod telemetry;
 mod worker;
 
 pub use burst::{Burst, Drain};
+pub use capture::CaptureError;
 pub use clock::tsc;
-pub use eal::{Eal, EalError, EalOptions, Memory, PciDevices};
+pub use eal::{Eal, EalError, EalOptions, Memory, PciDevices, SharedMemory, dpdk_version};
 pub use errno::Errno;
+pub use log::{LogLevel, log_to};
 pub use mbuf::{Mbuf, NoRoom, Segments};
 pub use memory::{Backing, LargeSlice, OutOfMemory};
 pub use pool::{AllocWithError, Pool, PoolConfig, PoolError, PoolExhausted};
@@ -44,4 +51,5 @@ pub use prefetch::prefetch_read;
 pub use published::{Published, Publisher};
 pub use reclaim::{GracePeriod, Online, Reader, Reclaimer, TooManyReaders};
 pub use ring::{RingReceiver, RingSender, ring};
+pub use telemetry::{NoAnswer, TelemetryAnswer, TelemetryError, TelemetryValue};
 pub use worker::{Placement, Worker, WorkerError, WorkerHandle};

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
 use std::thread::{self, Builder, JoinHandle};
 
@@ -10,16 +11,28 @@ use nix::unistd::Pid;
 use svpn_dpdk_sys as sys;
 use thiserror::Error;
 
-use crate::eal::Eal;
+use crate::eal::{Eal, allowed_text};
 use crate::errno::Errno;
+use crate::lcores::{self, Found, Lcore};
 
-/// Proof that the calling thread is registered with DPDK: it has an lcore id, so each pool keeps a cache of buffers for it.
+/// Proof that the calling thread is one of DPDK's: it has an lcore id, so each pool keeps a cache of buffers for it.
 /// Other threads may use pools as well, more slowly.
-// Invariant: made and dropped on a thread that rte_thread_register has registered; not Send because of PhantomData.
+// Invariant: made and dropped on a thread that is an lcore of the EAL's, or that rte_thread_register has registered; not Send because
+// of PhantomData.
 #[derive(Debug)]
 pub struct Worker {
     lcore: u32,
+    origin: Origin,
     this_thread_only: PhantomData<*const ()>,
+}
+
+/// Where a worker's thread comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// It was made and registered.
+    Registered,
+    /// It was an lcore all the time.
+    Eal,
 }
 
 /// Where a worker may run.
@@ -43,14 +56,24 @@ pub enum WorkerError {
         source: io::Error,
     },
     /// The thread cannot run where it should.
-    #[error("worker {name:?} may not run on processor {processor}: {source}")]
+    #[error("worker {name:?} may not run on processor {processor} ({source}); it may on {allowed}")]
     Processor {
         /// The thread's name.
         name: String,
         /// The processor.
         processor: usize,
+        /// Those there are.
+        allowed: String,
         /// The system's reason.
         source: io::Error,
+    },
+    /// Where memory is shared with other processes, DPDK has as many workers as it was started with.
+    #[error("worker {name:?} has no lcore: the EAL was started with fewer for {placement:?}")]
+    NoLcore {
+        /// The worker's name.
+        name: String,
+        /// Where it was to run.
+        placement: Placement,
     },
     /// DPDK takes no further thread.
     #[error("DPDK does not register worker {name:?}: {errno}")]
@@ -65,12 +88,19 @@ pub enum WorkerError {
 impl Worker {
     /// Starts a thread, places it, registers it with DPDK and has it run `work`. It is unregistered when `work` ends or panics.
     ///
+    /// With [`Memory::Shared`](crate::Memory::Shared) one of the EAL's own threads runs `work` instead, which keeps its own name.
+    ///
     /// Returns once `work` is about to start, so an error means that it does not. The kernel shows 15 bytes of `name`.
     pub fn spawn<F, T>(_eal: Eal, name: &str, placement: Placement, work: F) -> Result<WorkerHandle<T>, WorkerError>
     where
         F: FnOnce(&Self) -> T + Send + 'static,
         T: Send + 'static,
     {
+        match lcores::take(placement) {
+            Found::Waiting(lcore) => return Self::launch(lcore, name, work),
+            Found::None => return Err(WorkerError::NoLcore { name: name.to_owned(), placement }),
+            Found::Unused => {}
+        }
         let (report, registered) = mpsc::sync_channel(1);
         let own_name = name.to_owned();
         let body = move || {
@@ -91,10 +121,27 @@ impl Worker {
         }
         let thread = Builder::new().name(name.to_owned()).spawn(body).map_err(no_thread)?;
         match registered.recv() {
-            Ok(Ok(())) => Ok(WorkerHandle { thread }),
+            Ok(Ok(())) => Ok(WorkerHandle(Running::Thread(thread))),
             Ok(Err(error)) => Err(error),
             Err(mpsc::RecvError) => Err(no_thread(io::ErrorKind::Other.into())),
         }
+    }
+
+    /// Has an lcore run `work`.
+    fn launch<F, T>(lcore: Lcore, name: &str, work: F) -> Result<WorkerHandle<T>, WorkerError>
+    where
+        F: FnOnce(&Self) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let (give, outcome) = mpsc::sync_channel(1);
+        let number = lcore.number();
+        let body = move || {
+            let worker = Self { lcore: number, origin: Origin::Eal, this_thread_only: PhantomData };
+            // Nobody may want to know any more.
+            drop(give.send(catch_unwind(AssertUnwindSafe(|| work(&worker)))));
+        };
+        lcore.launch(Box::new(body)).map_err(|errno| WorkerError::Register { name: name.to_owned(), errno })?;
+        Ok(WorkerHandle(Running::Lcore { lcore, outcome }))
     }
 
     /// DPDK's number of the thread, different from that of every other worker alive.
@@ -109,6 +156,7 @@ impl Worker {
             only.set(processor).and_then(|()| sched_setaffinity(Pid::from_raw(0), &only)).map_err(|number| WorkerError::Processor {
                 name: name.to_owned(),
                 processor,
+                allowed: allowed_text(),
                 source: number.into(),
             })?;
         }
@@ -119,21 +167,30 @@ impl Worker {
         }
         // SAFETY: reads a thread-local number.
         let lcore = unsafe { sys::svpn_lcore_id() };
-        Ok(Self { lcore, this_thread_only: PhantomData })
+        Ok(Self { lcore, origin: Origin::Registered, this_thread_only: PhantomData })
     }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // SAFETY: a Worker does not leave the thread it registered, and is the last to know of the registration.
-        unsafe { sys::rte_thread_unregister() }
+        if self.origin == Origin::Registered {
+            // SAFETY: a Worker does not leave the thread it registered, and is the last to know of the registration.
+            unsafe { sys::rte_thread_unregister() }
+        }
     }
 }
 
 /// A started worker.
 #[derive(Debug)]
-pub struct WorkerHandle<T> {
-    thread: JoinHandle<Option<T>>,
+pub struct WorkerHandle<T>(Running<T>);
+
+/// What runs a worker.
+#[derive(Debug)]
+enum Running<T> {
+    /// A thread of its own.
+    Thread(JoinHandle<Option<T>>),
+    /// A thread of the EAL's.
+    Lcore { lcore: Lcore, outcome: mpsc::Receiver<thread::Result<T>> },
 }
 
 impl<T> WorkerHandle<T> {
@@ -142,12 +199,22 @@ impl<T> WorkerHandle<T> {
     /// # Errors
     /// What it panicked with.
     pub fn join(self) -> thread::Result<T> {
-        // A handle exists only of workers that were registered, and those end with a value or a panic.
-        self.thread.join()?.ok_or_else(|| Box::new("worker was not registered") as _)
+        match self.0 {
+            // A handle exists only of workers that were registered, and those end with a value or a panic.
+            Running::Thread(thread) => thread.join()?.ok_or_else(|| Box::new("worker was not registered") as _),
+            Running::Lcore { lcore, outcome } => {
+                let outcome = outcome.recv().unwrap_or_else(|gone| Err(Box::new(gone)));
+                lcore.end();
+                outcome
+            }
+        }
     }
 
     /// Whether the worker has ended.
     pub fn is_finished(&self) -> bool {
-        self.thread.is_finished()
+        match &self.0 {
+            Running::Thread(thread) => thread.is_finished(),
+            Running::Lcore { lcore, .. } => !lcore.is_running(),
+        }
     }
 }

@@ -2,16 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::ffi::CString;
-use std::fs;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::errno::Errno as Number;
-use nix::net::if_::if_nameindex;
 use svpn_dpdk_sys as sys;
 use thiserror::Error;
 
-use super::PortError;
 use super::spec::{DeviceKind, PortSpec};
+use super::{PortError, presence};
 use crate::eal::Eal;
 use crate::errno::Errno;
 
@@ -35,6 +33,24 @@ pub enum AttachError {
         device: PortSpec,
         /// Network devices there are.
         available: Vec<String>,
+    },
+    /// The kernel drives the PCI device, and DPDK cannot beside it.
+    #[error(
+        "{device} is driven by the kernel ({driver}); bind it to vfio-pci, which takes it from the kernel: dpdk-devbind.py --bind=vfio-pci {device}"
+    )]
+    KernelDriver {
+        /// The device.
+        device: PortSpec,
+        /// The kernel's driver.
+        driver: String,
+    },
+    /// The process may not use such devices.
+    #[error("{device}: this process has no {capability}; run it as root, or give it the capability")]
+    Capability {
+        /// The device.
+        device: PortSpec,
+        /// What it needs.
+        capability: &'static str,
     },
     /// Another port is this device.
     #[error("{device} is attached already")]
@@ -126,7 +142,7 @@ fn attached_ports() -> MutexGuard<'static, BTreeSet<u16>> {
 
 /// Has DPDK find and drive the device; returns its port.
 fn probe(spec: &PortSpec) -> Result<u16, AttachError> {
-    check_presence(spec)?;
+    presence::check(spec)?;
     let refused = |errno| AttachError::Refused { device: spec.clone(), errno };
     // A PortSpec holds no NUL.
     let text = CString::new(spec.to_string()).map_err(|_| refused(Errno::from_return(-(Number::EINVAL as i32))))?;
@@ -144,58 +160,6 @@ fn port_by_name(name: &str) -> Option<u16> {
     // SAFETY: `name` is a C string and `id` is live; the function only searches.
     let code = unsafe { sys::rte_eth_dev_get_port_by_name(name.as_ptr(), &raw mut id) };
     (code == 0).then_some(id)
-}
-
-/// Looks for what the device needs where DPDK's own error would not say what is missing.
-fn check_presence(spec: &PortSpec) -> Result<(), AttachError> {
-    match spec.kind() {
-        DeviceKind::Virtual => {
-            let available = interfaces();
-            match interface_arguments(spec.name())
-                .iter()
-                .flat_map(|key| spec.values(key))
-                .find(|interface| !available.iter().any(|name| name == interface))
-            {
-                Some(interface) => Err(AttachError::NoSuchInterface { device: spec.clone(), interface: interface.to_owned(), available }),
-                None => Ok(()),
-            }
-        }
-        DeviceKind::Pci => {
-            if fs::exists(format!("/sys/bus/pci/devices/{}", spec.name())).unwrap_or(false) {
-                return Ok(());
-            }
-            Err(AttachError::NoSuchPciDevice { device: spec.clone(), available: pci_network_devices() })
-        }
-    }
-}
-
-/// The arguments of a virtual device that name an interface which must exist.
-fn interface_arguments(device: &str) -> &'static [&'static str] {
-    if device.starts_with("net_af_packet") || device.starts_with("net_af_xdp") {
-        &["iface"]
-    } else if device.starts_with("net_pcap") {
-        &["iface", "rx_iface", "rx_iface_in", "tx_iface"]
-    } else {
-        &[]
-    }
-}
-
-/// Names of the interfaces of this network namespace.
-fn interfaces() -> Vec<String> {
-    if_nameindex()
-        .map_or_else(|_| Vec::new(), |list| list.iter().map(|interface| interface.name().to_string_lossy().into_owned()).collect())
-}
-
-/// Addresses of the machine's PCI devices of class 2, network controllers.
-fn pci_network_devices() -> Vec<String> {
-    let Ok(devices) = fs::read_dir("/sys/bus/pci/devices") else { return Vec::new() };
-    let mut addresses: Vec<String> = devices
-        .flatten()
-        .filter(|device| fs::read_to_string(device.path().join("class")).is_ok_and(|class| class.starts_with("0x02")))
-        .map(|device| device.file_name().to_string_lossy().into_owned())
-        .collect();
-    addresses.sort();
-    addresses
 }
 
 /// A device that DPDK drives; closed when dropped, and detached if virtual.

@@ -2,6 +2,7 @@
 
 mod attach;
 mod configure;
+mod presence;
 mod queue;
 mod spec;
 

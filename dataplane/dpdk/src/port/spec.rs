@@ -70,12 +70,24 @@ impl PortSpec {
         &self.name
     }
 
+    /// The network interfaces of the system that the device uses.
+    pub fn interfaces(&self) -> impl Iterator<Item = &str> {
+        let keys: &[&str] = if self.name.starts_with("net_af_packet") || self.name.starts_with("net_af_xdp") {
+            &["iface"]
+        } else if self.name.starts_with("net_pcap") {
+            &["iface", "rx_iface", "rx_iface_in", "tx_iface"]
+        } else {
+            &[]
+        };
+        keys.iter().flat_map(|key| self.values(key))
+    }
+
     pub(crate) fn kind(&self) -> DeviceKind {
         self.kind
     }
 
     /// Values of the arguments named `key`.
-    pub(crate) fn values<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
+    fn values<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
         self.arguments
             .split(',')
             .filter_map(|argument| argument.split_once('='))
@@ -137,6 +149,8 @@ mod tests {
         assert_eq!(spec.kind(), DeviceKind::Virtual);
         assert_eq!(spec.values("iface").collect::<Vec<_>>(), ["eth1"]);
         assert_eq!(spec.values("face").count(), 0);
+        assert_eq!(spec.interfaces().collect::<Vec<_>>(), ["eth1"]);
+        assert_eq!(PortSpec::parse("net_tap0,iface=new").unwrap().interfaces().count(), 0);
         assert_eq!(spec.to_string(), "net_af_packet0,iface=eth1,qpairs=2");
     }
 
