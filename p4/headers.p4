@@ -6,6 +6,9 @@
 #ifndef SVPN_HEADERS_P4
 #define SVPN_HEADERS_P4
 
+/* The list of metadata fields that one pass over a frame leaves to the next. */
+#define NEXT_PASS 1
+
 const bit<16> ETHERTYPE_IPV4 = 0x0800;
 const bit<16> ETHERTYPE_IPV6 = 0x86dd;
 const bit<16> ETHERTYPE_ARP = 0x0806;
@@ -16,13 +19,31 @@ const bit<16> ETHERTYPE_LLDP = 0x88cc;
 
 const bit<8> PROTOCOL_TCP = 6;
 const bit<8> PROTOCOL_UDP = 17;
+const bit<8> PROTOCOL_FRAGMENT = 44;
+const bit<8> PROTOCOL_GRE = 47;
+const bit<8> PROTOCOL_ICMPV6 = 58;
 const bit<8> PROTOCOL_SCTP = 132;
+
+/* Lengths in bytes. */
+const bit<32> LABEL_BYTES = 4;
+const bit<32> IPV4_BYTES = 20;
+const bit<32> IPV6_BYTES = 40;
+const bit<16> FRAGMENT_BYTES = 8;
+const bit<16> GRE_BYTES = 4;         /* and as many for each optional field */
+const bit<16> PORTS_BYTES = 4;
+
+/* RFC 4861: the first and the last ICMPv6 type of neighbour discovery, and the hop limit that only a neighbour can send. */
+const bit<8> ND_FIRST = 133;
+const bit<8> ND_LAST = 137;
+const bit<8> ND_HOP_LIMIT = 255;
 
 /* RFC 3032, RFC 7274: labels 0 to 15 are reserved. */
 const bit<20> FIRST_UNRESERVED_LABEL = 16;
 /* RFC 3032: a VPN label of 3 stands for "no label". */
 const bit<20> IMPLICIT_NULL_LABEL = 3;
+const bit<20> IPV4_EXPLICIT_NULL_LABEL = 0;
 const bit<20> ROUTER_ALERT_LABEL = 1;
+const bit<20> IPV6_EXPLICIT_NULL_LABEL = 2;
 const bit<20> GAL_LABEL = 13;
 const bit<20> OAM_ALERT_LABEL = 14;
 
@@ -43,6 +64,7 @@ enum bit<8> Reason {
     TTL_EXPIRED = 4,
     TOO_BIG = 5,
     MPLS_ALERT = 6,
+    ND = 7,
     /* Drops: the frame. */
     FRAME_TRUNCATED = 32,
     UNKNOWN_ETHERTYPE = 33,
@@ -61,6 +83,8 @@ enum bit<8> Reason {
     IP_BAD_LENGTH = 51,
     IP_BAD_CHECKSUM = 52,
     IP_TTL_ZERO = 53,
+    /* Drops: GRE that ends here. */
+    BAD_GRE = 56,
     /* Drops: look-ups and policing. */
     NO_SESSION = 64,
     NO_ROUTE = 65,
@@ -74,7 +98,8 @@ enum bit<8> Reason {
     PORT_UNAVAILABLE = 81,
     TRANSMIT_QUEUE_FULL = 82,
     /* Drops: on the way to the controller. */
-    PUNT_QUEUE_FULL = 96
+    PUNT_QUEUE_FULL = 96,
+    PUNT_POLICED = 97
 }
 
 header ethernet_t {
@@ -147,10 +172,45 @@ header ipv6_t {
     bit<128> dst;
 }
 
+/* RFC 8200 section 4.5. */
+header fragment_t {
+    bit<8> next_header;
+    bit<8> reserved;
+    bit<13> fragment_offset;
+    bit<2> more_reserved;
+    bit<1> more_fragments;
+    bit<32> identification;
+}
+
+/* RFC 2784 and RFC 2890: a checksum (with an offset), a key and a sequence number follow where the bits say so. */
+header gre_t {
+    bit<1> has_checksum;
+    bit<1> has_routing;
+    bit<1> has_key;
+    bit<1> has_sequence;
+    bit<9> reserved;
+    bit<3> version;
+    bit<16> protocol;
+}
+
+header gre_field_t {
+    bit<32> value;
+}
+
 /* The first four bytes of TCP, UDP and SCTP. */
 header ports_t {
     bit<16> src;
     bit<16> dst;
+}
+
+/* The first byte of ICMPv6. */
+header icmpv6_t {
+    bit<8> kind;
+}
+
+/* What earlier passes over the frame took off: an IP header with a GRE header (at most 60 and 16 bytes), and at most three labels. */
+header removed_t {
+    varbit<704> data;
 }
 
 @controller_header("packet_in")
@@ -174,8 +234,17 @@ struct headers_t {
     vlan_t outer_tag;
     vlan_t inner_tag;
     arp_t arp;
-    mpls_t pushed_transport;
+    /* Added on the way out. */
+    ipv4_t delivery_ipv4;
+    ipv6_t delivery_ipv6;
+    gre_t delivery_gre;
+    gre_field_t delivery_key;
+    mpls_t pushed1;           /* outermost */
+    mpls_t pushed2;
+    mpls_t pushed3;
     mpls_t pushed_vpn;
+    /* As received. */
+    removed_t removed;
     mpls_t label0;
     mpls_t label1;
     mpls_t label2;
@@ -183,24 +252,53 @@ struct headers_t {
     ipv4_t ipv4;
     ipv4_options_t ipv4_options;
     ipv6_t ipv6;
+    fragment_t fragment;
+    gre_t gre;
+    gre_field_t gre_checksum;
+    gre_field_t gre_key;
     ports_t ports;
+    icmpv6_t icmpv6;
+}
+
+/* How a packet goes on when its label has been looked up. */
+enum bit<2> Exposes {
+    NOTHING = 0,              /* by the label */
+    ROUTED = 1,               /* IP below the label is routed */
+    LOCAL = 2,                /* IP below the label goes to a next hop */
+    LABEL = 3                 /* the label below is acted upon */
+}
+
+/* What a packet is put into, besides labels. */
+enum bit<2> Delivery {
+    NONE = 0,
+    GRE_V4 = 1,
+    GRE_V6 = 2
 }
 
 /* What is left to do to the frame, decided by the look-ups and done once at the end, so that a punt carries the frame as received. */
 struct rewrite_t {
     bool pop;                 /* remove the top label */
-    bool to_vrf;              /* what the pop exposes is routed */
     bool swap;                /* replace the top label */
+    bool push_swapped;        /* put l1 above it, with its TC and TTL */
     bool push_vpn;
-    bool push_transport;
     bool set_ip_ttl;          /* the IP header leaves with exposed_ttl */
     bool set_label_ttl;       /* the label a pop exposes leaves with exposed_ttl */
+    bit<2> transport_labels;
     bit<20> swap_label;
     bit<20> vpn_label;
-    bit<20> transport_label;
+    bit<20> l1;               /* outermost */
+    bit<20> l2;
+    bit<20> l3;
     bit<3> tc;
-    bit<8> push_ttl;          /* TTL of the labels pushed */
+    bit<8> push_ttl;          /* TTL of the labels pushed, or of the delivery header */
     bit<8> exposed_ttl;
+    Delivery delivery;
+    bit<128> delivery_src;    /* an IPv4 address in the low bits */
+    bit<128> delivery_dst;
+    bit<32> delivery_key;     /* 0 = none */
+    bit<16> delivered_length; /* what follows the delivery header, in bytes */
+    bit<16> delivered_type;   /* the ethertype in GRE */
+    bit<6> dscp;
     bit<16> ethertype;        /* behind the tags sent */
     bit<48> src_mac;
     bit<48> dst_mac;
@@ -208,15 +306,31 @@ struct rewrite_t {
     bit<12> inner_vlan;
 }
 
+/* Passes over a frame: what a label or GRE that ends here leaves is parsed from the beginning, by another pass over the frame as
+ * received. These fields are what a pass hands to the next. */
+struct pass_t {
+    @field_list(NEXT_PASS) bit<9> ingress_port;
+    @field_list(NEXT_PASS) bit<16> removed;      /* bytes behind Ethernet and tags that are done with; 0 in the first pass */
+    @field_list(NEXT_PASS) bit<16> ethertype;    /* of what follows them */
+    @field_list(NEXT_PASS) bit<8> labels;        /* labels among them */
+    @field_list(NEXT_PASS) bit<8> label_ttl;     /* most that the next label's TTL counts for (RFC 3443, uniform); 0 = its own */
+    @field_list(NEXT_PASS) bit<16> vrf;
+}
+
 struct metadata_t {
+    pass_t pass;
+    bool next_pass;
     /* Parsing. */
-    bit<9> ingress_port;
     bit<32> l3_length;        /* bytes behind Ethernet and tags, as received */
-    bit<16> ethertype;        /* behind the tags, as received */
+    bit<16> ethertype;        /* behind the tags and what is removed */
     bit<12> vlan;
     bit<12> inner_vlan;
     bool ip_checksum_wrong;
     bit<16> right_checksum;   /* what the sum over a right header comes to: always 0 */
+    /* What the packet is about, through its labels: the 5-tuple. An IPv4 address is in the low bits. */
+    bit<128> src;
+    bit<128> dst;
+    bit<8> proto;
     bit<16> sport;
     bit<16> dport;
     /* Look-ups. */
@@ -224,6 +338,9 @@ struct metadata_t {
     bit<16> vrf;
     Reason reason;
     bool punt;
+    bit<32> gre_key;
+    bool takes_labels;        /* GRE that ends here carries labels */
+    Exposes exposes;
     bool has_session;
     bit<32> session;
     bool carried;             /* counted by its session */
@@ -233,11 +350,16 @@ struct metadata_t {
     bit<20> vpn_label;
     bit<3> class;
     bit<2> colour;
-    bit<6> dscp;
+    bit<2> punt_colour;
     bool discarded;           /* by a route or by marking */
     bool received;
     bit<8> ttl_mode;
-    bit<8> ip_ttl;            /* of the IP header acted upon, after RFC 3443 */
+    bit<8> label_ttl;         /* of the label acted upon, after RFC 3443 */
+    bool is_v6;               /* which IP header is acted upon */
+    bit<32> ip_available;     /* bytes from it to the end of the frame */
+    bit<4> nibble;            /* the first below the labels, which tells what is there */
+    bit<32> ip_length;        /* of the packet, as its header says */
+    bit<8> ip_ttl;            /* of its header, after RFC 3443 */
     bit<9> egress_port;
     bit<16> mtu;
     bit<32> length_out;       /* bytes behind Ethernet and tags, on the way out */

@@ -11,6 +11,7 @@
 #define DIRECT_COUNTER direct_counter(CounterType.packets_and_bytes)
 #define INDEXED_COUNTER(size) counter(size, CounterType.packets_and_bytes)
 #define DIRECT_METER direct_meter<bit<2>>(MeterType.bytes)
+#define DIRECT_PACKET_METER direct_meter<bit<2>>(MeterType.packets)
 #define METER_COLOUR(meter, to) meter.read(to);
 #define COUNT_DIRECT(counter) counter.count();
 #define COUNT_INDEXED(counter, at) counter.count(at);
@@ -21,22 +22,30 @@
 #define ATTACHMENTS 4096
 #define STATIONS 1024
 #define FLOWS_V4 1048576
+#define FLOWS_V6 1048576
 #define FLOW_ACLS_V4 16384
+#define FLOW_ACLS_V6 16384
 #define SESSIONS 1048576
 #define ROUTES_V4 1048576
+#define ROUTES_V6 262144
+#define VRF_POLICERS 65536
 #define TUNNELS 65536
 #define TUNNEL_MEMBERS 65536
 #define LABELS 1048576
 #define NEXTHOPS 16384
 #define NEXTHOP_MEMBERS 16384
+#define GRE_INGRESSES_V4 65536
+#define GRE_INGRESSES_V6 65536
+#define PUNT_POLICERS 256
 
 #include "pipeline.p4"
 
 const bit<9> CPU_PORT = 510;
+/* The instance type of a frame that has just come in; another pass over it has another. */
+const bit<32> NEW_FRAME = 0;
 
 parser FrameParser(packet_in packet, out headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard) {
     state start {
-        meta.ingress_port = standard.ingress_port;
         meta.l3_length = standard.packet_length - 14;
         transition select(standard.ingress_port) {
             CPU_PORT: from_controller;
@@ -79,11 +88,31 @@ parser FrameParser(packet_in packet, out headers_t hdr, inout metadata_t meta, i
         transition payload;
     }
 
+    /* What earlier passes are done with is left out. */
     state payload {
+        transition select(meta.pass.removed) {
+            0: first_payload;
+            default: next_payload;
+        }
+    }
+
+    state next_payload {
+        packet.extract(hdr.removed, (bit<32>) meta.pass.removed << 3);
+        meta.ethertype = meta.pass.ethertype;
+        transition select(meta.pass.ethertype) {
+            ETHERTYPE_MPLS: label0;
+            ETHERTYPE_IPV4: ipv4;
+            ETHERTYPE_IPV6: ipv6;
+            default: accept;
+        }
+    }
+
+    state first_payload {
         transition select(meta.ethertype) {
             ETHERTYPE_ARP: arp;
             ETHERTYPE_MPLS: label0;
             ETHERTYPE_IPV4: ipv4;
+            ETHERTYPE_IPV6: ipv6;
             default: accept;
         }
     }
@@ -127,7 +156,8 @@ parser FrameParser(packet_in packet, out headers_t hdr, inout metadata_t meta, i
 
     /* The first nibble tells what a label stack carries. */
     state below_labels {
-        transition select(packet.lookahead<bit<4>>()) {
+        meta.nibble = packet.lookahead<bit<4>>();
+        transition select(meta.nibble) {
             4: ipv4;
             6: ipv6;
             default: accept;
@@ -154,6 +184,7 @@ parser FrameParser(packet_in packet, out headers_t hdr, inout metadata_t meta, i
             (0, 0, PROTOCOL_TCP): ports;
             (0, 0, PROTOCOL_UDP): ports;
             (0, 0, PROTOCOL_SCTP): ports;
+            (_, 0, PROTOCOL_GRE): gre;
             default: accept;
         }
     }
@@ -165,12 +196,55 @@ parser FrameParser(packet_in packet, out headers_t hdr, inout metadata_t meta, i
 
     state ipv6 {
         packet.extract(hdr.ipv6);
+        transition select(hdr.ipv6.next_header) {
+            PROTOCOL_TCP: ports;
+            PROTOCOL_UDP: ports;
+            PROTOCOL_SCTP: ports;
+            PROTOCOL_GRE: gre;
+            PROTOCOL_ICMPV6: icmpv6;
+            PROTOCOL_FRAGMENT: fragment;
+            default: accept;
+        }
+    }
+
+    state icmpv6 {
+        packet.extract(hdr.icmpv6);
+        transition accept;
+    }
+
+    state fragment {
+        packet.extract(hdr.fragment);
+        transition select(hdr.fragment.fragment_offset, hdr.fragment.next_header) {
+            (0, PROTOCOL_GRE): gre;
+            default: accept;
+        }
+    }
+
+    state gre {
+        packet.extract(hdr.gre);
+        transition select(hdr.gre.has_checksum, hdr.gre.has_key) {
+            (1, _): gre_checksum;
+            (0, 1): gre_key;
+            default: accept;
+        }
+    }
+
+    state gre_checksum {
+        packet.extract(hdr.gre_checksum);
+        transition select(hdr.gre.has_key) {
+            1: gre_key;
+            default: accept;
+        }
+    }
+
+    state gre_key {
+        packet.extract(hdr.gre_key);
         transition accept;
     }
 }
 
 /* Over a right header, its checksum included, the checksum comes to 0 (RFC 1071), whichever form of zero was sent. */
-control CheckIpv4(inout headers_t hdr, inout metadata_t meta) {
+control VerifyIpv4(inout headers_t hdr, inout metadata_t meta) {
     apply {
         verify_checksum(hdr.ipv4.isValid() && hdr.ipv4.version == 4 && hdr.ipv4.ihl == 5,
             { hdr.ipv4.version, hdr.ipv4.ihl, hdr.ipv4.dscp, hdr.ipv4.ecn, hdr.ipv4.total_length, hdr.ipv4.identification,
@@ -193,17 +267,19 @@ control FrameIngress(inout headers_t hdr, inout metadata_t meta, inout standard_
             standard.egress_spec = hdr.packet_out.egress_port;
             hdr.packet_out.setInvalid();
         } else {
-            meta.ip_checksum_wrong = standard.checksum_error == 1;
-            if (hdr.ports.isValid() && hdr.ipv4.total_length >= ((bit<16>) hdr.ipv4.ihl << 2) + 4) {
-                meta.sport = hdr.ports.src;
-                meta.dport = hdr.ports.dst;
+            /* The next pass does not know it any more. */
+            if (standard.instance_type == NEW_FRAME) {
+                meta.pass.ingress_port = standard.ingress_port;
             }
+            meta.ip_checksum_wrong = standard.checksum_error == 1;
             lookup.apply(hdr, meta);
-            if (meta.reason == Reason.NONE) {
+            if (meta.reason == Reason.NONE && meta.next_pass) {
+                resubmit_preserving_field_list(NEXT_PASS);
+            } else if (meta.reason == Reason.NONE) {
                 standard.egress_spec = meta.egress_port;
             } else if (meta.punt) {
                 hdr.packet_in.setValid();
-                hdr.packet_in.ingress_port = meta.ingress_port;
+                hdr.packet_in.ingress_port = meta.pass.ingress_port;
                 hdr.packet_in.padding = 0;
                 hdr.packet_in.reason = meta.reason;
                 hdr.packet_in.vrf = meta.vrf;
@@ -230,4 +306,4 @@ control FrameDeparser(packet_out packet, in headers_t hdr) {
     }
 }
 
-V1Switch(FrameParser(), CheckIpv4(), FrameIngress(), FrameEgress(), NoChecksum(), FrameDeparser()) main;
+V1Switch(FrameParser(), VerifyIpv4(), FrameIngress(), FrameEgress(), NoChecksum(), FrameDeparser()) main;

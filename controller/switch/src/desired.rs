@@ -100,11 +100,15 @@ const RANKS: usize = 6;
 fn rank(key: &EntryKey) -> usize {
     match key {
         EntryKey::Nexthop(_) => 0,
-        EntryKey::Tunnel(_) | EntryKey::Marking(_) => 1,
+        EntryKey::Tunnel(_) | EntryKey::Marking(_) | EntryKey::VrfPolicer(_) | EntryKey::PuntPolicer(_) => 1,
         EntryKey::Session(_) => 2,
-        EntryKey::Ilm(_) | EntryKey::RouteV4(_) => 3,
-        EntryKey::Attachment(_) | EntryKey::Station(_) | EntryKey::ArpResponder(_) => 4,
-        EntryKey::FlowV4(_) | EntryKey::FlowAclV4(_) => 5,
+        EntryKey::Ilm(_) | EntryKey::RouteV4(_) | EntryKey::RouteV6(_) => 3,
+        EntryKey::Attachment(_)
+        | EntryKey::Station(_)
+        | EntryKey::ArpResponder(_)
+        | EntryKey::GreIngressV4(_)
+        | EntryKey::GreIngressV6(_) => 4,
+        EntryKey::FlowV4(_) | EntryKey::FlowAclV4(_) | EntryKey::FlowV6(_) | EntryKey::FlowAclV6(_) => 5,
     }
 }
 

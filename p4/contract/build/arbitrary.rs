@@ -71,7 +71,7 @@ fn entry(table: &Table) -> TokenStream {
     let (name, key, action) = (format_ident!("{base}Entry"), format_ident!("{base}Key"), format_ident!("{base}Action"));
     let action = if table.has(Feature::Selector) { quote!(Choice<#action>) } else { quote!(#action) };
     let mut parts = vec![(format_ident!("key"), quote!(any::<#key>())), (format_ident!("action"), quote!(any::<#action>()))];
-    if table.has(Feature::Meter) {
+    if table.is_metered() {
         parts.push((format_ident!("meter"), quote!(any::<Option<MeterConfig>>())));
     }
     if table.has(Feature::IdleTimeout) {

@@ -49,7 +49,7 @@ fn action(table: &Table) -> TokenStream {
 
 fn entry(table: &Table) -> TokenStream {
     let name = format_ident!("{}Entry", camel(&table.name));
-    let meter = if table.has(Feature::Meter) {
+    let meter = if table.is_metered() {
         quote!(if let Some(meter) = self.meter {
             write!(f, " {meter}")?;
         })

@@ -156,7 +156,7 @@ fn entry(table: &Table) -> TokenStream {
     let (table_name, id) = (&table.name, table.id);
     let action_type = if table.has(Feature::Selector) { quote!(Choice<#action>) } else { quote!(#action) };
     let (mut fields, mut decode, mut encode) = (Vec::new(), Vec::new(), Vec::new());
-    if table.has(Feature::Meter) {
+    if table.is_metered() {
         fields.push(quote!(/** What polices it; without, everything is green. */ pub meter: Option<MeterConfig>));
         decode.push(quote!(meter: decode_meter(#table_name, entry)?));
         encode.push(quote!(entry.meter_config = self.meter.map(MeterConfig::encode);));
@@ -169,7 +169,7 @@ fn entry(table: &Table) -> TokenStream {
         encode.push(quote!(entry.idle_timeout_ns = encode_idle_timeout(self.idle_timeout);));
     }
     let decode = decode.into_iter().filter(|tokens| !tokens.is_empty());
-    let forbid_meter = if table.has(Feature::Meter) { quote!() } else { quote!(forbid_meter(#table_name, entry)?;) };
+    let forbid_meter = if table.is_metered() { quote!() } else { quote!(forbid_meter(#table_name, entry)?;) };
     let forbid_idle = if table.has(Feature::IdleTimeout) { quote!() } else { quote!(forbid_idle_timeout(#table_name, entry)?;) };
     quote! {
         #[doc = #doc]
@@ -291,7 +291,12 @@ fn table_facts(tables: &[Table]) -> TokenStream {
     let facts = tables.iter().map(|table| {
         let (id, name, size) = (table.id, &table.name, table.size);
         let counter = if table.has(Feature::Counter) { quote!(Counting::Direct) } else { quote!(Counting::None) };
-        quote!(TableFacts { id: #id, name: #name, size: #size, counting: #counter })
+        let meter = match (table.has(Feature::ByteMeter), table.has(Feature::PacketMeter)) {
+            (true, _) => quote!(Metering::Bytes),
+            (false, true) => quote!(Metering::Packets),
+            (false, false) => quote!(Metering::None),
+        };
+        quote!(TableFacts { id: #id, name: #name, size: #size, counting: #counter, metering: #meter })
     });
     quote! {
         /// Every table of the contract.

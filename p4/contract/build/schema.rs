@@ -32,7 +32,8 @@ pub(crate) struct Action {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Feature {
     Selector,
-    Meter,
+    ByteMeter,
+    PacketMeter,
     Counter,
     IdleTimeout,
 }
@@ -82,6 +83,8 @@ fn rust_type(name: &str, bits: u32) -> Result<&'static str, String> {
         "proto" => ("Protocol", 8),
         "sport" | "dport" => ("L4Port", 16),
         "reason" => ("Reason", 8),
+        "key" => ("GreKey", 32),
+        "src" | "dst" if bits == 128 => ("Ipv6Addr", 128),
         "src" | "dst" | "target" => ("Ipv4Addr", 32),
         other => return Err(format!("no Rust type is known for a field named {other}: add it to rust_type in build/schema.rs")),
     };
@@ -152,9 +155,14 @@ fn read_table(table: &config::Table, info: &config::P4Info) -> Result<Table, Str
     }
     let direct = |id: &u32| table.direct_resource_ids.contains(id);
     let ids = |preambles: Vec<Option<&config::Preamble>>| preambles.into_iter().flatten().any(|preamble| direct(&preamble.id));
+    let meters = |unit: config::meter_spec::Unit| {
+        let measures = |meter: &&config::DirectMeter| meter.spec.as_ref().is_some_and(|spec| spec.unit() == unit);
+        ids(info.direct_meters.iter().filter(measures).map(|meter| meter.preamble.as_ref()).collect())
+    };
     let has = [
         (Feature::Selector, table.implementation_id != 0),
-        (Feature::Meter, ids(info.direct_meters.iter().map(|meter| meter.preamble.as_ref()).collect())),
+        (Feature::ByteMeter, meters(config::meter_spec::Unit::Bytes)),
+        (Feature::PacketMeter, meters(config::meter_spec::Unit::Packets)),
         (Feature::Counter, ids(info.direct_counters.iter().map(|counter| counter.preamble.as_ref()).collect())),
         (Feature::IdleTimeout, table.idle_timeout_behavior() == config::table::IdleTimeoutBehavior::NotifyControl),
     ];
@@ -193,6 +201,10 @@ fn read_packet_metadata(info: &config::P4Info) -> Result<Vec<(String, Vec<Field>
 impl Table {
     pub(crate) fn has(&self, feature: Feature) -> bool {
         self.features.contains(&feature)
+    }
+
+    pub(crate) fn is_metered(&self) -> bool {
+        self.has(Feature::ByteMeter) || self.has(Feature::PacketMeter)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::tables::{Choice, MeterConfig, Prefix, Range, Ternary};
+use crate::tables::{Choice, MeterConfig, Prefix, Range, Reason, Ternary};
 use crate::value::Value;
 
 impl<V: fmt::Display> fmt::Display for Prefix<V> {
@@ -53,6 +53,12 @@ impl<A: fmt::Display> fmt::Display for Choice<A> {
             }
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

@@ -12,6 +12,12 @@ pub enum ValueError {
         /// The field's width.
         bits: u32,
     },
+    /// A number that is no member of the field's enum.
+    #[error("is {number}, which has no name")]
+    Unnamed {
+        /// What was given.
+        number: u128,
+    },
     /// A prefix longer than the field.
     #[error("has prefix length {length} where {bits} bits are possible")]
     PrefixLength {

@@ -43,9 +43,6 @@ pub enum PacketError {
         /// Why.
         source: ValueError,
     },
-    /// The reason is none of the contract's.
-    #[error("packet metadata reason {0} is not known")]
-    UnknownReason(u8),
 }
 
 fn put(metadata_id: u32, value: Vec<u8>) -> proto::PacketMetadata {
@@ -55,22 +52,6 @@ fn put(metadata_id: u32, value: Vec<u8>) -> proto::PacketMetadata {
 fn take<V: Value>(metadata: &[proto::PacketMetadata], id: u32, field: &'static str) -> Result<V, PacketError> {
     let found = metadata.iter().find(|found| found.metadata_id == id).ok_or(PacketError::Missing(field))?;
     V::from_bytes(&found.value).map_err(|source| PacketError::Bad { field, source })
-}
-
-/// A byte of its own, for the reason.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Byte(u8);
-
-impl Value for Byte {
-    const BITS: u32 = 8;
-
-    fn from_bits(bits: u64) -> Self {
-        Self(u8::try_from(bits).unwrap_or(u8::MAX))
-    }
-
-    fn bits(&self) -> u64 {
-        u64::from(self.0)
-    }
 }
 
 impl PacketIn {
@@ -90,10 +71,9 @@ impl PacketIn {
     /// # Errors
     /// [`PacketError`] names the metadata field.
     pub fn decode(packet: proto::PacketIn) -> Result<Self, PacketError> {
-        let Byte(reason) = take(&packet.metadata, packet_in::REASON, "reason")?;
         Ok(Self {
             ingress_port: take(&packet.metadata, packet_in::INGRESS_PORT, "ingress_port")?,
-            reason: Reason::from_number(reason).ok_or(PacketError::UnknownReason(reason))?,
+            reason: take(&packet.metadata, packet_in::REASON, "reason")?,
             vrf: take(&packet.metadata, packet_in::VRF, "vrf")?,
             frame: packet.payload,
         })

@@ -3,7 +3,7 @@
 #![allow(clippy::pedantic, reason = "generated code is not read line by line")]
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ use crate::codec::{
 use crate::error::DecodeError;
 use crate::value::Value as _;
 use crate::wire::{
-    Class, Colour, Dscp, L4Port, Label, MacAddr, Mtu, NextHopId, PortId, Protocol, SessionId, TrafficClass, TtlMode, TunnelId, VlanId,
-    VrfId,
+    Class, Colour, Dscp, GreKey, L4Port, Label, MacAddr, Mtu, NextHopId, PortId, Protocol, SessionId, TrafficClass, TtlMode, TunnelId,
+    VlanId, VrfId,
 };
 
 /// A longest-prefix match; a length of 0 matches everything.
@@ -88,7 +88,8 @@ impl<A> Choice<A> {
     }
 }
 
-/// A trTCM meter (RFC 2698), colour-blind: rates in bytes per second, bursts in bytes.
+/// A trTCM meter (RFC 2698), colour-blind: rates in bytes per second and bursts in bytes, or both in packets where the table's
+/// [`Metering`] is of packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MeterConfig {
     /// Committed information rate.
@@ -110,6 +111,17 @@ pub enum Counting {
     Direct,
 }
 
+/// What the meters of a table's entries measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Metering {
+    /// There are none.
+    None,
+    /// Each entry has a direct meter of bytes.
+    Bytes,
+    /// Each entry has a direct meter of packets.
+    Packets,
+}
+
 /// What is known of a table without its entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TableFacts {
@@ -121,6 +133,8 @@ pub struct TableFacts {
     pub size: u64,
     /// Whether its entries count.
     pub counting: Counting,
+    /// Whether its entries police, and what.
+    pub metering: Metering,
 }
 
 include!(concat!(env!("OUT_DIR"), "/tables.rs"));

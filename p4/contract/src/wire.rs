@@ -132,7 +132,21 @@ quantity!(
     L4Port, u16, 16
 );
 
+quantity!(
+    /// A GRE key (RFC 2890, 32 bits); 0 = no key field.
+    GreKey, u32, 32
+);
+
+impl GreKey {
+    /// No key field in the header.
+    pub const NONE: Self = Self(0);
+}
+
 impl Label {
+    /// IPv4 explicit null (RFC 3032): below it, if it is the bottom, is IPv4.
+    pub const IPV4_EXPLICIT_NULL: Self = Self(0);
+    /// IPv6 explicit null (RFC 3032): below it, if it is the bottom, is IPv6.
+    pub const IPV6_EXPLICIT_NULL: Self = Self(2);
     /// Implicit null (RFC 3032): says "no label"; never on the wire.
     pub const IMPLICIT_NULL: Self = Self(3);
     /// The first label that is not reserved (RFC 3032 section 2.1).

@@ -4,20 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use p4runtime_proto::p4::config::v1::action_ref::Scope;
 use p4runtime_proto::p4::config::v1::match_field::{Match, MatchType};
-use p4runtime_proto::p4::config::v1::{Preamble, Table};
+use p4runtime_proto::p4::config::v1::meter_spec::Unit;
+use p4runtime_proto::p4::config::v1::{MeterSpec, Preamble, Table};
 use p4runtime_proto::p4::v1 as proto;
 use p4runtime_proto::p4::v1::field_match::FieldMatchType;
 use p4runtime_proto::p4::v1::table_action::Type as ActionType;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
-use svpn_contract::{Counting, Entry, Reason, TABLES, p4info};
+use svpn_contract::{Counting, Entry, Metering, Reason, TABLES, p4info};
 
 /// Enough entries that every action of every table is among them; the runner's seed is fixed, so they are the same each time.
 fn samples() -> Vec<proto::TableEntry> {
     let mut runner = TestRunner::deterministic();
     let strategy = any::<Entry>();
-    (0..3_000).map(|_| strategy.new_tree(&mut runner).expect("an entry can be made").current().encode()).collect()
+    (0..6_000).map(|_| strategy.new_tree(&mut runner).expect("an entry can be made").current().encode()).collect()
 }
 
 fn actions(entry: &proto::TableEntry) -> Vec<proto::Action> {
@@ -82,8 +83,9 @@ fn every_field_and_parameter_has_its_type() {
 #[test]
 fn widths_are_those_of_the_p4info() {
     let info = p4info();
-    let ones = |bits: i32| (u64::MAX >> (64 - bits)).to_be_bytes().to_vec();
-    let wider = |bits: i32| (1_u64 << bits).to_be_bytes().to_vec();
+    let ones = |bits: i32| (u128::MAX >> (128 - bits)).to_be_bytes().to_vec();
+    // One bit more than 128 is one byte more.
+    let wider = |bits: i32| 1_u128.checked_shl(bits.unsigned_abs()).map_or([&[1][..], &[0; 16]].concat(), |one| one.to_be_bytes().to_vec());
     let mut checked = BTreeSet::new();
     for entry in samples() {
         for (place, action) in actions(&entry).into_iter().enumerate() {
@@ -120,6 +122,14 @@ fn facts_are_those_of_the_p4info() {
         assert_eq!((preamble.id, preamble.alias.as_str(), table.size), (facts.id, facts.name, i64::try_from(facts.size).expect("small")));
         let counts = info.direct_counters.iter().any(|counter| counter.direct_table_id == facts.id);
         assert_eq!(counts, facts.counting == Counting::Direct);
+        let meter = info.direct_meters.iter().find(|meter| meter.direct_table_id == facts.id);
+        let metering = match meter.and_then(|meter| meter.spec.as_ref()).map(MeterSpec::unit) {
+            Some(Unit::Bytes) => Metering::Bytes,
+            Some(Unit::Packets) => Metering::Packets,
+            Some(other) => panic!("no meter measures {other:?}"),
+            None => Metering::None,
+        };
+        assert_eq!(metering, facts.metering);
     }
     let reasons = &info.type_info.expect("types").serializable_enums["Reason"].members;
     let names: Vec<_> = reasons.iter().map(|member| (member.name.to_lowercase(), member.value[0])).collect();

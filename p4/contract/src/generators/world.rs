@@ -25,7 +25,7 @@ pub const PORTS: [u16; 4] = [1, 2, 3, 4];
 
 /// A value by its number.
 pub(super) fn value<V: Value>(number: u64) -> V {
-    V::from_bits(number)
+    V::from_bits(number.into())
 }
 
 /// One of the first so many values.
@@ -39,7 +39,7 @@ pub(super) fn port() -> impl Strategy<Value = PortId> + Clone {
 
 /// The address frames for a port's router are sent to.
 pub(super) fn station_mac(port: PortId) -> MacAddr {
-    value(0x0200_0000_0000 + port.bits())
+    value(0x0200_0000_0000 + u64::from(port.get()))
 }
 
 /// Outer and inner VID.
@@ -119,9 +119,9 @@ fn flow_v4() -> impl Strategy<Value = FlowV4Entry> {
 /// Every combination of these values and masks, once.
 fn ternaries<V: Value>(values: &[u64], part: u64) -> Vec<Ternary<V>> {
     let mut all = Vec::new();
-    for mask in [0, part, ones(V::BITS)] {
+    for mask in [0, part.into(), ones(V::BITS)] {
         for number in values {
-            let ternary = Ternary { value: value(number & mask), mask: value(mask) };
+            let ternary = Ternary { value: V::from_bits(u128::from(*number) & mask), mask: V::from_bits(mask) };
             if !all.contains(&ternary) {
                 all.push(ternary);
             }

@@ -109,6 +109,13 @@ impl Walk<'_> {
                 let bytes = [&swapped.write(), rest].concat();
                 self.nexthop(frame, nexthop, &Packet { ethertype: ETHERTYPE_MPLS, bytes })
             }
+            IlmAction::SwapPush { label, l2, nexthop } => {
+                let swapped = StackEntry { label, ttl: top.ttl - 1, ..top };
+                let above = StackEntry { label: l2, bottom: false, ..swapped };
+                let bytes = [&above.write(), &swapped.write(), rest].concat();
+                self.nexthop(frame, nexthop, &Packet { ethertype: ETHERTYPE_MPLS, bytes })
+            }
+            IlmAction::PopLocal { .. } | IlmAction::PopNext { .. } => Err(Stop::Drop(Reason::UnknownLabel)),
             IlmAction::Php { nexthop, ttl_mode } => self.nexthop(frame, nexthop, &popped(top, rest, ttl_mode)?),
             IlmAction::PopVrf { ttl_mode, .. } => {
                 let ceiling = (ttl_mode == TtlMode::UNIFORM).then_some(top.ttl);

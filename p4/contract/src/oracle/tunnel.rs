@@ -38,8 +38,11 @@ impl Walk<'_> {
         let action = self.choose(key, &entry.action).ok_or(missing)?;
         self.effects.counted.push(key);
         let (transport, nexthop, ttl_mode) = match action {
-            TunnelAction::Lsp0 { nexthop, ttl_mode } => (None, nexthop, ttl_mode),
-            TunnelAction::Lsp1 { l1, nexthop, ttl_mode } => (Some(l1), nexthop, ttl_mode),
+            TunnelAction::Lsp0 { nexthop, ttl_mode } => (vec![], nexthop, ttl_mode),
+            TunnelAction::Lsp1 { l1, nexthop, ttl_mode } => (vec![l1], nexthop, ttl_mode),
+            TunnelAction::Lsp2 { l1, l2, nexthop, ttl_mode } => (vec![l1, l2], nexthop, ttl_mode),
+            TunnelAction::Lsp3 { l1, l2, l3, nexthop, ttl_mode } => (vec![l1, l2, l3], nexthop, ttl_mode),
+            TunnelAction::GreV4 { .. } | TunnelAction::GreV6 { .. } => return Err(missing),
         };
         let vpn = (into.vpn_label != Label::IMPLICIT_NULL).then_some(into.vpn_label);
         let ttl = if ttl_mode == TtlMode::UNIFORM { ip[TTL] } else { ttl_mode.get() };
