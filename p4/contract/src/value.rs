@@ -145,9 +145,7 @@ impl Value for MacAddr {
     }
 
     fn bits(&self) -> u128 {
-        let mut bytes = [0; 16];
-        bytes[10..].copy_from_slice(&self.0);
-        u128::from_be_bytes(bytes)
+        u64::from(*self).into()
     }
 }
 

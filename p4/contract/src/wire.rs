@@ -184,6 +184,14 @@ impl fmt::Debug for MacAddr {
     }
 }
 
+impl From<MacAddr> for u64 {
+    fn from(MacAddr(address): MacAddr) -> Self {
+        let mut bytes = [0; 8];
+        bytes[2..].copy_from_slice(&address);
+        Self::from_be_bytes(bytes)
+    }
+}
+
 /// Text that is no Ethernet address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no MAC address: expected six bytes in hexadecimal, 02:00:00:00:00:01")]

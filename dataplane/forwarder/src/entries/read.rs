@@ -40,6 +40,13 @@ impl Entries {
             EntryKey::Nexthop(key) => {
                 self.nexthops.get(key.nexthop.get()).map(|group| NexthopEntry { key, action: group.choice.clone() }.into())
             }
+            EntryKey::FlowV6(_)
+            | EntryKey::FlowAclV6(_)
+            | EntryKey::RouteV6(_)
+            | EntryKey::VrfPolicer(_)
+            | EntryKey::PuntPolicer(_)
+            | EntryKey::GreIngressV4(_)
+            | EntryKey::GreIngressV6(_) => None,
         }
     }
 

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use svpn_contract::Value as _;
 use svpn_contract::{
     ArpResponderAction, ArpResponderEntry, ArpResponderKey, AttachmentAction, AttachmentEntry, AttachmentKey, Entry, FlowAclV4Action,
     FlowAclV4Entry, FlowAclV4Key, MarkingAction, MarkingEntry, MarkingKey, StationAction, StationEntry, StationKey,
@@ -181,7 +180,7 @@ fn attachments(seed: Seed, entries: &BTreeMap<AttachmentKey, AttachmentAction>) 
 fn arp_responder(seed: Seed, entries: &BTreeMap<ArpResponderKey, ArpResponderAction>) -> ExactMap {
     let word = |(key, action): (&ArpResponderKey, &ArpResponderAction)| {
         let ArpResponderAction::Reply { mac } = action;
-        (key::arp_responder(key.port.get(), key.vlan.get(), u32::from(key.target)), mac.bits())
+        (key::arp_responder(key.port.get(), key.vlan.get(), u32::from(key.target)), u64::from(*mac))
     };
     ExactMap::new(seed, entries.iter().map(word))
 }

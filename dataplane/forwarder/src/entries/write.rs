@@ -41,6 +41,13 @@ impl Entries {
             Entry::Tunnel(entry) => self.write_tunnel(write, entry),
             Entry::Ilm(entry) => self.write_label(write, entry),
             Entry::Nexthop(entry) => self.write_nexthop(write, entry),
+            Entry::FlowV6(_)
+            | Entry::FlowAclV6(_)
+            | Entry::RouteV6(_)
+            | Entry::VrfPolicer(_)
+            | Entry::PuntPolicer(_)
+            | Entry::GreIngressV4(_)
+            | Entry::GreIngressV6(_) => Err(ApplyError::NotSupported),
         }
     }
 
@@ -57,6 +64,13 @@ impl Entries {
             EntryKey::Tunnel(key) => self.delete_tunnel(*key),
             EntryKey::Ilm(key) => self.delete_label(*key),
             EntryKey::Nexthop(key) => self.delete_nexthop(*key),
+            EntryKey::FlowV6(_)
+            | EntryKey::FlowAclV6(_)
+            | EntryKey::RouteV6(_)
+            | EntryKey::VrfPolicer(_)
+            | EntryKey::PuntPolicer(_)
+            | EntryKey::GreIngressV4(_)
+            | EntryKey::GreIngressV6(_) => Err(ApplyError::NotFound),
         }
     }
 
@@ -178,6 +192,9 @@ impl Entries {
         let present = self.tunnels.get(number).is_some();
         admit(write, present, self.tunnels.len(), self.tunnels.size())?;
         Groups::check(&entry.action)?;
+        if !entry.action.members.iter().all(|member| tunnel::fits_line(&member.action)) {
+            return Err(ApplyError::NotSupported);
+        }
         let size = self.tunnels.size();
         let nexthops: Vec<u32> = entry.action.members.iter().map(|member| tunnel::nexthop(&member.action).get()).collect();
         let references = self.nexthop_names.refer_all(&nexthops).map_err(|_| full(size))?;
@@ -222,6 +239,7 @@ impl Entries {
         let action = match entry.action {
             IlmAction::Swap { label, nexthop } => LabelAction::Swap { label: label.get(), nexthop: slot(nexthop)? },
             IlmAction::Php { nexthop, ttl_mode } => LabelAction::Php { nexthop: slot(nexthop)?, ttl_mode: ttl_mode.get() },
+            IlmAction::SwapPush { .. } | IlmAction::PopLocal { .. } | IlmAction::PopNext { .. } => return Err(ApplyError::NotSupported),
             IlmAction::PopVrf { vrf, ttl_mode } => LabelAction::PopVrf { vrf: vrf.get(), ttl_mode: ttl_mode.get() },
         };
         if old.is_none() {

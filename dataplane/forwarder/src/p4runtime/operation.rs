@@ -112,6 +112,7 @@ impl UpdateError {
                 ApplyError::TableFull { .. } => Code::ResourceExhausted,
                 ApplyError::OutOfRange { .. } => Code::OutOfRange,
                 ApplyError::Members { .. } => Code::InvalidArgument,
+                ApplyError::NotSupported => Code::Unimplemented,
             },
             Self::Cell(error) => error.code(),
             Self::Unsupported { .. } => Code::Unimplemented,

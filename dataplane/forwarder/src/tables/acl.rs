@@ -3,8 +3,10 @@
 //! has a priority as high as what was found.
 
 use std::collections::HashMap;
+use std::net::Ipv4Addr;
 
-use svpn_contract::{FlowAclV4Key, Value as _};
+use svpn_contract::FlowAclV4Key;
+use svpn_contract::wire::{Protocol, VrfId};
 
 use super::exact::ExactMap;
 use super::flow::FlowKey;
@@ -47,19 +49,19 @@ struct Candidate {
 }
 
 /// What of a key is matched by masks: everything but the ports.
-fn words(vrf: u64, src: u64, dst: u64, protocol: u64) -> [u64; 2] {
-    [src << 32 | dst, vrf << 8 | protocol]
+fn words(vrf: VrfId, src: Ipv4Addr, dst: Ipv4Addr, protocol: Protocol) -> [u64; 2] {
+    [u64::from(u32::from(src)) << 32 | u64::from(u32::from(dst)), u64::from(vrf) << 8 | u64::from(protocol)]
 }
 
 impl Rule {
     fn mask(&self) -> [u64; 2] {
         let key = &self.key;
-        words(key.vrf.mask.bits(), key.src.mask.bits(), key.dst.mask.bits(), key.proto.mask.bits())
+        words(key.vrf.mask, key.src.mask, key.dst.mask, key.proto.mask)
     }
 
     fn value(&self) -> [u64; 2] {
         let key = &self.key;
-        words(key.vrf.value.bits(), key.src.value.bits(), key.dst.value.bits(), key.proto.value.bits())
+        words(key.vrf.value, key.src.value, key.dst.value, key.proto.value)
     }
 
     fn candidate(&self) -> Candidate {

@@ -39,15 +39,29 @@ impl TunnelMember {
 
 /// The next hop of a member.
 pub(crate) fn nexthop(action: &TunnelAction) -> NextHopId {
-    let (TunnelAction::Lsp0 { nexthop, .. } | TunnelAction::Lsp1 { nexthop, .. }) = *action;
+    let (TunnelAction::Lsp0 { nexthop, .. }
+    | TunnelAction::Lsp1 { nexthop, .. }
+    | TunnelAction::Lsp2 { nexthop, .. }
+    | TunnelAction::Lsp3 { nexthop, .. }
+    | TunnelAction::GreV4 { nexthop, .. }
+    | TunnelAction::GreV6 { nexthop, .. }) = *action;
     nexthop
 }
 
-/// The line of a member whose next hop has this slot.
+/// Whether a line can say what an action does.
+pub(crate) fn fits_line(action: &TunnelAction) -> bool {
+    matches!(action, TunnelAction::Lsp0 { .. } | TunnelAction::Lsp1 { .. })
+}
+
+/// The line of a member whose next hop has this slot, if [`fits_line`] said so.
 pub(crate) fn member_line(member: &Member<TunnelAction>, slot: u32) -> MemberLine {
     let (transport, ttl_mode) = match member.action {
-        TunnelAction::Lsp0 { ttl_mode, .. } => (None, ttl_mode),
         TunnelAction::Lsp1 { l1, ttl_mode, .. } => (Some(l1.get() << 12), ttl_mode),
+        TunnelAction::Lsp0 { ttl_mode, .. }
+        | TunnelAction::Lsp2 { ttl_mode, .. }
+        | TunnelAction::Lsp3 { ttl_mode, .. }
+        | TunnelAction::GreV4 { ttl_mode, .. }
+        | TunnelAction::GreV6 { ttl_mode, .. } => (None, ttl_mode),
     };
     let made = TunnelMember { nexthop: slot, ttl_mode: ttl_mode.get(), transport };
     MemberLine { weight: member.weight.get(), line: made.line() }
