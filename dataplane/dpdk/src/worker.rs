@@ -3,7 +3,7 @@
 use std::io;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, Builder, JoinHandle};
 
 use nix::sched::{CpuSet, sched_setaffinity};
@@ -133,12 +133,12 @@ impl Worker {
         F: FnOnce(&Self) -> T + Send + 'static,
         T: Send + 'static,
     {
-        let (give, outcome) = mpsc::sync_channel(1);
-        let number = lcore.number();
+        let outcome = Arc::new(Mutex::new(None));
+        let (number, place) = (lcore.number(), Arc::clone(&outcome));
         let body = move || {
             let worker = Self { lcore: number, origin: Origin::Eal, this_thread_only: PhantomData };
-            // Nobody may want to know any more.
-            drop(give.send(catch_unwind(AssertUnwindSafe(|| work(&worker)))));
+            let ended = catch_unwind(AssertUnwindSafe(|| work(&worker)));
+            *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(ended);
         };
         lcore.launch(Box::new(body)).map_err(|errno| WorkerError::Register { name: name.to_owned(), errno })?;
         Ok(WorkerHandle(Running::Lcore { lcore, outcome }))
@@ -190,7 +190,7 @@ enum Running<T> {
     /// A thread of its own.
     Thread(JoinHandle<Option<T>>),
     /// A thread of the EAL's.
-    Lcore { lcore: Lcore, outcome: mpsc::Receiver<thread::Result<T>> },
+    Lcore { lcore: Lcore, outcome: Arc<Mutex<Option<thread::Result<T>>>> },
 }
 
 impl<T> WorkerHandle<T> {
@@ -203,9 +203,9 @@ impl<T> WorkerHandle<T> {
             // A handle exists only of workers that were registered, and those end with a value or a panic.
             Running::Thread(thread) => thread.join()?.ok_or_else(|| Box::new("worker was not registered") as _),
             Running::Lcore { lcore, outcome } => {
-                let outcome = outcome.recv().unwrap_or_else(|gone| Err(Box::new(gone)));
                 lcore.end();
-                outcome
+                let ended = outcome.lock().unwrap_or_else(PoisonError::into_inner).take();
+                ended.unwrap_or_else(|| Err(Box::new("worker was not launched")))
             }
         }
     }

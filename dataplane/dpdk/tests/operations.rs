@@ -89,6 +89,9 @@ fn shared_memory_has_workers_that_the_eal_made() {
     eal.offer_capture().unwrap();
     let on_first = Worker::spawn(eal, "first", Placement::Processor(0), |worker| (worker.lcore(), std::thread::current().id())).unwrap();
     let (end, wait) = std::sync::mpsc::channel::<()>();
+    // A router holds handles, and several threads a router.
+    let shared_by_threads: &(dyn Sync) = &on_first;
+    let _ = shared_by_threads;
     let anywhere = Worker::spawn(eal, "anywhere", Placement::Anywhere, move |worker| {
         let _ = wait.recv();
         worker.lcore()
