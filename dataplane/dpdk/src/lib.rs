@@ -32,6 +32,7 @@ mod published;
 mod reclaim;
 mod ring;
 mod telemetry;
+mod window;
 mod worker;
 
 pub use burst::{Burst, Drain};

@@ -264,13 +264,13 @@ impl Mbuf {
     }
 
     #[inline]
-    fn raw(&self) -> &sys::rte_mbuf {
+    pub(crate) fn raw(&self) -> &sys::rte_mbuf {
         // SAFETY: by the invariant the mbuf is live and not written to while `self` is borrowed.
         unsafe { self.0.as_ref() }
     }
 
     #[inline]
-    fn raw_mut(&mut self) -> &mut sys::rte_mbuf {
+    pub(crate) fn raw_mut(&mut self) -> &mut sys::rte_mbuf {
         // SAFETY: by the invariant the mbuf is live and referred to by nothing but `self`.
         unsafe { self.0.as_mut() }
     }

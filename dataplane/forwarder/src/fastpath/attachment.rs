@@ -2,24 +2,62 @@
 
 use svpn_contract::Reason;
 
-use super::parse::be64;
-use super::{Packet, Stop, View};
-use crate::tables::small::Side;
+use super::parse::HEAD;
+use crate::tables::small::{Side, SmallTables};
 
-/// The circuit, with its VRF.
-#[inline]
-pub(super) fn side(packet: &mut Packet, view: View<'_>) -> Result<Side, Stop> {
-    let side = view.small.attachment(packet.port, packet.vlan, packet.inner_vlan).ok_or(Stop(Reason::UnknownAttachment))?;
-    if let Side::Attachment(vrf) = side {
-        packet.vrf = vrf;
-    }
-    Ok(side)
+/// A burst's port, with what was found for the frames before: most of a burst are of one circuit and for one address.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ingress<'a> {
+    /// The contract's number of the port.
+    pub(super) port: u16,
+    small: &'a SmallTables,
+    /// The VIDs of the last circuit looked up, and what it is.
+    vlans: u32,
+    side: Option<Side>,
+    /// The last of our addresses that a frame was for.
+    station: u64,
 }
 
-/// Whether the destination MAC is one of ours.
-#[inline]
-pub(super) fn station(frame: &[u8], packet: &Packet, view: View<'_>) -> Result<(), Stop> {
-    // The destination MAC and two bytes more.
-    let mac = be64(frame, 0).unwrap_or(0) >> 16;
-    if view.small.accepts(packet.port, mac) { Ok(()) } else { Err(Stop(Reason::UnknownStation)) }
+impl<'a> Ingress<'a> {
+    #[inline]
+    pub(super) fn new(port: u16, small: &'a SmallTables) -> Self {
+        // No address has all of 64 bits.
+        Self { port, small, vlans: 0, side: small.attachment(port, 0, 0), station: u64::MAX }
+    }
+
+    /// The circuit with these VIDs, outer in the upper half.
+    #[inline]
+    pub(super) fn side(&mut self, vlans: u32) -> Result<Side, Reason> {
+        if vlans != self.vlans {
+            self.change_circuit(vlans);
+        }
+        self.side.ok_or(Reason::UnknownAttachment)
+    }
+
+    /// Whether the destination address is one of ours.
+    #[inline]
+    pub(super) fn station(&mut self, head: &[u8; HEAD]) -> Result<(), Reason> {
+        let [d0, d1, d2, d3, d4, d5, ..] = *head;
+        let mac = u64::from_be_bytes([0, 0, d0, d1, d2, d3, d4, d5]);
+        if mac != self.station {
+            return self.change_station(mac);
+        }
+        Ok(())
+    }
+
+    #[inline(never)]
+    #[allow(clippy::cast_possible_truncation, reason = "the halves")]
+    fn change_circuit(&mut self, vlans: u32) {
+        self.vlans = vlans;
+        self.side = self.small.attachment(self.port, (vlans >> 16) as u16, vlans as u16);
+    }
+
+    #[inline(never)]
+    fn change_station(&mut self, mac: u64) -> Result<(), Reason> {
+        if !self.small.accepts(self.port, mac) {
+            return Err(Reason::UnknownStation);
+        }
+        self.station = mac;
+        Ok(())
+    }
 }

@@ -5,10 +5,11 @@
 //! ```
 
 use svpn_contract::Reason;
+use svpn_dpdk::{Burst, Mbuf};
 
-use super::nexthop::{Departure, Edit};
-use super::parse::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_MPLS, be32};
-use super::{Classified, Decided, Found, Packet, Stop, View, ip};
+use super::packet::{Batch, Packet};
+use super::parse::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_MPLS, HEAD};
+use super::{BURST, View, ip};
 use crate::tables::label::LabelAction;
 use crate::tables::small::Side;
 
@@ -19,46 +20,99 @@ const TTL: u32 = 0xff;
 
 /// The top label, if it is one that can be looked up.
 #[inline]
-pub(super) fn classify(frame: &[u8], packet: &Packet, side: Side, view: View<'_>) -> Result<Classified, Stop> {
+pub(super) fn classify(mbuf: &Mbuf, head: &[u8; HEAD], packet: &mut Packet, side: Side, view: &View<'_>) -> Result<(), Reason> {
     if side != Side::Core {
-        return Err(Stop(Reason::MplsOnAttachment));
+        return Err(Reason::MplsOnAttachment);
     }
-    let entry = be32(frame, usize::from(packet.network)).ok_or(Stop(Reason::FrameTruncated))?;
-    match entry >> 12 {
-        1 | 13 | 14 => Err(Stop(Reason::MplsAlert)),
-        0..16 => Err(Stop(Reason::ReservedLabel)),
-        label => {
-            view.labels.prefetch(label);
-            Ok(Classified::Label(entry))
+    let start = usize::from(packet.network);
+    if mbuf.len() < start + LABEL {
+        return Err(Reason::FrameTruncated);
+    }
+    let Some(word) = head.get(start..).and_then(<[u8]>::first_chunk::<LABEL>) else { return Err(Reason::FrameTruncated) };
+    let entry = u32::from_be_bytes(*word);
+    let label = entry >> 12;
+    if label < FIRST_UNRESERVED {
+        return Err(reserved(label));
+    }
+    view.labels.prefetch(label);
+    packet.subject = entry;
+    Ok(())
+}
+
+const FIRST_UNRESERVED: u32 = 16;
+
+#[cold]
+fn reserved(label: u32) -> Reason {
+    match label {
+        1 | 13 | 14 => Reason::MplsAlert,
+        _ => Reason::ReservedLabel,
+    }
+}
+
+/// What comes after a label.
+enum Next {
+    /// What is below is routed.
+    Route,
+    /// The packet leaves; the subject is the next hop's slot.
+    Nexthop,
+}
+
+/// Looks all labels up, and counts them.
+#[inline]
+pub(super) fn look_up(batch: &mut Batch, burst: &Burst<BURST>, view: &View<'_>) {
+    let Batch { packets, ilm, routes, nexthops, .. } = batch;
+    for index in ilm.iter() {
+        let packet = &mut packets[index];
+        let Some(mbuf) = burst.get(index) else { continue };
+        match act(mbuf, packet, view) {
+            Ok(Next::Nexthop) => {
+                view.tables.nexthop.prefetch(packet.subject);
+                nexthops.push(index);
+            }
+            Ok(Next::Route) => {
+                view.tables.route_v4.prefetch(packet.vrf);
+                routes.push(index);
+            }
+            Err(reason) => packet.stop(reason),
         }
     }
 }
 
-/// Looks a label up, and counts it.
+/// Does what the label says.
 #[inline]
-pub(super) fn look_up(frame: &[u8], packet: &mut Packet, entry: u32, view: View<'_>) -> Result<Found, Stop> {
-    let action = view.labels.get(entry >> 12).ok_or(Stop(Reason::UnknownLabel))?;
+fn act(mbuf: &Mbuf, packet: &mut Packet, view: &View<'_>) -> Result<Next, Reason> {
+    let entry = packet.subject;
+    let action = view.labels.get(entry >> 12).ok_or(Reason::UnknownLabel)?;
     view.labels.count(entry >> 12, packet.length);
     if let LabelAction::PopVrf { vrf, .. } = action {
         if entry & BOTTOM == 0 {
-            return Err(Stop(Reason::BadLabelStack));
+            return Err(Reason::BadLabelStack);
         }
         packet.vrf = vrf;
     }
     if entry & TTL <= 1 {
-        return Err(Stop(Reason::TtlExpired));
+        return Err(Reason::TtlExpired);
     }
     match action {
         LabelAction::Swap { label, nexthop } => {
-            let edit = Edit::Label(label << 12 | ((entry & 0xfff) - 1));
-            Ok(Found::Decided(Decided::Leave(Departure { nexthop, start: packet.network, ethertype: ETHERTYPE_MPLS, edit })))
+            packet.start = packet.network;
+            packet.ethertype = ETHERTYPE_MPLS;
+            packet.word = (label << 12 | ((entry & 0xfff) - 1)).to_be_bytes();
+            packet.subject = nexthop;
+            Ok(Next::Nexthop)
         }
-        LabelAction::Php { nexthop, ttl_mode } => php(frame, packet, entry, nexthop, ttl_mode),
+        LabelAction::Php { nexthop, ttl_mode } => {
+            packet.start = packet.network + LABEL as u16;
+            packet.subject = nexthop;
+            expose(mbuf, packet, entry, ttl_mode)?;
+            Ok(Next::Nexthop)
+        }
         LabelAction::PopVrf { ttl_mode, .. } => {
-            packet.ip = packet.network + 4;
+            packet.start = packet.network + LABEL as u16;
             let ceiling = if ttl_mode == 0 { ttl(entry) } else { u8::MAX };
-            ip::check(frame, packet, ceiling)?;
-            Ok(ip::start(packet, view))
+            let window = mbuf.window(usize::from(packet.start)).ok_or(Reason::IpTruncated)?;
+            ip::check(mbuf, window, packet, ceiling)?;
+            Ok(Next::Route)
         }
     }
 }
@@ -70,29 +124,33 @@ fn ttl(entry: u32) -> u8 {
     ttl
 }
 
-/// Pops the top label; what it exposes leaves for the next hop.
+/// What a pop of the last label but one hop exposes at `packet.start` leaves; its TTL is at most the label's.
 #[inline]
-fn php(frame: &[u8], packet: &Packet, entry: u32, nexthop: u32, ttl_mode: u8) -> Result<Found, Stop> {
-    let start = packet.network + 4;
-    let rest = (packet.length as usize).saturating_sub(usize::from(start));
-    let exposed = frame.get(usize::from(start)..).unwrap_or_default();
-    let nibble = exposed.first().map(|first| first >> 4);
-    // How far from the start the TTL is.
-    let (ethertype, place) = match (entry & BOTTOM != 0, nibble) {
-        (false, _) if rest >= LABEL => (ETHERTYPE_MPLS, 3),
-        (false, _) => return Err(Stop(Reason::BadLabelStack)),
-        (true, Some(4)) if rest >= ip::HEADER => (ETHERTYPE_IPV4, 8),
-        (true, Some(6)) if rest >= ip::HEADER_V6 => (ETHERTYPE_IPV6, 7),
-        (true, _) => return Err(Stop(Reason::UnknownPayload)),
-    };
-    let own = exposed.get(place).copied().unwrap_or(0);
-    let ceiling = ttl(entry) - 1;
-    let edit = if ttl_mode != 0 || own <= ceiling {
-        Edit::Nothing
-    } else if ethertype == ETHERTYPE_IPV4 {
-        Edit::Ipv4Ttl(ceiling)
-    } else {
-        Edit::Byte { place: u16::try_from(place).unwrap_or_default(), value: ceiling }
-    };
-    Ok(Found::Decided(Decided::Leave(Departure { nexthop, start, ethertype, edit })))
+fn expose(mbuf: &Mbuf, packet: &mut Packet, entry: u32, ttl_mode: u8) -> Result<(), Reason> {
+    let start = usize::from(packet.start);
+    let rest = (packet.length as usize).saturating_sub(start);
+    let there = mbuf.len().saturating_sub(start);
+    let exposed: &[u8; 12] = mbuf.window(start).ok_or(Reason::UnknownPayload)?;
+    let nibble = if there == 0 { 0 } else { exposed[0] >> 4 };
+    let ceiling = if ttl_mode == 0 { ttl(entry) - 1 } else { u8::MAX };
+    let [w0, w1, w2, w3, x0, x1, x2, x3, word @ ..] = *exposed;
+    match (entry & BOTTOM != 0, nibble) {
+        (false, _) if rest >= LABEL => {
+            packet.ethertype = ETHERTYPE_MPLS;
+            packet.word = [w0, w1, w2, w3.min(ceiling)];
+        }
+        (false, _) => return Err(Reason::BadLabelStack),
+        (true, 4) if rest >= ip::HEADER => {
+            packet.ethertype = ETHERTYPE_IPV4;
+            packet.place = ip::TTL as u8;
+            packet.word = if word[0] > ceiling { ip::with_ttl(word, ceiling) } else { word };
+        }
+        (true, 6) if rest >= ip::HEADER_V6 => {
+            packet.ethertype = ETHERTYPE_IPV6;
+            packet.place = 4;
+            packet.word = [x0, x1, x2, x3.min(ceiling)];
+        }
+        (true, _) => return Err(Reason::UnknownPayload),
+    }
+    Ok(())
 }

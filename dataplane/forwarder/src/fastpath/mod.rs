@@ -1,46 +1,63 @@
 //! The pipeline: one burst, read top to bottom.
 //!
-//! Three passes over the burst, each over all its packets, so that memory fetched for one packet arrives while others are worked on:
+//! Passes over the burst, each a tight loop over those of its packets that a stage has to do with, so that memory fetched for one packet
+//! arrives while others are worked on. [`FastPath::process`] calls them in packet order, a stage a file:
 //!
-//! 1. *Classify*: parse, `attachment` and `station`, ARP, the checks of an IP header; says which table is next, and fetches from it.
-//! 2. *Look up*: first `ilm` and `flow_v4`, then `session` and `route_v4`, the latter a level of all packets at a time; says where the
-//!    packet goes, and fetches from there.
-//! 3. *Apply*: marking, tunnel, next hop; rewrites the frame and puts it where it goes.
+//! 1. *Classify*, all packets: Ethernet, `attachment` and `station`, ARP, the checks of an IP header.
+//! 2. *Look up*: `ilm`; `flow_v4` and `flow_acl_v4`; `session`; `route_v4`, a level of all packets at a time; `tunnel`; `nexthop`.
+//! 3. *Finish*, all packets in the order they came: rewrites the frame and puts it where it goes.
 //!
-//! A frame is changed last, when nothing can stop it any more, so what goes to the controller goes as it was received. Every frame of a
-//! burst ends in [`Outputs`] as one of output, punt or drop. The clock is read by the caller, once for a burst. Nothing here takes a
-//! lock, allocates, logs, panics or calls the system.
+//! A pass takes its packets from a list ([`packet::Batch`]) and puts each into the list of a later pass, having fetched what that one
+//! will read, or stops it with a reason. What a packet carries from pass to pass is one cache line ([`packet::Packet`]). A stage is
+//! added as a list, a pass that works it off, and those that put packets into it. What happens to few packets is out of line
+//! (`#[cold]`, `#[inline(never)]`), so that it costs the others nothing.
+//!
+//! A frame is changed last, when nothing can stop it any more, so what goes to the controller goes as it was received: passes only note
+//! where the rest of the frame begins ([`packet::Packet::start`]), which four bytes of it change ([`packet::Packet::word`]) and what is
+//! put in front.
+//!
+//! Headers lie in the first segment of a packet. They are read and written through windows of constant size
+//! ([`svpn_dpdk::Mbuf::window`]), whose bounds are checked once; what a window shows beyond the frame's end means nothing, so lengths
+//! are compared first.
+//!
+//! Every frame of a burst ends in [`Outputs`] as one of output, punt or drop. The clock is read by the caller, once for a burst. Nothing
+//! here takes a lock, allocates, logs, panics or calls the system.
 
 mod arp;
 mod attachment;
+mod flow;
 mod ilm;
 mod ip;
 mod marking;
 mod nexthop;
 mod output;
+mod packet;
 mod parse;
+mod route;
 mod selector;
 mod session;
 mod tunnel;
 
+use std::sync::Arc;
+
 use svpn_contract::Reason;
-use svpn_contract::wire::{Colour, PortId};
+use svpn_contract::wire::PortId;
 use svpn_dpdk::{Burst, Mbuf, Online, Published, Reader};
 
 use crate::entries::WorkerEnd;
+use crate::tables::Tables;
 use crate::tables::counters::Counting;
-use crate::tables::flow::FlowKey;
 use crate::tables::label::LabelMap;
 use crate::tables::meter::moment;
-use crate::tables::route::Walk;
-use crate::tables::small::{SmallTables, word_mac};
-use crate::tables::{Tables, carry::Carry};
-use nexthop::Departure;
+use crate::tables::small::{Side, SmallTables};
+use attachment::Ingress;
 pub use output::{About, Outlet, Outputs, Punt, Punts};
-use std::sync::Arc;
+use packet::{Batch, Fate, LABELS, NO_SESSION, Packet};
 
 /// Most packets of a burst.
 pub const BURST: usize = 64;
+/// How many packets ahead frames are fetched, and what says where they are twice as many.
+const AHEAD: usize = 4;
 
 /// One worker's pipeline.
 #[derive(Debug)]
@@ -49,10 +66,7 @@ pub struct FastPath {
     small: Published<SmallTables>,
     labels: Arc<LabelMap>,
     counting: Counting,
-    packets: [Packet; BURST],
-    classified: [Result<Classified, Stop>; BURST],
-    found: [Result<Found, Stop>; BURST],
-    decided: [Result<Decided, Stop>; BURST],
+    batch: Box<Batch>,
 }
 
 /// The tables, for one burst.
@@ -63,80 +77,8 @@ struct View<'a> {
     labels: &'a LabelMap,
 }
 
-/// What is known of a packet whatever becomes of it.
-#[derive(Debug, Clone, Copy, Default)]
-struct Packet {
-    /// Bytes of the frame as received.
-    length: u32,
-    /// Where it came in.
-    port: u16,
-    /// VIDs as received, 0 for none.
-    vlan: u16,
-    inner_vlan: u16,
-    /// Behind the tags.
-    ethertype: u16,
-    /// Where what follows Ethernet and tags begins.
-    network: u16,
-    /// The VRF known so far.
-    vrf: u16,
-    /// Where the IPv4 header acted upon begins.
-    ip: u16,
-    /// Its TTL, after what a pop says of it (RFC 3443).
-    ttl: u8,
-    /// Its VRF and 5-tuple.
-    key: FlowKey,
-    /// The session that carries it.
-    session: Option<u32>,
-}
-
-/// Why a packet goes no further. The reason says whether the controller gets it: those of punts are below 32.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stop(Reason);
-
-/// The first reason that is a drop.
+/// The first reason that is a drop; those of punts are below.
 const FIRST_DROP: u8 = 32;
-
-impl Stop {
-    #[inline]
-    fn is_punt(self) -> bool {
-        (self.0 as u8) < FIRST_DROP
-    }
-}
-
-/// After the first pass: which table is next.
-#[derive(Debug, Clone, Copy)]
-enum Classified {
-    /// `ilm`, for this label stack entry.
-    Label(u32),
-    /// `flow_v4` and `flow_acl_v4`, with the key's hash.
-    Flow(u64),
-    /// `route_v4`.
-    Route,
-    /// None: an ARP request is answered with this address.
-    Answer(u64),
-}
-
-/// Between the two look-ups.
-#[derive(Debug, Clone, Copy)]
-enum Found {
-    /// `session`.
-    Session(u32),
-    /// `route_v4`, which is being searched.
-    Route(Walk),
-    /// Nothing more to find.
-    Decided(Decided),
-}
-
-/// After the look-ups: where the packet goes.
-#[derive(Debug, Clone, Copy)]
-enum Decided {
-    /// Into a tunnel, with this colour.
-    Tunnel(Carry, Colour),
-    /// To a next hop.
-    Leave(Departure),
-    /// Back where it came from, as an ARP reply of this address.
-    Answer(u64),
-}
 
 impl FastPath {
     /// A worker's pipeline, and the reader that is to be online while it runs.
@@ -146,10 +88,7 @@ impl FastPath {
             small: end.small,
             labels: end.own.labels,
             counting: Counting::new(end.own.counters),
-            packets: [Packet::default(); BURST],
-            classified: [Err(Stop(Reason::None)); BURST],
-            found: [Err(Stop(Reason::None)); BURST],
-            decided: [Err(Stop(Reason::None)); BURST],
+            batch: Box::new(Batch::new()),
         };
         (fastpath, end.reader)
     }
@@ -160,33 +99,21 @@ impl FastPath {
     /// If `online` is not of the reader made with this pipeline.
     #[inline]
     pub fn process(&mut self, online: &Online<'_>, burst: &mut Burst<BURST>, port: PortId, now: u64, out: &mut Outputs) {
-        let view = View { tables: &self.tables, small: self.small.read(online), labels: &self.labels };
-        let now = moment(now);
+        let view = &View { tables: &self.tables, small: self.small.read(online), labels: &self.labels };
+        let (now, port) = (moment(now), port.get());
+        let (batch, counting) = (&mut *self.batch, &mut self.counting);
 
-        for ((mbuf, packet), classified) in burst.iter().zip(&mut self.packets).zip(&mut self.classified) {
-            *packet = Packet { length: length(mbuf), port: port.get(), ..Packet::default() };
-            *classified = classify(mbuf.data(), packet, view);
-        }
-        for (((mbuf, packet), classified), found) in burst.iter().zip(&mut self.packets).zip(&self.classified).zip(&mut self.found) {
-            *found = match *classified {
-                Ok(classified) => look_up(mbuf.data(), packet, classified, view, &self.counting),
-                Err(stop) => Err(stop),
-            };
-        }
-        let found = self.found.get_mut(..burst.len()).unwrap_or_default();
-        while search(found, view) {}
-        for ((packet, found), decided) in self.packets.iter_mut().zip(found).zip(&mut self.decided) {
-            *decided = match *found {
-                Ok(found) => decide(packet, found, view, now, &mut self.counting),
-                Err(stop) => Err(stop),
-            };
-        }
-        for ((mut mbuf, packet), decided) in burst.drain().zip(&self.packets).zip(&self.decided) {
-            let left = match decided {
-                Ok(decided) => apply(&mut mbuf, packet, decided, view, &mut self.counting),
-                Err(stop) => Err(*stop),
-            };
-            put(mbuf, packet, left, &mut self.counting, out);
+        batch.clear();
+        classify_all(batch, burst, port, view);
+        ilm::look_up(batch, burst, view);
+        flow::look_up(batch, view, counting);
+        session::carry(batch, view, now, counting);
+        route::search(batch, view);
+        tunnel::choose(batch, view, counting);
+        tunnel::enter(batch, view);
+        nexthop::choose(batch, burst, view);
+        for ((mbuf, packet), labels) in burst.drain().zip(&batch.packets).zip(&batch.labels) {
+            finish(mbuf, packet, *labels, port, view, counting, out);
         }
         out.free_dropped();
     }
@@ -200,18 +127,18 @@ impl FastPath {
 
     /// Counts a packet that the way to the controller had no room for. That it does not leave by a port was counted before.
     pub fn not_punted(&mut self, about: About) {
-        count_drop(&mut self.counting, Reason::PuntQueueFull, About { session: None, ..about });
+        count_drop(&mut self.counting, Reason::PuntQueueFull, About { session: NO_SESSION, ..about });
     }
 
     /// Counts a frame of the controller's for which there was no packet buffer.
     pub(crate) fn no_buffer(&mut self, bytes: usize) {
         let length = u32::try_from(bytes).unwrap_or(u32::MAX);
-        count_drop(&mut self.counting, Reason::TransmitQueueFull, About { length, session: None });
+        count_drop(&mut self.counting, Reason::TransmitQueueFull, About::bytes(length));
     }
 
     /// Puts a frame of the controller's into the outlet of a port, or counts why not.
     pub(crate) fn send(&mut self, port: PortId, mbuf: Mbuf, out: &mut Outputs) {
-        let about = About { length: length(&mbuf), session: None };
+        let about = About::bytes(length(&mbuf));
         if !self.tables.up.contains(port.get()) {
             count_drop(&mut self.counting, Reason::PortUnavailable, about);
         } else if out.send(port.get(), mbuf, about).is_err() {
@@ -226,98 +153,106 @@ fn length(mbuf: &Mbuf) -> u32 {
     u32::try_from(mbuf.total_len()).unwrap_or(u32::MAX)
 }
 
-/// First pass: which table is next.
+/// First pass: puts every packet into the list of the table that is next.
 #[inline]
-fn classify(frame: &[u8], packet: &mut Packet, view: View<'_>) -> Result<Classified, Stop> {
-    parse::ethernet(frame, packet)?;
-    let side = attachment::side(packet, view)?;
-    if packet.ethertype == parse::ETHERTYPE_ARP {
-        return arp::classify(frame, packet, view);
-    }
-    attachment::station(frame, packet, view)?;
-    match packet.ethertype {
-        parse::ETHERTYPE_IPV4 => ip::classify(frame, packet, side, view),
-        parse::ETHERTYPE_MPLS => ilm::classify(frame, packet, side, view),
-        _ => Err(Stop(Reason::UnknownEthertype)),
-    }
-}
-
-/// Second pass, first look-up.
-#[inline]
-fn look_up(frame: &[u8], packet: &mut Packet, classified: Classified, view: View<'_>, counting: &Counting) -> Result<Found, Stop> {
-    match classified {
-        Classified::Label(entry) => ilm::look_up(frame, packet, entry, view),
-        Classified::Flow(hash) => Ok(session::of_flow(packet, hash, view, counting)),
-        Classified::Route => Ok(ip::start(packet, view)),
-        Classified::Answer(mac) => Ok(Found::Decided(Decided::Answer(mac))),
-    }
-}
-
-/// Second pass, between the look-ups: takes the search of every route one level down; whether any had one.
-#[inline]
-fn search(found: &mut [Result<Found, Stop>], view: View<'_>) -> bool {
-    let mut going = false;
-    for found in found {
-        if let Ok(Found::Route(walk)) = found {
-            going |= view.tables.route_v4.step(walk);
+fn classify_all(batch: &mut Batch, burst: &Burst<BURST>, port: u16, view: &View<'_>) {
+    let mut ingress = Ingress::new(port, view.small);
+    burst.iter().take(2 * AHEAD).for_each(Mbuf::prefetch);
+    burst.iter().take(AHEAD).for_each(Mbuf::prefetch_data);
+    for (index, mbuf) in burst.iter().enumerate() {
+        if let Some(ahead) = burst.get(index + 2 * AHEAD) {
+            ahead.prefetch();
+        }
+        if let Some(ahead) = burst.get(index + AHEAD) {
+            ahead.prefetch_data();
+        }
+        if let Err(reason) = classify(index, mbuf, batch, &mut ingress, view) {
+            batch.packets[index % BURST].stop(reason);
         }
     }
-    going
 }
 
-/// Second pass, second look-up.
 #[inline]
-fn decide(packet: &mut Packet, found: Found, view: View<'_>, now: u64, counting: &mut Counting) -> Result<Decided, Stop> {
-    match found {
-        Found::Session(session) => session::carry(packet, session, view, now, counting),
-        Found::Route(walk) => ip::route(packet, &walk, view),
-        Found::Decided(decided) => Ok(decided),
+fn classify(index: usize, mbuf: &Mbuf, batch: &mut Batch, ingress: &mut Ingress<'_>, view: &View<'_>) -> Result<(), Reason> {
+    let packet = &mut batch.packets[index % BURST];
+    *packet = Packet::new(length(mbuf));
+    // A buffer has room for it.
+    let head = mbuf.window(0).ok_or(Reason::FrameTruncated)?;
+    let ethernet = parse::ethernet(head, mbuf.len())?;
+    packet.network = ethernet.network;
+    let side = ingress.side(ethernet.vlans)?;
+    if let Side::Attachment(vrf) = side {
+        packet.vrf = vrf;
     }
-}
-
-/// Third pass: does what was decided, and returns the port the packet leaves by.
-#[inline]
-fn apply(mbuf: &mut Mbuf, packet: &Packet, decided: &Decided, view: View<'_>, counting: &mut Counting) -> Result<u16, Stop> {
-    match decided {
-        Decided::Tunnel(carry, colour) => tunnel::enter(mbuf, packet, *carry, *colour, view, counting),
-        Decided::Leave(departure) => nexthop::leave(mbuf, packet, departure, &[], view),
-        Decided::Answer(mac) => arp::answer(mbuf, packet, word_mac(*mac), view),
+    if ethernet.ethertype == parse::ETHERTYPE_ARP {
+        return arp::classify(mbuf.data(), ethernet, packet, ingress.port, view);
     }
-}
-
-/// Puts a packet where it goes: into the outlet of its port, to the controller, or nowhere.
-#[inline]
-fn put(mut mbuf: Mbuf, packet: &Packet, left: Result<u16, Stop>, counting: &mut Counting, out: &mut Outputs) {
-    let about = About { length: packet.length, session: packet.session };
-    let stop = match left {
-        Ok(port) => match out.send(port, mbuf, about) {
-            Ok(()) => return,
-            Err(kept) => {
-                mbuf = kept;
-                Stop(Reason::TransmitQueueFull)
+    ingress.station(head)?;
+    match ethernet.ethertype {
+        parse::ETHERTYPE_MPLS => {
+            ilm::classify(mbuf, head, packet, side, view)?;
+            batch.ilm.push(index);
+        }
+        parse::ETHERTYPE_IPV4 => {
+            packet.start = packet.network;
+            let window = head.get(usize::from(packet.start)..).and_then(<[u8]>::first_chunk);
+            ip::check(mbuf, window.ok_or(Reason::IpTruncated)?, packet, u8::MAX)?;
+            if side == Side::Core {
+                view.tables.route_v4.prefetch(packet.vrf);
+                batch.routes.push(index);
+            } else {
+                let hash = view.tables.flow_v4.hash(packet.key);
+                view.tables.flow_v4.prefetch(hash);
+                batch.hashes[index % BURST] = hash;
+                batch.flows.push(index);
             }
-        },
-        Err(stop) => stop,
+        }
+        _ => return Err(Reason::UnknownEthertype),
+    }
+    Ok(())
+}
+
+/// Last pass: puts a packet where it goes, into the outlet of its port, to the controller, or nowhere.
+#[inline]
+fn finish(mut mbuf: Mbuf, packet: &Packet, labels: [u32; LABELS], port: u16, view: &View<'_>, counting: &mut Counting, out: &mut Outputs) {
+    let about = About { length: packet.length, session: packet.session };
+    let left = match packet.fate {
+        Fate::Leave => nexthop::leave(&mut mbuf, packet, labels, view),
+        Fate::Answer => arp::answer(&mut mbuf, port, view),
+        Fate::Stop(reason) => Err(reason),
     };
-    if !stop.is_punt() {
-        count_drop(counting, stop.0, about);
+    match left {
+        Ok(port) => {
+            if let Err(mbuf) = out.send(port, mbuf, about) {
+                stop(mbuf, Punt { port, reason: Reason::TransmitQueueFull, vrf: packet.vrf, about }, counting, out);
+            }
+        }
+        Err(reason) => stop(mbuf, Punt { port, reason, vrf: packet.vrf, about }, counting, out),
+    }
+}
+
+/// Punts or drops a packet.
+#[inline(never)]
+fn stop(mbuf: Mbuf, punt: Punt, counting: &mut Counting, out: &mut Outputs) {
+    let about = punt.about;
+    if punt.reason as u8 >= FIRST_DROP {
+        count_drop(counting, punt.reason, about);
         out.drop(mbuf);
         return;
     }
-    if let Some(session) = about.session {
-        counting.session_discard(session, about.length);
+    if about.session != NO_SESSION {
+        counting.session_discard(about.session, about.length);
     }
-    if let Err(mbuf) = out.punt(mbuf, Punt { port: packet.port, reason: stop.0, vrf: packet.vrf, about }) {
-        count_drop(counting, Reason::PuntQueueFull, About { session: None, ..about });
+    if let Err(mbuf) = out.punt(mbuf, punt) {
+        count_drop(counting, Reason::PuntQueueFull, About { session: NO_SESSION, ..about });
         out.drop(mbuf);
     }
 }
 
 /// Counts a drop, and that its session's packet did not leave.
-#[inline]
 fn count_drop(counting: &mut Counting, reason: Reason, about: About) {
     counting.drop(reason, about.length);
-    if let Some(session) = about.session {
-        counting.session_discard(session, about.length);
+    if about.session != NO_SESSION {
+        counting.session_discard(about.session, about.length);
     }
 }

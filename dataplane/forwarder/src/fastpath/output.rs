@@ -5,14 +5,22 @@ use svpn_contract::wire::PortId;
 use svpn_dpdk::{Burst, Mbuf};
 
 use super::BURST;
+use super::packet::NO_SESSION;
 
 /// What has to be known of a packet if it is not sent after all.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct About {
     /// Bytes of the frame as received.
-    pub length: u32,
-    /// The session that carried it.
-    pub session: Option<u32>,
+    pub(super) length: u32,
+    /// The session that carried it, or [`NO_SESSION`].
+    pub(super) session: u32,
+}
+
+impl About {
+    /// A packet of so many bytes and of no session.
+    pub(super) fn bytes(length: u32) -> Self {
+        Self { length, session: NO_SESSION }
+    }
 }
 
 /// A packet for the controller, without its bytes.
@@ -92,8 +100,8 @@ impl Outputs {
         for (outlet, port) in (0..).zip(ports) {
             index[usize::from(port.get())] = outlet;
         }
-        let outlet = || Outlet { burst: Burst::new(), about: [About::default(); BURST], filled: 0 };
-        let nothing = Punt { port: 0, reason: Reason::None, vrf: 0, about: About::default() };
+        let outlet = || Outlet { burst: Burst::new(), about: [About::bytes(0); BURST], filled: 0 };
+        let nothing = Punt { port: 0, reason: Reason::None, vrf: 0, about: About::bytes(0) };
         Self {
             index,
             outlets: ports.iter().map(|_| outlet()).collect(),

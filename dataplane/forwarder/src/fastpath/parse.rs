@@ -7,8 +7,6 @@
 
 use svpn_contract::Reason;
 
-use super::{Packet, Stop};
-
 pub(super) const ETHERTYPE_IPV4: u16 = 0x0800;
 pub(super) const ETHERTYPE_ARP: u16 = 0x0806;
 pub(super) const ETHERTYPE_IPV6: u16 = 0x86dd;
@@ -17,8 +15,11 @@ const ETHERTYPE_LLDP: u16 = 0x88cc;
 const ETHERTYPE_VLAN: u16 = 0x8100;
 const ETHERTYPE_QINQ: u16 = 0x88a8;
 /// Bytes of an Ethernet header without tags.
-const ETHERNET: usize = 14;
+pub(super) const ETHERNET: usize = 14;
 const TAG: usize = 4;
+
+/// Bytes that all headers lie in which most packets need: Ethernet with two tags, a label, IPv4, ports.
+pub(super) const HEAD: usize = 64;
 
 /// The two bytes at `at`.
 #[inline]
@@ -38,28 +39,68 @@ pub(super) fn be64(frame: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_be_bytes(*frame.get(at..)?.first_chunk()?))
 }
 
-/// Reads Ethernet and tags.
+/// Ethernet and tags of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ethernet {
+    /// Outer VID in the upper half, inner in the lower, 0 for none.
+    pub(super) vlans: u32,
+    /// Behind the tags.
+    pub(super) ethertype: u16,
+    /// Where what follows begins.
+    pub(super) network: u16,
+}
+
+impl Ethernet {
+    /// The outer VID, 0 for none.
+    pub(super) fn outer_vlan(self) -> u16 {
+        #[allow(clippy::cast_possible_truncation, reason = "the upper half")]
+        let outer = (self.vlans >> 16) as u16;
+        outer
+    }
+
+    /// The inner VID, 0 for none.
+    pub(super) fn inner_vlan(self) -> u16 {
+        #[allow(clippy::cast_possible_truncation, reason = "the lower half")]
+        let inner = self.vlans as u16;
+        inner
+    }
+}
+
+/// Reads Ethernet and tags of a frame of which `bytes` are there.
 #[inline]
-pub(super) fn ethernet(frame: &[u8], packet: &mut Packet) -> Result<(), Stop> {
-    const TRUNCATED: Stop = Stop(Reason::FrameTruncated);
-    let mut ethertype = be16(frame, ETHERNET - 2).ok_or(TRUNCATED)?;
-    let mut network = ETHERNET;
+pub(super) fn ethernet(head: &[u8; HEAD], bytes: usize) -> Result<Ethernet, Reason> {
+    if bytes < ETHERNET {
+        return Err(Reason::FrameTruncated);
+    }
+    let ethertype = u16::from_be_bytes([head[ETHERNET - 2], head[ETHERNET - 1]]);
     if is_tag(ethertype) {
-        packet.vlan = be16(frame, network).ok_or(TRUNCATED)? & 0x0fff;
-        ethertype = be16(frame, network + 2).ok_or(TRUNCATED)?;
-        network += TAG;
-        if is_tag(ethertype) {
-            packet.inner_vlan = be16(frame, network).ok_or(TRUNCATED)? & 0x0fff;
-            ethertype = be16(frame, network + 2).ok_or(TRUNCATED)?;
-            network += TAG;
-        }
+        return tagged(head, bytes);
     }
-    packet.ethertype = ethertype;
-    #[allow(clippy::cast_possible_truncation, reason = "22 at most")]
-    {
-        packet.network = network as u16;
+    #[allow(clippy::cast_possible_truncation, reason = "a small constant")]
+    let network = ETHERNET as u16;
+    Ok(Ethernet { vlans: 0, ethertype, network }).and_then(known)
+}
+
+/// The same where there is one tag or more.
+fn tagged(head: &[u8; HEAD], bytes: usize) -> Result<Ethernet, Reason> {
+    if bytes < ETHERNET + TAG {
+        return Err(Reason::FrameTruncated);
     }
-    if ethertype == ETHERTYPE_LLDP { Err(Stop(Reason::Lldp)) } else { Ok(()) }
+    let outer = u32::from(u16::from_be_bytes([head[14], head[15]]) & 0x0fff) << 16;
+    let ethertype = u16::from_be_bytes([head[16], head[17]]);
+    if !is_tag(ethertype) {
+        return known(Ethernet { vlans: outer, ethertype, network: 18 });
+    }
+    if bytes < ETHERNET + 2 * TAG {
+        return Err(Reason::FrameTruncated);
+    }
+    let inner = u32::from(u16::from_be_bytes([head[18], head[19]]) & 0x0fff);
+    known(Ethernet { vlans: outer | inner, ethertype: u16::from_be_bytes([head[20], head[21]]), network: 22 })
+}
+
+#[inline]
+fn known(ethernet: Ethernet) -> Result<Ethernet, Reason> {
+    if ethernet.ethertype == ETHERTYPE_LLDP { Err(Reason::Lldp) } else { Ok(ethernet) }
 }
 
 #[inline]

@@ -1,8 +1,8 @@
 //! The hash that chooses among a tunnel's or next hop's members: of the inner 5-tuple, so one flow keeps one path and order.
 
 use super::ilm::{BOTTOM, LABEL};
+use super::ip;
 use super::parse::{ETHERTYPE_MPLS, be16, be32};
-use super::{Packet, ip};
 use crate::tables::flow::FlowKey;
 use crate::tables::hash::Seed;
 
@@ -17,9 +17,10 @@ pub(super) fn of_key(key: FlowKey, seed: Seed) -> u32 {
     half(seed.hash([key.addresses, key.protocol_and_ports()]))
 }
 
-/// Of the packet in a frame, through at most four labels; the same for all where there is none to be seen.
-pub(super) fn of_frame(frame: &[u8], packet: &Packet, seed: Seed) -> u32 {
-    let hash = inner(frame, packet).and_then(|start| match frame.get(start)? >> 4 {
+/// Of the packet in a frame behind `network` bytes of Ethernet and tags, through at most four labels; the same for all where there is none to be seen.
+#[inline(never)]
+pub(super) fn of_frame(frame: &[u8], network: u16, seed: Seed) -> u32 {
+    let hash = inner(frame, network).and_then(|start| match frame.get(start)? >> 4 {
         4 => of_ipv4(frame, start, seed),
         6 => of_ipv6(frame, start, seed),
         _ => None,
@@ -28,9 +29,9 @@ pub(super) fn of_frame(frame: &[u8], packet: &Packet, seed: Seed) -> u32 {
 }
 
 /// Where the packet within labels begins; for a frame without, right behind Ethernet and tags.
-pub(super) fn inner(frame: &[u8], packet: &Packet) -> Option<usize> {
-    let mut start = usize::from(packet.network);
-    if packet.ethertype != ETHERTYPE_MPLS {
+pub(super) fn inner(frame: &[u8], network: u16) -> Option<usize> {
+    let mut start = usize::from(network);
+    if be16(frame, start.checked_sub(2)?)? != ETHERTYPE_MPLS {
         return Some(start);
     }
     for _ in 0..DEPTH {
@@ -52,8 +53,9 @@ fn of_ipv4(frame: &[u8], start: usize, seed: Seed) -> Option<u64> {
         return None;
     }
     let l4 = rest.get(header_length..total_length.min(rest.len()))?;
+    let ports = if ip::has_ports(header) { be32(l4, 0).unwrap_or(0) } else { 0 };
     let [.., s0, s1, s2, s3, d0, d1, d2, d3] = *header;
-    let key = FlowKey::new(0, u64::from_be_bytes([s0, s1, s2, s3, d0, d1, d2, d3]), header[9], ip::ports(header, l4));
+    let key = FlowKey::new(0, u64::from_be_bytes([s0, s1, s2, s3, d0, d1, d2, d3]), header[9], ports);
     Some(seed.hash([key.addresses, key.protocol_and_ports()]))
 }
 

@@ -1,32 +1,37 @@
-//! `flow_v4`, `flow_acl_v4` and `session`: which session a customer's packet belongs to, and whether it is within its rate.
+//! `session`: whether a customer's packet is within its session's rate.
 
 use svpn_contract::Reason;
 
-use super::{Decided, Found, Packet, Stop, View, ip};
+use super::packet::{Batch, Packet};
+use super::{View, marking};
 use crate::tables::counters::Counting;
 
-/// The session of a flow; a packet of none is routed.
+/// Counts and meters every session's packets, which then go into their tunnels. An expired one is neither counted nor metered.
 #[inline]
-pub(super) fn of_flow(packet: &Packet, hash: u64, view: View<'_>, counting: &Counting) -> Found {
-    let session = view.tables.flow_v4.find(packet.key, hash).or_else(|| view.small.flow_acl_v4.find(packet.key));
-    if let Some(session) = session {
-        view.tables.session.prefetch(session);
-        counting.prefetch_session(session);
-        Found::Session(session)
-    } else {
-        ip::start(packet, view)
+pub(super) fn carry(batch: &mut Batch, view: &View<'_>, now: u64, counting: &mut Counting) {
+    let Batch { packets, sessions, tunnels, .. } = batch;
+    for index in sessions.iter() {
+        let packet = &mut packets[index];
+        match police(packet, view, now, counting) {
+            Ok(()) => tunnels.push(index),
+            Err(reason) => packet.stop(reason),
+        }
     }
 }
 
-/// Counts and meters a session's packet, which then goes into its tunnel. An expired one is neither counted nor metered.
 #[inline]
-pub(super) fn carry(packet: &mut Packet, session: u32, view: View<'_>, now: u64, counting: &mut Counting) -> Result<Decided, Stop> {
+fn police(packet: &mut Packet, view: &View<'_>, now: u64, counting: &mut Counting) -> Result<(), Reason> {
     if packet.ttl <= 1 {
-        return Err(Stop(Reason::TtlExpired));
+        return Err(Reason::TtlExpired);
     }
-    let carry = view.tables.session.carry(session).ok_or(Stop(Reason::NoSession))?;
+    let session = packet.subject;
+    let carry = view.tables.session.carry(session).ok_or(Reason::NoSession)?;
     view.tables.tunnel.prefetch(carry.tunnel);
-    packet.session = Some(session);
+    packet.session = session;
     counting.session(session, packet.length);
-    Ok(Decided::Tunnel(carry, view.tables.session.meter(session, packet.length, now)))
+    let colour = view.tables.session.meter(session, packet.length, now);
+    packet.tc = marking::traffic_class(carry.class, colour, view)?;
+    packet.vpn_label = carry.vpn_label;
+    packet.subject = carry.tunnel;
+    Ok(())
 }

@@ -37,29 +37,39 @@ impl GroupTable {
 
     /// The line of the member that `hash` chooses; the hash is asked for only where there is a choice.
     #[inline]
-    pub(crate) fn choose(&self, slot: u32, hash: impl FnOnce() -> u32) -> Option<[u64; LINE]> {
+    #[allow(clippy::cast_possible_truncation, reason = "the low half is the line")]
+    pub(crate) fn choose(&self, slot: u32, hash: impl FnOnce() -> u32) -> Option<u32> {
         let word = self.slots.load_acquire(slot as usize);
-        #[allow(clippy::cast_possible_truncation, reason = "the low half is the line")]
-        let (members, first) = ((word >> 56) as usize, word as u32 as usize);
+        let (members, first) = ((word >> 56) as u32, word as u32);
         match members {
             0 => None,
-            1 => self.line(first),
-            _ => {
-                let hash = u64::from(hash());
-                let last = first + members - 1;
-                let chosen = (first..last).find(|line| hash <= self.lines.load(line * LINE) & u64::from(u32::MAX));
-                self.line(chosen.unwrap_or(last))
-            }
+            1 => Some(first),
+            _ => Some(self.choose_among(members, first, hash())),
         }
     }
 
+    #[inline(never)]
+    fn choose_among(&self, members: u32, first: u32, hash: u32) -> u32 {
+        let last = first.wrapping_add(members - 1);
+        let share = |line: u32| self.lines.load(line as usize * LINE) & u64::from(u32::MAX);
+        (first..last).find(|line| u64::from(hash) <= share(*line)).unwrap_or(last)
+    }
+
     #[inline]
-    fn line(&self, line: usize) -> Option<[u64; LINE]> {
+    pub(crate) fn prefetch_line(&self, line: u32) {
+        self.lines.prefetch(line as usize * LINE);
+    }
+
+    /// The words of a line; all zero if there is none.
+    #[inline]
+    pub(crate) fn line(&self, line: u32) -> [u64; LINE] {
         let mut content = [0; LINE];
-        for (to, from) in content.iter_mut().zip(self.lines.line(line * LINE)?) {
-            *to = from.load(std::sync::atomic::Ordering::Relaxed);
+        if let Some(words) = self.lines.line(line as usize * LINE) {
+            for (to, from) in content.iter_mut().zip(words) {
+                *to = from.load(std::sync::atomic::Ordering::Relaxed);
+            }
         }
-        Some(content)
+        content
     }
 }
 
@@ -146,7 +156,7 @@ mod tests {
         writer.set(3, &members(&[1, 2, 5])).unwrap();
         let mut chosen = [0_u32; 3];
         for hash in 0..8_000_u32 {
-            let line = table.choose(3, || hash * (u32::MAX / 8_000)).unwrap();
+            let line = table.line(table.choose(3, || hash * (u32::MAX / 8_000)).unwrap());
             assert_eq!((line[0] >> 32, line[7]), (line[1], line[1]));
             chosen[usize::try_from(line[1]).unwrap()] += 1;
         }

@@ -5,15 +5,15 @@ use svpn_contract::{Member, NexthopAction};
 use super::group::MemberLine;
 use super::words::LINE;
 
-/// Bytes of Ethernet and two tags.
-pub(crate) const LONGEST_HEADER: usize = 22;
+/// Bytes in which Ethernet and its tags are written: those of the longest, Ethernet and two tags, in whole words.
+pub(crate) const HEADER: usize = 24;
 
 /// A member of a next hop.
 ///
 /// ```text
 /// word 0: | port 16 | MTU 16 | share 32 |
 ///      1: | 56 | header bytes 8 |
-///   2..=4: | header, in the order of the wire; its ethertype is zero |
+///   2..=4: | what ends with the header, in the order of the wire; its ethertype is zero |
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NexthopMember {
@@ -28,29 +28,25 @@ pub(crate) struct NexthopMember {
 /// Ethernet and tags without the ethertype of what follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {
-    bytes: [u8; 24],
+    /// The header ends where these end, whatever its length, so it is written in front of a packet in one piece.
+    bytes: [u8; HEADER],
     length: u8,
 }
 
 impl Header {
     /// The header of a frame with these tags: a VID of 0 has none, one is 0x8100, two are 0x88a8 outside 0x8100; PCP and DEI are 0.
-    #[inline]
     pub(crate) fn new(dst: [u8; 6], src: [u8; 6], outer: u16, inner: u16) -> Self {
-        let mut bytes = [0; 24];
-        bytes[..6].copy_from_slice(&dst);
-        bytes[6..12].copy_from_slice(&src);
-        let length = match (outer, inner) {
-            (0, 0) => 14,
-            (vid, 0) | (0, vid) => {
-                bytes[12..16].copy_from_slice(&(0x8100_0000 | u32::from(vid)).to_be_bytes());
-                18
-            }
-            (outer, inner) => {
-                bytes[12..16].copy_from_slice(&(0x88a8_0000 | u32::from(outer)).to_be_bytes());
-                bytes[16..20].copy_from_slice(&(0x8100_0000 | u32::from(inner)).to_be_bytes());
-                22
-            }
+        let tag = |protocol: u32, vid: u16| (protocol << 16 | u32::from(vid)).to_be_bytes();
+        let (tags, length) = match (outer, inner) {
+            (0, 0) => ([[0; 4]; 2], 14),
+            (vid, 0) | (0, vid) => ([[0; 4], tag(0x8100, vid)], 18),
+            (outer, inner) => ([tag(0x88a8, outer), tag(0x8100, inner)], 22),
         };
+        let mut bytes = [0; HEADER];
+        let start = HEADER - usize::from(length);
+        bytes[14..22].copy_from_slice(tags.as_flattened());
+        bytes[start..start + 6].copy_from_slice(&dst);
+        bytes[start + 6..start + 12].copy_from_slice(&src);
         Self { bytes, length }
     }
 
@@ -60,25 +56,12 @@ impl Header {
         usize::from(self.length)
     }
 
-    /// Writes the header with an ethertype to the front of a frame that has room for it.
+    /// The bytes that end with the header, with its ethertype.
     #[inline]
-    pub(crate) fn write(&self, frame: &mut [u8], ethertype: u16) {
-        // Three copies of known length instead of one of unknown.
-        match self.length {
-            14 => self.write_as::<14>(frame, ethertype),
-            18 => self.write_as::<18>(frame, ethertype),
-            _ => self.write_as::<LONGEST_HEADER>(frame, ethertype),
-        }
-    }
-
-    #[inline]
-    fn write_as<const LENGTH: usize>(&self, frame: &mut [u8], ethertype: u16) {
-        if let (Some(place), Some(bytes)) = (frame.first_chunk_mut::<LENGTH>(), self.bytes.first_chunk::<LENGTH>()) {
-            *place = *bytes;
-            if let Some(end) = place.last_chunk_mut::<2>() {
-                *end = ethertype.to_be_bytes();
-            }
-        }
+    pub(crate) fn with(&self, ethertype: u16) -> [u8; HEADER] {
+        let mut bytes = self.bytes;
+        [bytes[HEADER - 2], bytes[HEADER - 1]] = ethertype.to_be_bytes();
+        bytes
     }
 }
 
@@ -128,12 +111,9 @@ mod tests {
             let header = Header::new([1; 6], [2; 6], outer, inner);
             let member = NexthopMember { port: 511, mtu: 65535, header };
             assert_eq!(NexthopMember::from_line(member.line()), member);
-            let mut frame = [0xaa; 30];
-            header.write(&mut frame, 0x0800);
             let expected = [&[1; 6], &[2; 6], tail].concat();
             assert_eq!(header.length(), expected.len());
-            assert_eq!(frame[..expected.len()], expected);
-            assert!(frame[expected.len()..].iter().all(|&byte| byte == 0xaa));
+            assert_eq!(header.with(0x0800)[HEADER - expected.len()..], expected);
         }
     }
 }

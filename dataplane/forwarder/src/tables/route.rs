@@ -189,7 +189,7 @@ impl RouteTable {
 }
 
 /// The search of one address. Those of a burst go down together, so that what one waits for arrives while the others are worked on.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Walk {
     /// The word of the next node.
     next: u32,

@@ -1,0 +1,198 @@
+//! What is known of the packets of a burst between the passes, and the lists of those a pass has to do with.
+
+use svpn_contract::Reason;
+
+use super::BURST;
+use crate::tables::flow::FlowKey;
+use crate::tables::route::Walk;
+
+/// What is known of a packet: a cache line, so that a pass touches one. Wider things that few passes need are in arrays beside it
+/// ([`Batch`]).
+#[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
+pub(super) struct Packet {
+    /// Bytes of the frame as received.
+    pub(super) length: u32,
+    /// The session that carries it, or [`NO_SESSION`].
+    pub(super) session: u32,
+    /// What the next pass looks up: label stack entry, session, tunnel slot, next hop slot, line.
+    pub(super) subject: u32,
+    /// The VPN label's stack entry without TC, S and TTL, for a packet on its way into a tunnel.
+    pub(super) vpn_label: u32,
+    /// The four bytes of the frame that change on the way, as received and then as they are to leave.
+    pub(super) word: [u8; 4],
+    /// How far behind `start` they are.
+    pub(super) place: u8,
+    /// What becomes of it, as far as it is known.
+    pub(super) fate: Fate,
+    /// TTL of the header acted upon, after what a pop says of it (RFC 3443).
+    pub(super) ttl: u8,
+    /// Traffic class of the labels it gets.
+    pub(super) tc: u8,
+    /// Labels it gets.
+    pub(super) pushed: u8,
+    /// The VRF known so far.
+    pub(super) vrf: u16,
+    /// Where what follows Ethernet and tags begins in the frame as received.
+    pub(super) network: u16,
+    /// Where the header acted upon begins; it and what follows it leave.
+    pub(super) start: u16,
+    /// What leaves, with the labels it gets.
+    pub(super) ethertype: u16,
+    /// VRF and 5-tuple of an IPv4 packet.
+    pub(super) key: FlowKey,
+}
+
+/// No session's id: ids are below the table's size.
+pub(super) const NO_SESSION: u32 = u32::MAX;
+
+/// What becomes of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It leaves for a next hop.
+    Leave,
+    /// It is an ARP request that is answered.
+    Answer,
+    /// It goes no further. The reason says whether the controller gets it: those of punts are below 32.
+    Stop(Reason),
+}
+
+impl Packet {
+    const NEW: Self = Self {
+        length: 0,
+        session: NO_SESSION,
+        subject: 0,
+        vpn_label: 0,
+        word: [0; 4],
+        place: 0,
+        fate: Fate::Leave,
+        ttl: 0,
+        tc: 0,
+        pushed: 0,
+        vrf: 0,
+        network: 0,
+        start: 0,
+        ethertype: 0,
+        key: FlowKey { addresses: 0, rest: 0 },
+    };
+
+    /// A packet of so many bytes.
+    #[inline]
+    pub(super) fn new(length: u32) -> Self {
+        Self { length, ..Self::NEW }
+    }
+
+    /// It goes no further.
+    #[inline]
+    pub(super) fn stop(&mut self, reason: Reason) {
+        self.fate = Fate::Stop(reason);
+    }
+}
+
+/// Packets of a burst by their index, in order.
+#[derive(Debug)]
+pub(super) struct List {
+    indices: [u8; BURST],
+    count: usize,
+}
+
+const _: () = assert!(BURST.is_power_of_two() && BURST <= 256, "an index is a byte, and cut to its range by a mask");
+
+impl List {
+    const fn new() -> Self {
+        Self { indices: [0; BURST], count: 0 }
+    }
+
+    /// Adds a packet. Each is in a list but once, so there is room.
+    #[inline]
+    pub(super) fn push(&mut self, index: usize) {
+        #[allow(clippy::cast_possible_truncation, reason = "an index is below BURST")]
+        {
+            self.indices[self.count % BURST] = index as u8;
+        }
+        self.count += 1;
+    }
+
+    #[inline]
+    pub(super) fn clear(&mut self) {
+        self.count = 0;
+    }
+
+    /// The packets.
+    #[inline]
+    pub(super) fn iter(&self) -> impl Iterator<Item = usize> + '_ {
+        self.indices.get(..self.count).unwrap_or_default().iter().map(|index| usize::from(*index) % BURST)
+    }
+
+    /// Keeps those packets of which `keep` says so.
+    #[inline]
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(usize) -> bool) {
+        let mut kept = 0;
+        for place in 0..self.count.min(BURST) {
+            let index = self.indices[place];
+            self.indices[kept % BURST] = index;
+            kept += usize::from(keep(usize::from(index) % BURST));
+        }
+        self.count = kept;
+    }
+
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+}
+
+/// A burst between the passes: one element of each array for each packet, and a list for each look-up.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub(super) packets: [Packet; BURST],
+    /// Hashes of flow keys.
+    pub(super) hashes: [u64; BURST],
+    /// Searches of routes.
+    pub(super) walks: [Walk; BURST],
+    /// Label stack entries to be pushed: the last `pushed` of four, the innermost last.
+    pub(super) labels: [[u32; LABELS]; BURST],
+    /// Look-ups in `ilm`; the subject is the label stack entry.
+    pub(super) ilm: List,
+    /// Look-ups in `flow_v4` and `flow_acl_v4`.
+    pub(super) flows: List,
+    /// Searches in `route_v4`.
+    pub(super) routes: List,
+    /// Look-ups in `session`; the subject is the session.
+    pub(super) sessions: List,
+    /// Look-ups in `tunnel`; the subject is the slot, then the line.
+    pub(super) tunnels: List,
+    /// Look-ups in `nexthop`; the subject is the slot, then the line.
+    pub(super) nexthops: List,
+}
+
+/// Most labels a packet gets.
+pub(super) const LABELS: usize = 4;
+
+impl Batch {
+    pub(super) fn new() -> Self {
+        Self {
+            packets: [Packet::NEW; BURST],
+            hashes: [0; BURST],
+            walks: [Walk::default(); BURST],
+            labels: [[0; LABELS]; BURST],
+            ilm: List::new(),
+            flows: List::new(),
+            routes: List::new(),
+            sessions: List::new(),
+            tunnels: List::new(),
+            nexthops: List::new(),
+        }
+    }
+
+    /// Empties the lists.
+    #[inline]
+    pub(super) fn clear(&mut self) {
+        let Self { ilm, flows, routes, sessions, tunnels, nexthops, .. } = self;
+        for list in [ilm, flows, routes, sessions, tunnels, nexthops] {
+            list.clear();
+        }
+    }
+}
+
+const _: () = assert!(size_of::<Packet>() == 64);

@@ -1,0 +1,71 @@
+//! `route_v4`: the way of packets of no session.
+
+use svpn_contract::Reason;
+use svpn_contract::wire::Colour;
+
+use super::packet::{Batch, Packet};
+use super::{View, ip, marking};
+use crate::tables::route::{Route, Walk};
+
+/// Searches all routes, a level of all packets at a time.
+#[inline]
+pub(super) fn search(batch: &mut Batch, view: &View<'_>) {
+    let Batch { packets, walks, routes, tunnels, nexthops, .. } = batch;
+    if routes.is_empty() {
+        return;
+    }
+    for index in routes.iter() {
+        let packet = &packets[index];
+        #[allow(clippy::cast_possible_truncation, reason = "the destination is the low half")]
+        let destination = packet.key.addresses as u32;
+        walks[index] = view.tables.route_v4.start(packet.vrf, destination);
+    }
+    loop {
+        let mut going = false;
+        for index in routes.iter() {
+            going |= view.tables.route_v4.step(&mut walks[index]);
+        }
+        if !going {
+            break;
+        }
+    }
+    for index in routes.iter() {
+        let packet = &mut packets[index];
+        match follow(packet, &walks[index], view) {
+            Ok(Next::Tunnel) => tunnels.push(index),
+            Ok(Next::Nexthop) => nexthops.push(index),
+            Err(reason) => packet.stop(reason),
+        }
+    }
+}
+
+/// What comes after a route.
+enum Next {
+    /// The subject is the tunnel's slot.
+    Tunnel,
+    /// The subject is the next hop's slot.
+    Nexthop,
+}
+
+/// What becomes of a packet whose route was searched to the end.
+#[inline]
+fn follow(packet: &mut Packet, walk: &Walk, view: &View<'_>) -> Result<Next, Reason> {
+    match view.tables.route_v4.route(walk).ok_or(Reason::NoRoute)? {
+        Route::Receive => Err(Reason::Receive),
+        Route::Discard => Err(Reason::RouteDiscard),
+        Route::ViaTunnel(_) | Route::Local(_) if packet.ttl <= 1 => Err(Reason::TtlExpired),
+        Route::ViaTunnel(carry) => {
+            view.tables.tunnel.prefetch(carry.tunnel);
+            packet.tc = marking::traffic_class(carry.class, Colour::GREEN, view)?;
+            packet.vpn_label = carry.vpn_label;
+            packet.subject = carry.tunnel;
+            Ok(Next::Tunnel)
+        }
+        Route::Local(nexthop) => {
+            view.tables.nexthop.prefetch(nexthop);
+            packet.word = ip::with_ttl(packet.word, packet.ttl - 1);
+            packet.subject = nexthop;
+            Ok(Next::Nexthop)
+        }
+    }
+}
