@@ -6,6 +6,7 @@
 //! An entry may name a tunnel or a next hop that is not there (`names`): it starts to work when that is written.
 
 mod counters;
+mod gre;
 mod groups;
 mod names;
 mod read;
@@ -30,6 +31,7 @@ use crate::tables::route::RouteWriter;
 use crate::tables::small::SmallTables;
 use crate::tables::{TableSizes, Tables, WorkerTables, nexthop, purpose, tunnel};
 use counters::{Counters, Departed};
+use gre::GreEntries;
 use groups::Groups;
 use names::Names;
 use small::SmallEntries;
@@ -185,6 +187,7 @@ pub struct Entries {
     nexthops: Groups<NexthopAction>,
     tunnel_names: Names,
     nexthop_names: Names,
+    gre: GreEntries,
     counters: Counters,
     departed: Departed,
 }
@@ -217,6 +220,7 @@ impl Entries {
             nexthops: Groups::new(nexthop_writer, sizes.nexthop, |member, _| nexthop::member_line(member)),
             tunnel_names: Names::new(sizes.tunnel_slots()),
             nexthop_names: Names::new(sizes.nexthop_slots()),
+            gre: GreEntries::new(&tables, &sizes),
             counters: Counters::default(),
             departed: Departed::default(),
             reclaimer,
@@ -237,6 +241,7 @@ impl Entries {
         }
         self.departed.publish(&self.reclaimer);
         self.routes.publish(&self.reclaimer);
+        self.gre.publish(&self.reclaimer);
         self.tunnels.publish(&self.reclaimer);
         self.nexthops.publish(&self.reclaimer);
         self.nexthop_names.publish(&self.reclaimer, |_| {});

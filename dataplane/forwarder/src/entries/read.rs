@@ -5,8 +5,9 @@ use std::net::Ipv4Addr;
 use svpn_contract::wire::{Class, L4Port, Label, Protocol, SessionId, TtlMode, VrfId};
 use svpn_contract::{
     ArpResponderEntry, ArpResponderKey, AttachmentEntry, AttachmentKey, Entry, EntryKey, FlowAclV4Entry, FlowAclV4Key, FlowV4Action,
-    FlowV4Entry, FlowV4Key, IlmAction, IlmEntry, IlmKey, MarkingEntry, MarkingKey, NexthopEntry, NexthopKey, Prefix as WirePrefix,
-    RouteV4Action, RouteV4Entry, RouteV4Key, SessionAction, SessionEntry, SessionKey, StationEntry, StationKey, TunnelEntry, TunnelKey,
+    FlowV4Entry, FlowV4Key, GreIngressV4Key, GreIngressV6Key, IlmAction, IlmEntry, IlmKey, MarkingEntry, MarkingKey, NexthopEntry,
+    NexthopKey, Prefix as WirePrefix, RouteV4Action, RouteV4Entry, RouteV4Key, SessionAction, SessionEntry, SessionKey, StationEntry,
+    StationKey, TunnelEntry, TunnelKey,
 };
 
 use super::Entries;
@@ -40,13 +41,11 @@ impl Entries {
             EntryKey::Nexthop(key) => {
                 self.nexthops.get(key.nexthop.get()).map(|group| NexthopEntry { key, action: group.choice.clone() }.into())
             }
-            EntryKey::FlowV6(_)
-            | EntryKey::FlowAclV6(_)
-            | EntryKey::RouteV6(_)
-            | EntryKey::VrfPolicer(_)
-            | EntryKey::PuntPolicer(_)
-            | EntryKey::GreIngressV4(_)
-            | EntryKey::GreIngressV6(_) => None,
+            EntryKey::FlowV6(_) | EntryKey::FlowAclV6(_) | EntryKey::RouteV6(_) | EntryKey::VrfPolicer(_) | EntryKey::PuntPolicer(_) => {
+                None
+            }
+            EntryKey::GreIngressV4(key) => self.gre.get_v4(&key),
+            EntryKey::GreIngressV6(key) => self.gre.get_v6(&key),
         }
     }
 
@@ -76,6 +75,8 @@ impl Entries {
                 let key = NexthopKey { nexthop: u64::from(number).try_into().unwrap_or_default() };
                 NexthopEntry { key, action: group.choice.clone() }.into()
             })),
+            GreIngressV4Key::TABLE_ID => Box::new(self.gre.iter_v4()),
+            GreIngressV6Key::TABLE_ID => Box::new(self.gre.iter_v6()),
             _ => Box::new(std::iter::empty()),
         }
     }
@@ -94,6 +95,8 @@ impl Entries {
             TunnelKey::TABLE_ID => self.tunnels.len(),
             IlmKey::TABLE_ID => self.labels.count,
             NexthopKey::TABLE_ID => self.nexthops.len(),
+            GreIngressV4Key::TABLE_ID => self.gre.len_v4(),
+            GreIngressV6Key::TABLE_ID => self.gre.len_v6(),
             _ => 0,
         }
     }

@@ -41,13 +41,11 @@ impl Entries {
             Entry::Tunnel(entry) => self.write_tunnel(write, entry),
             Entry::Ilm(entry) => self.write_label(write, entry),
             Entry::Nexthop(entry) => self.write_nexthop(write, entry),
-            Entry::FlowV6(_)
-            | Entry::FlowAclV6(_)
-            | Entry::RouteV6(_)
-            | Entry::VrfPolicer(_)
-            | Entry::PuntPolicer(_)
-            | Entry::GreIngressV4(_)
-            | Entry::GreIngressV6(_) => Err(ApplyError::NotSupported),
+            Entry::FlowV6(_) | Entry::FlowAclV6(_) | Entry::RouteV6(_) | Entry::VrfPolicer(_) | Entry::PuntPolicer(_) => {
+                Err(ApplyError::NotSupported)
+            }
+            Entry::GreIngressV4(entry) => self.gre.write_v4(write, entry, &self.reclaimer),
+            Entry::GreIngressV6(entry) => self.gre.write_v6(write, entry, &self.reclaimer),
         }
     }
 
@@ -64,13 +62,11 @@ impl Entries {
             EntryKey::Tunnel(key) => self.delete_tunnel(*key),
             EntryKey::Ilm(key) => self.delete_label(*key),
             EntryKey::Nexthop(key) => self.delete_nexthop(*key),
-            EntryKey::FlowV6(_)
-            | EntryKey::FlowAclV6(_)
-            | EntryKey::RouteV6(_)
-            | EntryKey::VrfPolicer(_)
-            | EntryKey::PuntPolicer(_)
-            | EntryKey::GreIngressV4(_)
-            | EntryKey::GreIngressV6(_) => Err(ApplyError::NotFound),
+            EntryKey::FlowV6(_) | EntryKey::FlowAclV6(_) | EntryKey::RouteV6(_) | EntryKey::VrfPolicer(_) | EntryKey::PuntPolicer(_) => {
+                Err(ApplyError::NotFound)
+            }
+            EntryKey::GreIngressV4(key) => self.gre.delete_v4(key),
+            EntryKey::GreIngressV6(key) => self.gre.delete_v6(key),
         }
     }
 

@@ -10,9 +10,12 @@
 pub(crate) mod acl;
 pub(crate) mod blocks;
 pub(crate) mod carry;
+pub(crate) mod chained;
 pub(crate) mod counters;
+pub(crate) mod delivery;
 pub(crate) mod exact;
 pub(crate) mod flow;
+pub(crate) mod gre_ingress;
 pub(crate) mod group;
 pub(crate) mod hash;
 pub(crate) mod label;
@@ -32,6 +35,7 @@ use svpn_dpdk::OutOfMemory;
 
 use counters::WorkerCounters;
 use flow::FlowTable;
+use gre_ingress::{GreIngressV4, GreIngressV6};
 use group::GroupTable;
 use hash::Seed;
 use label::LabelMap;
@@ -48,6 +52,8 @@ pub(crate) struct Tables {
     pub(crate) route_v4: Arc<RouteTable>,
     pub(crate) tunnel: Arc<GroupTable>,
     pub(crate) nexthop: Arc<GroupTable>,
+    pub(crate) gre_ingress_v4: Arc<GreIngressV4>,
+    pub(crate) gre_ingress_v6: Arc<GreIngressV6>,
     /// The ports that exist and whose link is up.
     pub(crate) up: PortSet,
     /// Of the choice among a tunnel's members.
@@ -69,6 +75,7 @@ pub(crate) mod purpose {
     pub(crate) const SMALL: u64 = 2;
     pub(crate) const TUNNEL: u64 = 3;
     pub(crate) const NEXTHOP: u64 = 4;
+    pub(crate) const GRE: u64 = 5;
 }
 
 impl Tables {
@@ -79,6 +86,8 @@ impl Tables {
             route_v4: Arc::new(RouteTable::new(sizes.route_v4)?),
             tunnel: Arc::new(GroupTable::new(sizes.tunnel_slots(), sizes.tunnel_lines())?),
             nexthop: Arc::new(GroupTable::new(sizes.nexthop_slots(), sizes.nexthop_lines())?),
+            gre_ingress_v4: Arc::new(GreIngressV4::new(sizes.gre_ingress_v4, Seed::derive(seed, purpose::GRE))?),
+            gre_ingress_v6: Arc::new(GreIngressV6::new(sizes.gre_ingress_v6, Seed::derive(seed, purpose::GRE))?),
             up: PortSet::default(),
             tunnel_seed: Seed::derive(seed, purpose::TUNNEL),
             nexthop_seed: Seed::derive(seed, purpose::NEXTHOP),
@@ -116,6 +125,10 @@ pub struct TableSizes {
     pub ilm: u32,
     /// `nexthop`.
     pub nexthop: u32,
+    /// `gre_ingress_v4`.
+    pub gre_ingress_v4: u32,
+    /// `gre_ingress_v6`.
+    pub gre_ingress_v6: u32,
 }
 
 impl TableSizes {
@@ -165,6 +178,8 @@ impl Default for TableSizes {
             tunnel: size("tunnel"),
             ilm: size("ilm"),
             nexthop: size("nexthop"),
+            gre_ingress_v4: size("gre_ingress_v4"),
+            gre_ingress_v6: size("gre_ingress_v6"),
         }
     }
 }

@@ -1,81 +1,189 @@
-//! `tunnel`: what is pushed, ready but for TC and TTL.
+//! `tunnel`: what is put in front of a packet, ready but for what depends on the packet.
 
-use svpn_contract::{Member, TunnelAction, wire::NextHopId};
+use svpn_contract::wire::{Label, NextHopId, TtlMode};
+use svpn_contract::{Member, TunnelAction};
 
+use super::delivery::{DELIVERY, Delivery};
 use super::group::MemberLine;
 use super::words::LINE;
+
+/// Transport labels of a tunnel at most.
+pub(crate) const TRANSPORT: usize = 3;
 
 /// A member of a tunnel.
 ///
 /// ```text
-/// word 0: | 16 | labels 8 | TTL mode 8 | share 32 |
-///      1: | 32 | next hop slot 32 |
-///      2: | label stack entry 32, label only | 32 |
+/// word 0: | header bytes 8 | kind 8 | labels 8 | TTL mode 8 | share 32 |
+///      1: | sum of an IPv4 header 32 | next hop slot 32 |
+///   2..=7: labels: three stack entries of 32, label only, the innermost last; unused
+///          GRE: the delivery header, in the order of the wire, at the end of 48 bytes
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TunnelMember {
     /// Slot of the next hop.
     pub(crate) nexthop: u32,
-    /// 0 uniform, else the TTL of the labels pushed.
+    /// 0 uniform, else the TTL of the labels pushed or of the delivery header.
     pub(crate) ttl_mode: u8,
-    /// The transport label's stack entry, without TC, S and TTL; `None` for a tunnel of one hop.
+    /// What is put in front.
+    pub(crate) encapsulation: Encapsulation,
+    /// The transport label's stack entry, without TC, S and TTL, where there is one; `None` for a tunnel of one hop.
     pub(crate) transport: Option<u32>,
+}
+
+/// What a tunnel puts in front of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Encapsulation {
+    /// Transport labels, and the VPN label below them.
+    Labels(Transport),
+    /// GRE over IPv4, and the VPN label behind it.
+    GreV4(Delivery),
+    /// GRE over IPv6, and the VPN label behind it.
+    GreV6(Delivery),
+}
+
+/// Stack entries of transport labels, without TC, S and TTL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Transport {
+    /// The last `labels` of them, the innermost last; the others are 0.
+    pub(crate) entries: [u32; TRANSPORT],
+    /// How many there are; none in a tunnel of one hop.
+    pub(crate) labels: u8,
+}
+
+const LABELS: u8 = 0;
+const GRE_V4: u8 = 4;
+const GRE_V6: u8 = 6;
+
+impl Transport {
+    /// Of these labels, the outermost first.
+    fn new<const COUNT: usize>(labels: [Label; COUNT]) -> Self {
+        const { assert!(COUNT <= TRANSPORT, "a line has room for so many") };
+        let mut entries = [0; TRANSPORT];
+        for (entry, label) in entries[TRANSPORT - COUNT..].iter_mut().zip(labels) {
+            *entry = label.get() << 12;
+        }
+        #[allow(clippy::cast_possible_truncation, reason = "3 at most")]
+        Self { entries, labels: COUNT as u8 }
+    }
 }
 
 impl TunnelMember {
     #[inline]
-    #[allow(clippy::cast_possible_truncation, reason = "each part is cut to its width")]
-    pub(crate) fn from_line(line: [u64; LINE]) -> Self {
-        let transport = (line[0] >> 40 & 0xff != 0).then_some((line[2] >> 32) as u32);
-        Self { nexthop: line[1] as u32, ttl_mode: (line[0] >> 32) as u8, transport }
+    fn new(nexthop: u32, ttl_mode: u8, encapsulation: Encapsulation) -> Self {
+        let transport = match encapsulation {
+            Encapsulation::Labels(Transport { entries: [.., entry], labels: 1 }) => Some(entry),
+            _ => None,
+        };
+        Self { nexthop, ttl_mode, encapsulation, transport }
     }
 
-    fn line(self) -> [u64; LINE] {
-        let labels = u64::from(self.transport.is_some());
-        let transport = u64::from(self.transport.unwrap_or_default()) << 32;
-        [labels << 40 | u64::from(self.ttl_mode) << 32, u64::from(self.nexthop), transport, 0, 0, 0, 0, 0]
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "each part is cut to its width")]
+    pub(crate) fn from_line(line: [u64; LINE]) -> Self {
+        let [length, kind, labels, ttl_mode, ..] = line[0].to_be_bytes();
+        let encapsulation = if kind == LABELS {
+            Encapsulation::Labels(Transport { entries: [(line[2] >> 32) as u32, line[2] as u32, (line[3] >> 32) as u32], labels })
+        } else {
+            let mut bytes = [0; DELIVERY];
+            for (place, word) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(&line[2..]) {
+                *place = word.to_ne_bytes();
+            }
+            let delivery = Delivery { bytes, length, sum: (line[1] >> 32) as u32 };
+            if kind == GRE_V4 { Encapsulation::GreV4(delivery) } else { Encapsulation::GreV6(delivery) }
+        };
+        Self::new(line[1] as u32, ttl_mode, encapsulation)
+    }
+
+    fn line(&self) -> [u64; LINE] {
+        let first = |length: u8, kind: u8, labels: u8| u64::from_be_bytes([length, kind, labels, self.ttl_mode, 0, 0, 0, 0]);
+        let mut line = [0, u64::from(self.nexthop), 0, 0, 0, 0, 0, 0];
+        let (kind, delivery) = match &self.encapsulation {
+            Encapsulation::Labels(Transport { entries: [first_entry, second, third], labels }) => {
+                line[0] = first(0, LABELS, *labels);
+                line[2] = u64::from(*first_entry) << 32 | u64::from(*second);
+                line[3] = u64::from(*third) << 32;
+                return line;
+            }
+            Encapsulation::GreV4(delivery) => (GRE_V4, delivery),
+            Encapsulation::GreV6(delivery) => (GRE_V6, delivery),
+        };
+        line[0] = first(delivery.length, kind, 0);
+        line[1] |= u64::from(delivery.sum) << 32;
+        for (word, bytes) in line[2..].iter_mut().zip(delivery.bytes.as_chunks::<8>().0) {
+            *word = u64::from_ne_bytes(*bytes);
+        }
+        line
     }
 }
 
 /// The next hop of a member.
 pub(crate) fn nexthop(action: &TunnelAction) -> NextHopId {
-    let (TunnelAction::Lsp0 { nexthop, .. }
-    | TunnelAction::Lsp1 { nexthop, .. }
-    | TunnelAction::Lsp2 { nexthop, .. }
-    | TunnelAction::Lsp3 { nexthop, .. }
-    | TunnelAction::GreV4 { nexthop, .. }
-    | TunnelAction::GreV6 { nexthop, .. }) = *action;
-    nexthop
+    parts(action).0
 }
 
-/// Whether a line can say what an action does.
+/// Whether the fast path does what an action says.
 pub(crate) fn fits_line(action: &TunnelAction) -> bool {
     matches!(action, TunnelAction::Lsp0 { .. } | TunnelAction::Lsp1 { .. })
 }
 
-/// The line of a member whose next hop has this slot, if [`fits_line`] said so.
+/// The line of a member whose next hop has this slot.
 pub(crate) fn member_line(member: &Member<TunnelAction>, slot: u32) -> MemberLine {
-    let (transport, ttl_mode) = match member.action {
-        TunnelAction::Lsp1 { l1, ttl_mode, .. } => (Some(l1.get() << 12), ttl_mode),
-        TunnelAction::Lsp0 { ttl_mode, .. }
-        | TunnelAction::Lsp2 { ttl_mode, .. }
-        | TunnelAction::Lsp3 { ttl_mode, .. }
-        | TunnelAction::GreV4 { ttl_mode, .. }
-        | TunnelAction::GreV6 { ttl_mode, .. } => (None, ttl_mode),
-    };
-    let made = TunnelMember { nexthop: slot, ttl_mode: ttl_mode.get(), transport };
+    let (_, ttl_mode, encapsulation) = parts(&member.action);
+    let made = TunnelMember::new(slot, ttl_mode.get(), encapsulation);
     MemberLine { weight: member.weight.get(), line: made.line() }
+}
+
+fn parts(action: &TunnelAction) -> (NextHopId, TtlMode, Encapsulation) {
+    let labels = Encapsulation::Labels;
+    match *action {
+        TunnelAction::Lsp0 { nexthop, ttl_mode } => (nexthop, ttl_mode, labels(Transport::new([]))),
+        TunnelAction::Lsp1 { l1, nexthop, ttl_mode } => (nexthop, ttl_mode, labels(Transport::new([l1]))),
+        TunnelAction::Lsp2 { l1, l2, nexthop, ttl_mode } => (nexthop, ttl_mode, labels(Transport::new([l1, l2]))),
+        TunnelAction::Lsp3 { l1, l2, l3, nexthop, ttl_mode } => (nexthop, ttl_mode, labels(Transport::new([l1, l2, l3]))),
+        TunnelAction::GreV4 { src, dst, key, nexthop, ttl_mode } => {
+            (nexthop, ttl_mode, Encapsulation::GreV4(Delivery::v4(src, dst, key.get())))
+        }
+        TunnelAction::GreV6 { src, dst, key, nexthop, ttl_mode } => {
+            (nexthop, ttl_mode, Encapsulation::GreV6(Delivery::v6(src, dst, key.get())))
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
     use super::*;
 
     #[test]
-    fn a_member_survives_its_line() {
-        for transport in [None, Some(0), Some(0xffff_f000)] {
-            let member = TunnelMember { nexthop: u32::MAX, ttl_mode: 255, transport };
+    fn a_member_survives_its_line_and_leaves_its_share_free() {
+        let label = |label| Label::new(label).unwrap();
+        let (v4, v6) = (Delivery::v4([255; 4].into(), [254; 4].into(), 7), Delivery::v6([255; 16].into(), [254; 16].into(), u32::MAX));
+        let encapsulations = [
+            Encapsulation::Labels(Transport::new([])),
+            Encapsulation::Labels(Transport::new([label(0)])),
+            Encapsulation::Labels(Transport::new([label(0xf_ffff), label(17)])),
+            Encapsulation::Labels(Transport::new([label(16), label(17), label(0xf_ffff)])),
+            Encapsulation::GreV4(v4),
+            Encapsulation::GreV6(v6),
+        ];
+        for encapsulation in encapsulations {
+            let member = TunnelMember::new(u32::MAX, 255, encapsulation);
             assert_eq!(TunnelMember::from_line(member.line()), member);
+            assert_eq!(member.line()[0] & u64::from(u32::MAX), 0);
         }
+    }
+
+    #[test]
+    fn labels_are_in_the_order_of_the_stack() {
+        let [l1, l2, l3] = [16, 17, 18].map(|label| Label::new(label).unwrap());
+        let nexthop = NextHopId::new(5).unwrap();
+        let action = TunnelAction::Lsp3 { l1, l2, l3, nexthop, ttl_mode: TtlMode::new(9).unwrap() };
+        let line = member_line(&Member { action, weight: NonZeroU32::MIN, watch_port: None }, 6).line;
+        let transport = Transport { entries: [16 << 12, 17 << 12, 18 << 12], labels: 3 };
+        let expected = TunnelMember::new(6, 9, Encapsulation::Labels(transport));
+        assert_eq!((TunnelMember::from_line(line), super::nexthop(&action)), (expected, nexthop));
+        let two = Transport::new([l1, l2]);
+        assert_eq!((two.entries, two.labels), ([0, 16 << 12, 17 << 12], 2));
     }
 }
