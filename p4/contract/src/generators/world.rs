@@ -1,291 +1,172 @@
-//! A small world: few enough ports, labels and addresses that random entries refer to one another and random frames hit them.
+//! A small world: few enough ports, labels, addresses and flows that random entries refer to one another and random frames hit them.
 
-use std::net::Ipv4Addr;
-use std::num::NonZeroU32;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
-use proptest::arbitrary::any;
-use proptest::strategy::{BoxedStrategy, Just, Strategy, Union};
-use proptest::{collection, option, prop_oneof, sample};
+use super::random::Random;
+use crate::wire::{Class, GreKey, L4Port, Label, MacAddr, NextHopId, PortId, Protocol, SessionId, TtlMode, TunnelId, VlanId, VrfId};
 
-use crate::tables::{
-    ArpResponderAction, ArpResponderEntry, ArpResponderKey, AttachmentAction, AttachmentEntry, AttachmentKey, Choice, Entry, EntryKey,
-    FlowAclV4Action, FlowAclV4Entry, FlowAclV4Key, FlowV4Action, FlowV4Entry, FlowV4Key, IlmAction, IlmEntry, IlmKey, MarkingAction,
-    MarkingEntry, MarkingKey, Member, MeterConfig, NexthopAction, NexthopEntry, NexthopKey, Prefix, Priority, Range, RouteV4Action,
-    RouteV4Entry, RouteV4Key, SessionAction, SessionEntry, SessionKey, StationAction, StationEntry, StationKey, Ternary, TunnelAction,
-    TunnelEntry, TunnelKey,
-};
-use crate::update::Update;
-use crate::value::{Value, ones};
-use crate::wire::{
-    Class, Colour, L4Port, Label, MacAddr, Mtu, NextHopId, PortId, Protocol, SessionId, TrafficClass, TtlMode, TunnelId, VlanId, VrfId,
-};
-
-/// The ports of the world's router; no entry names another.
+/// The ports of the world's router; no entry names another. Customers are behind the first two more often than the core is.
 pub const PORTS: [u16; 4] = [1, 2, 3, 4];
+/// How many sessions, tunnels and next hops there can be.
+const SESSIONS: u64 = 8;
+const TUNNELS: u64 = 6;
+const NEXTHOPS: u64 = 6;
+/// How many classes are used.
+pub(super) const CLASSES: u64 = 4;
+/// How many VRFs there are; VRF 0 is one of them.
+const VRFS: u64 = 3;
+/// Labels that are used.
+const LABELS: std::ops::Range<u64> = 16..32;
+/// How many hosts there are, at two sites.
+const HOSTS: u8 = 6;
 
-/// A value by its number.
-pub(super) fn value<V: Value>(number: u64) -> V {
-    V::from_bits(number.into())
+/// A quantity by its number, which fits.
+pub(super) fn value<V: TryFrom<u64> + Default>(number: u64) -> V {
+    V::try_from(number).unwrap_or_default()
 }
 
-/// One of the first so many values.
-fn below<V: Value + std::fmt::Debug>(count: u64) -> impl Strategy<Value = V> + Clone {
-    (0..count).prop_map(value)
+pub(super) fn port(random: &mut Random) -> PortId {
+    value(random.pick(&PORTS).into())
 }
 
-pub(super) fn port() -> impl Strategy<Value = PortId> + Clone {
-    sample::select(&PORTS[..]).prop_map(|port| value(port.into()))
-}
-
-/// The address frames for a port's router are sent to.
+/// The address that frames for a port's router are sent to.
 pub(super) fn station_mac(port: PortId) -> MacAddr {
-    value(0x0200_0000_0000 + u64::from(port.get()))
+    let [high, low] = port.get().to_be_bytes();
+    MacAddr([2, 0, 0, 0, high, low])
 }
 
 /// Outer and inner VID.
-pub(super) fn tags() -> impl Strategy<Value = (VlanId, VlanId)> + Clone {
-    sample::select(&[(0, 0), (10, 0), (20, 30), (0, 30), (4095, 4095)][..]).prop_map(|(outer, inner)| (value(outer), value(inner)))
+pub(super) const TAGS: [(u16, u16); 5] = [(0, 0), (10, 0), (20, 30), (0, 30), (4095, 4095)];
+
+pub(super) fn tags(random: &mut Random) -> (VlanId, VlanId) {
+    let (outer, inner) = if random.once_in(3) { random.pick(&TAGS) } else { TAGS[0] };
+    (value(outer.into()), value(inner.into()))
 }
 
-fn vrf() -> impl Strategy<Value = VrfId> + Clone {
-    below(3)
+pub(super) fn vrf(random: &mut Random) -> VrfId {
+    value(random.within(0..VRFS))
 }
 
-pub(super) fn address() -> impl Strategy<Value = Ipv4Addr> + Clone {
-    (0..2_u8, 0..3_u8).prop_map(|(site, host)| Ipv4Addr::new(10, 0, site, host))
+pub(super) fn label(random: &mut Random) -> Label {
+    value(random.within(LABELS))
 }
 
-pub(super) fn protocol() -> impl Strategy<Value = Protocol> + Clone {
-    sample::select(&[17, 17, 6, 132, 1][..]).prop_map(value)
+/// A label of a VPN; one in five is the implicit null, which is none.
+pub(super) fn vpn_label(random: &mut Random) -> Label {
+    if random.once_in(5) { Label::IMPLICIT_NULL } else { label(random) }
 }
 
-pub(super) fn l4_port() -> impl Strategy<Value = L4Port> + Clone {
-    sample::select(&[0, 80, 5060, 65535][..]).prop_map(value)
+pub(super) fn ttl_mode(random: &mut Random) -> TtlMode {
+    value(random.pick(&[0, 0, 0, 1, 64, 255]))
 }
 
-pub(super) fn label() -> impl Strategy<Value = Label> + Clone {
-    (16..26_u64).prop_map(value)
+pub(super) fn session(random: &mut Random) -> SessionId {
+    value(random.within(0..SESSIONS))
 }
 
-fn vpn_label() -> impl Strategy<Value = Label> + Clone {
-    prop_oneof![4 => label(), 1 => Just(Label::IMPLICIT_NULL)]
+pub(super) fn tunnel(random: &mut Random) -> TunnelId {
+    value(random.within(0..TUNNELS))
 }
 
-fn ttl_mode() -> impl Strategy<Value = TtlMode> + Clone {
-    sample::select(&[0, 0, 1, 64, 255][..]).prop_map(value)
+pub(super) fn nexthop(random: &mut Random) -> NextHopId {
+    value(random.within(0..NEXTHOPS))
 }
 
-fn tunnel_id() -> impl Strategy<Value = TunnelId> + Clone {
-    below(5)
+pub(super) fn class(random: &mut Random) -> Class {
+    value(random.within(0..CLASSES))
 }
 
-fn nexthop_id() -> impl Strategy<Value = NextHopId> + Clone {
-    below(6)
+/// A host's IPv4 address by its number: 10.0.0.0 to 10.0.0.2 and 10.0.1.0 to 10.0.1.2.
+pub(super) fn host_v4(host: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 0, host / 3, host % 3)
 }
 
-fn session_id() -> impl Strategy<Value = SessionId> + Clone {
-    below(6)
+/// A host's IPv6 address by its number, the same way under `2001:db8::/32`.
+pub(super) fn host_v6(host: u8) -> Ipv6Addr {
+    Ipv6Addr::new(0x2001, 0xdb8, 0, (host / 3).into(), 0, 0, 0, (host % 3).into())
 }
 
-fn attachment() -> impl Strategy<Value = AttachmentEntry> {
-    let action = prop_oneof![2 => vrf().prop_map(|vrf| AttachmentAction::ToVrf { vrf }), 1 => Just(AttachmentAction::ToCore)];
-    (port(), tags(), action)
-        .prop_map(|(port, (vlan, inner_vlan), action)| AttachmentEntry { key: AttachmentKey { port, vlan, inner_vlan }, action })
+pub(super) fn host(random: &mut Random) -> u8 {
+    random.within(0..HOSTS)
 }
 
-fn station() -> impl Strategy<Value = StationEntry> {
-    port().prop_map(|port| StationEntry { key: StationKey { port, dst_mac: station_mac(port) }, action: StationAction::Accept })
+/// Who talks to whom, by the hosts' numbers: the same in IPv4 and in IPv6.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Flow {
+    pub(super) src: u8,
+    pub(super) dst: u8,
+    pub(super) proto: u8,
+    pub(super) sport: u16,
+    pub(super) dport: u16,
 }
 
-fn arp_responder() -> impl Strategy<Value = ArpResponderEntry> {
-    (port(), tags(), address()).prop_map(|(port, (vlan, _), target)| ArpResponderEntry {
-        key: ArpResponderKey { port, vlan, target },
-        action: ArpResponderAction::Reply { mac: station_mac(port) },
-    })
+const fn flow(src: u8, dst: u8, proto: u8, sport: u16, dport: u16) -> Flow {
+    Flow { src, dst, proto, sport, dport }
 }
 
-fn flow_v4() -> impl Strategy<Value = FlowV4Entry> {
-    let key = (vrf(), address(), address(), protocol(), l4_port(), l4_port()).prop_map(|(vrf, src, dst, proto, sport, dport)| FlowV4Key {
-        vrf,
-        src,
-        dst,
-        proto,
-        sport,
-        dport,
-    });
-    (key, session_id()).prop_map(|(key, session)| FlowV4Entry { key, action: FlowV4Action::Assign { session }, idle_timeout: None })
-}
+/// The flows that are seen more often than others. Those without ports stand for fragments and for other protocols too.
+const USUAL: [Flow; 10] = [
+    flow(0, 3, 17, 5060, 80),
+    flow(0, 3, 17, 0, 0),
+    flow(1, 4, 6, 80, 5060),
+    flow(1, 4, 6, 0, 0),
+    flow(2, 5, 132, 65535, 80),
+    flow(3, 0, 17, 80, 5060),
+    flow(4, 1, 1, 0, 0),
+    flow(4, 1, 58, 0, 0),
+    flow(5, 2, 47, 0, 0),
+    flow(0, 5, 44, 0, 0),
+];
+const PROTOCOLS: [u8; 8] = [17, 17, 6, 132, 1, 58, 47, 44];
+const L4_PORTS: [u16; 4] = [0, 80, 5060, 65535];
 
-/// Every combination of these values and masks, once.
-fn ternaries<V: Value>(values: &[u64], part: u64) -> Vec<Ternary<V>> {
-    let mut all = Vec::new();
-    for mask in [0, part.into(), ones(V::BITS)] {
-        for number in values {
-            let ternary = Ternary { value: V::from_bits(u128::from(*number) & mask), mask: V::from_bits(mask) };
-            if !all.contains(&ternary) {
-                all.push(ternary);
-            }
-        }
+/// A flow; three in four are of the usual ones.
+pub(super) fn any_flow(random: &mut Random) -> Flow {
+    if random.once_in(4) {
+        let (sport, dport) = (random.pick(&L4_PORTS), random.pick(&L4_PORTS));
+        Flow { src: host(random), dst: host(random), proto: random.pick(&PROTOCOLS), sport, dport }
+    } else {
+        random.pick(&USUAL)
     }
-    all
 }
 
-/// One of several, and its number in a count that goes on from `so_far`.
-fn pick<T: Copy>(from: &[T], place: sample::Index, so_far: &mut u32) -> T {
-    let place = place.index(from.len());
-    *so_far = *so_far * u32::try_from(from.len()).unwrap_or(u32::MAX) + u32::try_from(place).unwrap_or(u32::MAX);
-    from[place]
+impl Flow {
+    pub(super) fn protocol(self) -> Protocol {
+        value(self.proto.into())
+    }
+
+    pub(super) fn source_port(self) -> L4Port {
+        value(self.sport.into())
+    }
+
+    pub(super) fn destination_port(self) -> L4Port {
+        value(self.dport.into())
+    }
 }
 
-/// Which of two entries of the same priority wins is not defined, so every key has a priority of its own.
-fn flow_acl_v4() -> impl Strategy<Value = FlowAclV4Entry> {
-    const RANGES: [(u64, u64); 4] = [(0, 65535), (0, 0), (80, 5060), (5061, 65535)];
-    let ranges = RANGES.map(|(low, high)| Range::<L4Port> { low: value(low), high: value(high) });
-    let addresses = ternaries::<Ipv4Addr>(&[0x0a00_0000, 0x0a00_0001, 0x0a00_0100, 0x0a00_0101], 0xffff_ff00);
-    let vrfs = ternaries::<VrfId>(&[0, 1, 2], 1);
-    let protocols = ternaries::<Protocol>(&[17, 6, 1], 4);
-    let key = any::<[sample::Index; 6]>().prop_filter_map("a priority is positive", move |places| {
-        let mut number = 0;
-        let vrf = pick(&vrfs, places[0], &mut number);
-        let (src, dst) = (pick(&addresses, places[1], &mut number), pick(&addresses, places[2], &mut number));
-        let proto = pick(&protocols, places[3], &mut number);
-        let (sport, dport) = (pick(&ranges, places[4], &mut number), pick(&ranges, places[5], &mut number));
-        // There are fewer keys than 2 to the 18, and an odd factor shuffles the numbers below that.
-        let shuffled = number.wrapping_mul(40_503) % (1 << 18);
-        let priority = Priority::new(1 + i32::try_from(shuffled).unwrap_or_default())?;
-        Some(FlowAclV4Key { vrf, src, dst, proto, sport, dport, priority })
-    });
-    (key, session_id()).prop_map(|(key, session)| FlowAclV4Entry { key, action: FlowAclV4Action::Assign { session } })
+/// Where a GRE tunnel runs: host numbers of its two ends, and its key.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct GreEnds {
+    pub(super) src: u8,
+    pub(super) dst: u8,
+    pub(super) key: u32,
 }
 
-/// Small enough rates and bursts that a few packets see every colour.
-fn meter() -> impl Strategy<Value = MeterConfig> {
-    // In a bucket of the second kind hardly a packet fits.
-    let burst = |largest: u64| prop_oneof![2 => 0..largest, 1 => 0..100_u64];
-    (0..20_000_u64, 0..20_000_u64, burst(2_000), burst(4_000)).prop_map(|(one, other, cburst, pburst)| MeterConfig {
-        cir: one.min(other),
-        pir: one.max(other),
-        cburst,
-        pburst,
-    })
+const GRE_ENDS: [GreEnds; 6] = [
+    GreEnds { src: 0, dst: 3, key: 0 },
+    GreEnds { src: 0, dst: 3, key: 7 },
+    GreEnds { src: 1, dst: 3, key: 0 },
+    GreEnds { src: 1, dst: 4, key: u32::MAX },
+    GreEnds { src: 5, dst: 2, key: 0 },
+    GreEnds { src: 5, dst: 2, key: 1 << 31 },
+];
+
+pub(super) fn gre_ends(random: &mut Random) -> GreEnds {
+    random.pick(&GRE_ENDS)
 }
 
-fn session() -> impl Strategy<Value = SessionEntry> {
-    (session_id(), tunnel_id(), vpn_label(), below::<Class>(4), option::of(meter())).prop_map(
-        |(session, tunnel, vpn_label, class, meter)| SessionEntry {
-            key: SessionKey { session },
-            action: SessionAction::Carry { tunnel, vpn_label, class },
-            meter,
-        },
-    )
-}
-
-fn route_v4() -> impl Strategy<Value = RouteV4Entry> {
-    let via_tunnel = (tunnel_id(), vpn_label(), below::<Class>(4)).prop_map(|(tunnel, vpn_label, class)| RouteV4Action::ViaTunnel {
-        tunnel,
-        vpn_label,
-        class,
-    });
-    let action = prop_oneof![
-        4 => via_tunnel,
-        4 => nexthop_id().prop_map(|nexthop| RouteV4Action::Local { nexthop }),
-        1 => Just(RouteV4Action::Receive),
-        1 => Just(RouteV4Action::Discard),
-    ];
-    let dst = (address(), sample::select(&[0_u8, 8, 24, 31, 32][..])).prop_map(|(address, length)| {
-        let value = Ipv4Addr::from_bits(address.to_bits() & u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0));
-        Prefix { value, length }
-    });
-    (vrf(), dst, action).prop_map(|(vrf, dst, action)| RouteV4Entry { key: RouteV4Key { vrf, dst }, action })
-}
-
-fn marking() -> impl Strategy<Value = MarkingEntry> {
-    let mark = (below::<TrafficClass>(8), any::<crate::wire::Dscp>()).prop_map(|(tc, dscp)| MarkingAction::Mark { tc, dscp });
-    let action = prop_oneof![4 => mark, 1 => Just(MarkingAction::Discard)];
-    (below::<Class>(4), below::<Colour>(3), action)
-        .prop_map(|(class, colour, action)| MarkingEntry { key: MarkingKey { class, colour }, action })
-}
-
-/// One member mostly, so that most frames have one outcome.
-fn choice<A: std::fmt::Debug + Clone + 'static>(action: impl Strategy<Value = A> + 'static) -> impl Strategy<Value = Choice<A>> {
-    let weight = (1..4_u32).prop_filter_map("positive", NonZeroU32::new);
-    let member = (action, weight, option::weighted(0.3, port()));
-    let member = member.prop_map(|(action, weight, watch_port)| Member { action, weight, watch_port }).boxed();
-    prop_oneof![3 => collection::vec(member.clone(), 1), 1 => collection::vec(member, 2..4)].prop_map(|members| Choice { members })
-}
-
-fn tunnel() -> impl Strategy<Value = TunnelEntry> {
-    let action = prop_oneof![
-        (nexthop_id(), ttl_mode()).prop_map(|(nexthop, ttl_mode)| TunnelAction::Lsp0 { nexthop, ttl_mode }),
-        (label(), nexthop_id(), ttl_mode()).prop_map(|(l1, nexthop, ttl_mode)| TunnelAction::Lsp1 { l1, nexthop, ttl_mode }),
-    ];
-    (tunnel_id(), choice(action)).prop_map(|(tunnel, action)| TunnelEntry { key: TunnelKey { tunnel }, action })
-}
-
-fn ilm() -> impl Strategy<Value = IlmEntry> {
-    let action = prop_oneof![
-        (label(), nexthop_id()).prop_map(|(label, nexthop)| IlmAction::Swap { label, nexthop }),
-        (nexthop_id(), ttl_mode()).prop_map(|(nexthop, ttl_mode)| IlmAction::Php { nexthop, ttl_mode }),
-        (vrf(), ttl_mode()).prop_map(|(vrf, ttl_mode)| IlmAction::PopVrf { vrf, ttl_mode }),
-    ];
-    (label(), action).prop_map(|(label, action)| IlmEntry { key: IlmKey { label }, action })
-}
-
-fn nexthop() -> impl Strategy<Value = NexthopEntry> {
-    let mtu = prop_oneof![6 => Just(1500_u64), 2 => 20..120_u64, 1 => Just(65535), 1 => Just(0)].prop_map(value::<Mtu>);
-    let action = (port(), 1..5_u64, tags(), mtu).prop_map(|(port, host, (vlan, inner_vlan), mtu)| NexthopAction::Rewrite {
-        port,
-        src_mac: station_mac(port),
-        dst_mac: value(0x0600_0000_0000 + host),
-        vlan,
-        inner_vlan,
-        mtu,
-    });
-    (nexthop_id(), choice(action)).prop_map(|(nexthop, action)| NexthopEntry { key: NexthopKey { nexthop }, action })
-}
-
-/// An entry of a table chosen by weight: those that every frame needs come more often.
-fn entry() -> BoxedStrategy<Entry> {
-    Union::new_weighted(vec![
-        (14, attachment().prop_map(Entry::from).boxed()),
-        (6, station().prop_map(Entry::from).boxed()),
-        (4, arp_responder().prop_map(Entry::from).boxed()),
-        (10, flow_v4().prop_map(Entry::from).boxed()),
-        (2, flow_acl_v4().prop_map(Entry::from).boxed()),
-        (6, session().prop_map(Entry::from).boxed()),
-        (10, route_v4().prop_map(Entry::from).boxed()),
-        (3, marking().prop_map(Entry::from).boxed()),
-        (6, tunnel().prop_map(Entry::from).boxed()),
-        (8, ilm().prop_map(Entry::from).boxed()),
-        (8, nexthop().prop_map(Entry::from).boxed()),
-    ])
-    .boxed()
-}
-
-/// A router's entries, each key once, most of which refer to others that are there.
-pub fn network() -> impl Strategy<Value = Vec<Entry>> {
-    // What stands between a frame and everything else is always there.
-    let stations = PORTS.map(|port| {
-        let port = value(port.into());
-        Entry::from(StationEntry { key: StationKey { port, dst_mac: station_mac(port) }, action: StationAction::Accept })
-    });
-    collection::vec(entry(), 120..320).prop_map(move |entries| {
-        let mut network: Vec<Entry> = Vec::new();
-        for entry in stations.clone().into_iter().chain(entries) {
-            if network.iter().all(|other| other.key() != entry.key()) {
-                network.push(entry);
-            }
-        }
-        network
-    })
-}
-
-/// Inserts, modifications and deletions, many of which a router has to refuse.
-pub fn changes() -> impl Strategy<Value = Vec<Update>> {
-    let change = (entry(), 0..6_u8).prop_map(|(entry, kind)| match kind {
-        0..3 => Update::Insert(entry),
-        3..5 => Update::Modify(entry),
-        _ => Update::Delete(EntryKey::clone(&entry.key())),
-    });
-    collection::vec(change, 0..40)
+impl GreEnds {
+    pub(super) fn gre_key(self) -> GreKey {
+        value(self.key.into())
+    }
 }

@@ -68,13 +68,16 @@ impl Kept {
 impl Walk<'_> {
     /// The chosen member of an entry's action set; `None` where all of them are down.
     pub(super) fn choose<A: Copy>(&mut self, key: EntryKey, choice: &Choice<A>) -> Option<A> {
-        let kept = self.tuple.and_then(|tuple| self.oracle.kept.0.get(&(key, tuple)));
         let up = |index: &usize| {
             let port = choice.members[*index].watch_port;
             port.is_none_or(|port| self.oracle.links.get(&port) == Some(&Link::Up))
         };
-        let known = |index: &usize| kept.is_none_or(|kept| kept.contains(index));
-        let candidates: Vec<usize> = (0..choice.members.len()).filter(up).filter(known).collect();
+        let up: Vec<usize> = (0..choice.members.len()).filter(up).collect();
+        if let [] | [_] = *up {
+            return up.first().map(|only| choice.members[*only].action);
+        }
+        let kept = self.tuple.and_then(|tuple| self.oracle.kept.0.get(&(key, tuple)));
+        let candidates: Vec<usize> = up.into_iter().filter(|index| kept.is_none_or(|kept| kept.contains(index))).collect();
         let chosen = self.picks.script.get(self.picks.made.len()).copied().unwrap_or_default();
         let action = choice.members[*candidates.get(chosen)?].action;
         self.picks.made.push(Pick { key, tuple: self.tuple, candidates, chosen });

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::tables::MeterConfig;
 use crate::wire::Colour;
 
-/// Parts of a byte in the buckets: at a rate of one byte per second one part arrives in each nanosecond, so nothing is ever rounded.
+/// Parts of a byte, or of a packet, in the buckets: at a rate of one per second one part arrives in each nanosecond, so nothing is ever rounded.
 const PARTS: u128 = 1_000_000_000;
 
 /// The buckets of one meter.
@@ -31,16 +31,16 @@ impl Meter {
         self.config
     }
 
-    /// The colour of a packet, and the buckets after it. A time before that of the last packet counts as that one.
+    /// The colour of a packet, and the buckets after it: `amount` is its bytes, or 1 where packets are metered. A time before that of the last packet counts as that one.
     #[must_use]
-    pub fn metered(mut self, bytes: u64, now: Duration) -> (Colour, Self) {
+    pub fn metered(mut self, amount: u64, now: Duration) -> (Colour, Self) {
         let before = self.filled.unwrap_or(now);
         let elapsed = now.saturating_sub(before).as_nanos();
         self.filled = Some(now.max(before));
         let filled = |bucket: u128, rate: u64, burst: u64| (bucket + u128::from(rate) * elapsed).min(u128::from(burst) * PARTS);
         self.peak = filled(self.peak, self.config.pir, self.config.pburst);
         self.committed = filled(self.committed, self.config.cir, self.config.cburst);
-        let needed = u128::from(bytes) * PARTS;
+        let needed = u128::from(amount) * PARTS;
         if self.peak < needed {
             return (Colour::RED, self);
         }

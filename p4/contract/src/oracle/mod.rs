@@ -7,28 +7,65 @@
 //! [`Oracle::possible`] lists them, and [`Oracle::observe`] is told which one an implementation chose, counts it, and from then on
 //! expects the same member for the same 5-tuple until the entry or the state of a watched port changes.
 //!
-//! What the contract leaves open is decided here:
-//! - Where every member of an action set watches a port that is down, the entry is as if it were not there: it is not counted.
+//! Everything is decided here, in the order in which a frame meets it; the first that applies wins.
+//!
+//! *The frame.* Fewer than 14 bytes, or a tag cut short: `FRAME_TRUNCATED`. At most two tags are read, a VID of 0 is as no tag. LLDP is
+//! punted whatever its circuit; `attachment` comes next, then ARP (`arp_responder` answers requests, the rest is punted; fewer than 28
+//! bytes: `FRAME_TRUNCATED`) and neighbour discovery ([`neighbours`]), then `station`.
+//!
+//! *Labels* ([`labels`]) come from core ports only, one after the other from the top, at most four of a frame.
+//! - An effective TTL is the label's own, or what a uniform pop above left of the TTL there, if that is less. What is written is counted
+//!   down from it.
+//! - In this order: a label cut short (`FRAME_TRUNCATED` where it is the first of a stack, else `BAD_LABEL_STACK`); 1, 13, 14; reserved
+//!   labels; `ilm`, which counts every hit; a stack that does not fit the action, a fifth label that would be acted upon among that; the
+//!   TTL. Explicit nulls the same without `ilm`, but whether the label below is whole is seen when it is its turn.
+//! - `pop_vrf` and `pop_local` expose IPv6 where the first nibble is 6, else IPv4; an explicit null what its label says. All of them meet
+//!   the checks of IP, and neither flows, nor GRE that ends here, nor `vrf_policer`.
+//! - `php` names what it exposes by the label's S bit, then by the first nibble and by length: 20 bytes for IPv4, 40 for IPv6.
+//!
+//! *IP* ([`ip`]): its checks; from a customer `flow_*`, `flow_acl_*` and `session` ([`session`]), from the core GRE that ends here
+//! ([`gre`]), then `route_*` and `vrf_policer` ([`route`]). The 5-tuple ([`five_tuple`]) of a fragment has no ports, nor has what carries
+//! fewer than four bytes in the packet's own length.
+//! - GRE's key counts as 0 where its field is not whole in the frame. It is looked for behind the checksum field, which is there where C
+//!   is set; R alone does not move it. Without an entry the packet is routed in VRF 0, whatever is wrong with its GRE.
+//! - What GRE brings may reach to the end of the frame, whatever the delivery header's length says. Labels cut short in it are as in a
+//!   frame.
+//!
+//! *Out*: `marking` and `tunnel` ([`tunnel`]), `nexthop` ([`nexthop`]), then the port.
+//! - Trailing bytes stay behind everything, count for the MTU, and no length field covers them.
+//! - What is too big is judged by the IP packet before anything was put before it: the one routed, or the one below the labels from the one
+//!   acted upon last, four at most; IPv4 wants 20 bytes to be seen, IPv6 40.
+//! - Where every member of an action set watches a port that is down, the entry is as if it were not there: it is not counted. The 5-tuple
+//!   that keeps its member is that of the IP packet, seen as far as for the MTU.
 //! - A packet for a port that does not exist or whose link is down is dropped as `PORT_UNAVAILABLE`, after the check of its size.
-//! - An entry's direct counter starts at zero when it is inserted and survives MODIFY. A meter's buckets are full when it is configured,
-//!   and are left as they are by a MODIFY with the same configuration.
-//! - Of `flow_acl_v4` entries that match with the same priority, which one wins is not defined (P4Runtime specification, "Match
-//!   Format"); the oracle takes the one that was inserted first.
 //! - A checksum is updated by equation 3 of RFC 1624. From a checksum that is right it gives what a computation over the whole header
 //!   gives, never 0xffff; one that is wrong stays wrong by the same amount. A checksum of 0xffff verifies where 0x0000 would, and is
 //!   treated as right.
-//! - The packet within labels, for the check of its size and for its 5-tuple, is looked for in the frame as received: behind four labels
-//!   at most.
+//!
+//! *To the controller*: `punt_policer` ([`punt`]) of the reason; what it finds red is dropped as `PUNT_POLICED`.
+//!
+//! *Entries*:
+//! - An entry's direct counter starts at zero when it is inserted and survives MODIFY. A meter's buckets are full when it is configured,
+//!   and are left as they are by a MODIFY with the same configuration. Without a configuration everything is green.
+//! - Of `flow_acl_*` entries that match with the same priority, which one wins is not defined (P4Runtime specification, "Match
+//!   Format"); the oracle takes the one that was inserted first.
+//! - Idle time-outs are kept and read back. They do not change what becomes of a frame, so nothing here runs down.
 
 mod arp;
 mod attachment;
 mod choice;
 mod counters;
+mod five_tuple;
 mod frame;
-mod ipv4;
+mod gre;
+mod ip;
 mod labels;
 mod meter;
-mod output;
+mod neighbours;
+mod nexthop;
+mod punt;
+mod route;
+mod session;
 mod tables;
 mod tunnel;
 
@@ -36,18 +73,20 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::packet::PacketIn;
-use crate::tables::{Entry, EntryKey, Reason};
+use crate::tables::{Entry, EntryKey, MeterConfig, Reason};
 use crate::update::Update;
-use crate::wire::{PortId, SessionId, VrfId};
+use crate::wire::{Colour, PortId, SessionId, VrfId};
 
 pub use counters::{Count, Totals};
-pub use ipv4::FiveTuple;
+pub use five_tuple::FiveTuple;
 pub use meter::Meter;
 pub use tables::ApplyError;
 
+use attachment::Side;
 use choice::{Kept, Picks};
 use counters::Counters;
-use frame::{ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_LLDP, ETHERTYPE_MPLS, Frame};
+use frame::{ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_LLDP, ETHERTYPE_MPLS, Frame};
+use ip::Family;
 use tables::Tables;
 
 /// What becomes of a frame.
@@ -103,8 +142,8 @@ struct Sent {
 struct Effects {
     /// Entries whose direct counters count it.
     counted: Vec<EntryKey>,
-    /// The meter it ran through, afterwards.
-    metered: Option<(SessionId, Meter)>,
+    /// The meters it ran through, afterwards.
+    metered: Vec<(EntryKey, Meter)>,
     /// The session that carries it.
     session: Option<SessionId>,
 }
@@ -133,7 +172,7 @@ struct Walked {
 pub struct Oracle {
     links: BTreeMap<PortId, Link>,
     tables: Tables,
-    meters: BTreeMap<SessionId, Meter>,
+    meters: BTreeMap<EntryKey, Meter>,
     counters: Counters,
     kept: Kept,
 }
@@ -173,21 +212,18 @@ impl Oracle {
             Update::Modify(entry) => self.configure_meter(entry),
             Update::Delete(key) => {
                 self.counters.stop(key);
-                if let EntryKey::Session(session) = key {
-                    self.meters.remove(&session.session);
-                }
+                self.meters.remove(key);
             }
         }
         Ok(())
     }
 
     fn configure_meter(&mut self, entry: &Entry) {
-        let Entry::Session(entry) = entry else { return };
-        let session = entry.key.session;
-        match entry.meter {
-            None => drop(self.meters.remove(&session)),
-            Some(config) if self.meters.get(&session).is_some_and(|meter| meter.config() == config) => {}
-            Some(config) => drop(self.meters.insert(session, Meter::new(config))),
+        let key = entry.key();
+        match meter_of(entry) {
+            None => drop(self.meters.remove(&key)),
+            Some(config) if self.meters.get(&key).is_some_and(|meter| meter.config() == config) => {}
+            Some(config) => drop(self.meters.insert(key, Meter::new(config))),
         }
     }
 
@@ -238,9 +274,7 @@ impl Oracle {
 
     /// Counts a walk. `also` tells which other members would have looked the same from outside.
     fn settle(&mut self, frame: &[u8], walked: Walked, also: impl Fn(&EntryKey, usize) -> bool) {
-        if let Some((session, meter)) = walked.effects.metered {
-            self.meters.insert(session, meter);
-        }
+        self.meters.extend(walked.effects.metered);
         self.counters.settle(frame, &walked.effects.counted, walked.effects.session, &walked.outcome);
         self.kept.keep(walked.picks, also);
     }
@@ -271,7 +305,7 @@ impl Oracle {
         let outcome = match walk.run() {
             Ok(Sent { port, frame }) => Outcome::Sent { port, frame },
             Err(Stop::Drop(reason)) => Outcome::Dropped(reason),
-            Err(Stop::Punt(reason)) => Outcome::Punt(PacketIn { ingress_port: port, reason, vrf: walk.vrf, frame: bytes.to_vec() }),
+            Err(Stop::Punt(reason)) => walk.punt(reason),
         };
         Walked { outcome, effects: walk.effects, picks: walk.picks }
     }
@@ -297,6 +331,16 @@ impl Oracle {
     }
 }
 
+/// The meter of an entry, if it has one.
+fn meter_of(entry: &Entry) -> Option<MeterConfig> {
+    match entry {
+        Entry::Session(entry) => entry.meter,
+        Entry::VrfPolicer(entry) => entry.meter,
+        Entry::PuntPolicer(entry) => entry.meter,
+        _ => None,
+    }
+}
+
 impl Walk<'_> {
     /// The order of things.
     fn run(&mut self) -> Result<Sent, Stop> {
@@ -304,16 +348,26 @@ impl Walk<'_> {
         if frame.ethertype == ETHERTYPE_LLDP {
             return Err(Stop::Punt(Reason::Lldp));
         }
-        self.tuple = FiveTuple::of_frame(&frame);
         let side = self.attachment(&frame)?;
         if frame.ethertype == ETHERTYPE_ARP {
             return self.arp(&frame);
         }
+        neighbours::discovery(&frame)?;
         self.station(&frame)?;
-        match frame.ethertype {
-            ETHERTYPE_MPLS => self.labels(&frame, side),
-            ETHERTYPE_IPV4 => self.ipv4(&frame, frame.payload, side, None),
+        match (frame.ethertype, side) {
+            (ETHERTYPE_MPLS, Side::Attachment) => Err(Stop::Drop(Reason::MplsOnAttachment)),
+            (ETHERTYPE_MPLS, Side::Core) => self.labels(frame.payload),
+            (ETHERTYPE_IPV4, side) => self.received(Family::V4, frame.payload, side),
+            (ETHERTYPE_IPV6, side) => self.received(Family::V6, frame.payload, side),
             _ => Err(Stop::Drop(Reason::UnknownEthertype)),
         }
+    }
+
+    /// The colour that an entry's meter gives the frame; green where the entry is not there or has none.
+    fn metered(&mut self, key: EntryKey, amount: u64) -> Colour {
+        let Some(meter) = self.oracle.meters.get(&key) else { return Colour::GREEN };
+        let (colour, meter) = meter.metered(amount, self.now);
+        self.effects.metered.push((key, meter));
+        colour
     }
 }

@@ -54,7 +54,7 @@ fn frames_for_others_are_dropped() {
     let mut oracle = router();
     let frame = ethernet(NEIGHBOUR, CUSTOMER, &format!("0800 {UDP}"));
     assert_eq!(process(&mut oracle, 1, &frame), Outcome::Dropped(Reason::UnknownStation));
-    let frame = ethernet(ROUTER, CUSTOMER, "86dd 6000");
+    let frame = ethernet(ROUTER, CUSTOMER, "88b5 6000");
     assert_eq!(process(&mut oracle, 1, &frame), Outcome::Dropped(Reason::UnknownEthertype));
 }
 

@@ -32,3 +32,24 @@ pub(crate) fn udp_with_ttl(ttl: u8) -> String {
 pub(crate) fn cut(text: &str, bytes: usize) -> String {
     text.chars().filter(char::is_ascii_hexdigit).take(bytes * 2).collect()
 }
+
+/// `2001:db8::1` to `2001:db8:1::2`, with the next header, the hop limit and what follows, which is all of the payload.
+pub(crate) fn ipv6(next_header: u8, hop_limit: u8, payload: &str) -> String {
+    let length = hex(payload).len();
+    format!("60000000 {length:04x} {next_header:02x} {hop_limit:02x} {V6_ADDRESSES} {payload}")
+}
+
+/// Source and destination of [`ipv6`].
+pub(crate) const V6_ADDRESSES: &str = "20010db8000000000000000000000001 20010db8000100000000000000000002";
+/// From port 4096 to port 80, four bytes of payload.
+pub(crate) const UDP_LOAD: &str = "10000050 000cffff 61626364";
+
+/// An IPv4 packet from 192.0.2.1 to 192.0.2.2 without options, its checksum right; `fragment` is flags and offset.
+pub(crate) fn ipv4(protocol: u8, ttl: u8, fragment: u16, payload: &str) -> String {
+    let length = 20 + hex(payload).len();
+    let words = [0x4500, length, 0, fragment.into(), usize::from(ttl) << 8 | usize::from(protocol), 0xc000, 0x0201, 0xc000, 0x0202];
+    let sum: usize = words.iter().sum();
+    let folded = (sum & 0xffff) + (sum >> 16);
+    let checksum = !((folded & 0xffff) + (folded >> 16)) & 0xffff;
+    format!("4500{length:04x} 0000{fragment:04x} {ttl:02x}{protocol:02x}{checksum:04x} c0000201 c0000202 {payload}")
+}

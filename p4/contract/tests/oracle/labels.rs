@@ -36,7 +36,7 @@ fn labels_are_refused_where_they_may_not_be() {
     add_label(&mut oracle, 100, IlmAction::Swap { label: label(101), nexthop: nexthop(1) });
     assert_eq!(process(&mut oracle, 1, &mpls("00064140")), Outcome::Dropped(Reason::MplsOnAttachment));
     dropped(&mut oracle, "000641", Reason::FrameTruncated);
-    for reserved in [0, 2, 3, 4, 12, 15] {
+    for reserved in [3, 4, 12, 15] {
         dropped(&mut oracle, &format!("{:08x}", reserved << 12 | 0x140), Reason::ReservedLabel);
     }
     for alert in [1, 13, 14] {
@@ -119,7 +119,7 @@ fn a_pop_into_a_vrf_judges_label_and_packet() {
     let frame = mpls(&format!("000c8b3f {}", udp_with_ttl(1)));
     assert_eq!(process(&mut oracle, 2, &frame), punted(2, Reason::TtlExpired, 7, &frame));
     dropped(&mut oracle, "000c8b3f 60000000", Reason::IpTruncated);
-    dropped(&mut oracle, &format!("000c8b3f {}", UDP.replace("4500", "6500")), Reason::IpBadVersion);
+    dropped(&mut oracle, &format!("000c8b3f {}", UDP.replace("4500", "7500")), Reason::IpBadVersion);
     dropped(&mut oracle, &format!("000c8b3f {}", UDP.replace("5496", "5497")), Reason::IpBadChecksum);
     assert_eq!(counted(&oracle, 200), 7);
 }

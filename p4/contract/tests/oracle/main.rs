@@ -2,13 +2,18 @@
 
 mod edge;
 mod frames;
+mod gre;
+mod ipv6;
 mod labels;
+mod policers;
 mod properties;
 mod routing;
 mod selectors;
 mod sessions;
+mod stacks;
+mod tunnels;
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -56,6 +61,22 @@ fn session(number: u32) -> SessionId {
 
 fn ttl_mode(number: u8) -> TtlMode {
     TtlMode::new(number).expect("a TTL has 8 bits")
+}
+
+fn l4_port(number: u16) -> L4Port {
+    L4Port::new(number).expect("a port has 16 bits")
+}
+
+fn protocol(number: u8) -> Protocol {
+    Protocol::new(number).expect("a protocol has 8 bits")
+}
+
+fn gre_key(number: u32) -> GreKey {
+    GreKey::new(number).expect("a key has 32 bits")
+}
+
+fn address_v6(text: &str) -> Ipv6Addr {
+    text.parse().expect("an address")
 }
 
 fn class(number: u8) -> Class {
@@ -108,6 +129,11 @@ fn add_tunnel(oracle: &mut Oracle, number: u32, action: TunnelAction) {
 fn add_route(oracle: &mut Oracle, of: u16, dst: [u8; 4], length: u8, action: RouteV4Action) {
     let dst = Prefix { value: Ipv4Addr::from(dst), length };
     insert(oracle, RouteV4Entry { key: RouteV4Key { vrf: vrf(of), dst }, action });
+}
+
+fn add_route_v6(oracle: &mut Oracle, of: u16, dst: &str, length: u8, action: RouteV6Action) {
+    let dst = Prefix { value: address_v6(dst), length };
+    insert(oracle, RouteV6Entry { key: RouteV6Key { vrf: vrf(of), dst }, action });
 }
 
 fn add_label(oracle: &mut Oracle, number: u32, action: IlmAction) {
