@@ -51,9 +51,11 @@ impl Forwarder {
     fn new(seed: u64) -> Self {
         let sizes = TableSizes {
             flow_v4: 1024,
+            flow_v6: 1024,
             flow_acl_v4: 1024,
             session: SESSIONS,
             route_v4: 1024,
+            route_v6: 1024,
             tunnel: 64,
             ilm: 1024,
             nexthop: 64,

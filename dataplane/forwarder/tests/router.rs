@@ -21,7 +21,17 @@ fn config() -> RouterConfig {
     RouterConfig {
         ports: vec![port(circuit(), "net_ring0"), port(core(), "net_ring1")],
         workers: vec![Placement::Anywhere],
-        sizes: TableSizes { flow_v4: 64, session: 16, route_v4: 16, tunnel: 16, ilm: 16, nexthop: 16, ..TableSizes::default() },
+        sizes: TableSizes {
+            flow_v4: 64,
+            flow_v6: 64,
+            session: 16,
+            route_v4: 16,
+            route_v6: 16,
+            tunnel: 16,
+            ilm: 16,
+            nexthop: 16,
+            ..TableSizes::default()
+        },
         idle: Idle::Sleep { longest: Duration::from_micros(100) },
         pool: PoolConfig { mbufs: 1023, ..PoolConfig::default() },
         seed: NonZeroU64::new(1),

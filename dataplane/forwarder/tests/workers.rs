@@ -23,7 +23,17 @@ const PACKETS: usize = 32;
 const METER: MeterConfig = MeterConfig { cir: 0, cburst: 7_500_000, pir: 0, pburst: 15_000_000 };
 
 fn entries() -> (Entries, Vec<WorkerEnd>) {
-    let sizes = TableSizes { flow_v4: 64, session: 16, route_v4: 16, tunnel: 16, ilm: 16, nexthop: 16, ..TableSizes::default() };
+    let sizes = TableSizes {
+        flow_v4: 64,
+        flow_v6: 64,
+        session: 16,
+        route_v4: 16,
+        route_v6: 16,
+        tunnel: 16,
+        ilm: 16,
+        nexthop: 16,
+        ..TableSizes::default()
+    };
     let clock = Clock { hertz: NonZeroU64::new(1_000_000_000).unwrap(), now: || 0 };
     let workers = NonZeroU16::new(WORKERS).unwrap();
     let (mut entries, ends) = Entries::new(&EntriesConfig { sizes, workers, seed: 1, clock }).unwrap();

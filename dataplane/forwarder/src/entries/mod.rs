@@ -11,6 +11,7 @@ mod groups;
 mod names;
 mod read;
 mod small;
+mod v6;
 mod write;
 
 use std::collections::HashMap;
@@ -35,6 +36,7 @@ use gre::GreEntries;
 use groups::Groups;
 use names::Names;
 use small::SmallEntries;
+use v6::EntriesV6;
 
 /// A counter's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -182,6 +184,7 @@ pub struct Entries {
     flows: FlowEntries,
     sessions: SessionEntries,
     routes: RouteWriter,
+    v6: EntriesV6,
     labels: LabelEntries,
     tunnels: Groups<TunnelAction>,
     nexthops: Groups<NexthopAction>,
@@ -215,6 +218,7 @@ impl Entries {
             flows: FlowEntries { writer: FlowWriter::new(Arc::clone(&tables.flow_v4)), idle_timeouts: HashMap::new() },
             sessions: SessionEntries::default(),
             routes: RouteWriter::new(Arc::clone(&tables.route_v4), sizes.route_v4),
+            v6: EntriesV6::new(&tables, &sizes),
             labels: LabelEntries::default(),
             tunnels: Groups::new(tunnel_writer, sizes.tunnel, tunnel::member_line),
             nexthops: Groups::new(nexthop_writer, sizes.nexthop, |member, _| nexthop::member_line(member)),
@@ -241,6 +245,7 @@ impl Entries {
         }
         self.departed.publish(&self.reclaimer);
         self.routes.publish(&self.reclaimer);
+        self.v6.publish(&self.reclaimer);
         self.gre.publish(&self.reclaimer);
         self.tunnels.publish(&self.reclaimer);
         self.nexthops.publish(&self.reclaimer);

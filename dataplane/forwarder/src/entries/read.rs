@@ -4,10 +4,10 @@ use std::net::Ipv4Addr;
 
 use svpn_contract::wire::{Class, L4Port, Label, Protocol, SessionId, TtlMode, VrfId};
 use svpn_contract::{
-    ArpResponderEntry, ArpResponderKey, AttachmentEntry, AttachmentKey, Entry, EntryKey, FlowAclV4Entry, FlowAclV4Key, FlowV4Action,
-    FlowV4Entry, FlowV4Key, GreIngressV4Key, GreIngressV6Key, IlmAction, IlmEntry, IlmKey, MarkingEntry, MarkingKey, NexthopEntry,
-    NexthopKey, Prefix as WirePrefix, RouteV4Action, RouteV4Entry, RouteV4Key, SessionAction, SessionEntry, SessionKey, StationEntry,
-    StationKey, TunnelEntry, TunnelKey,
+    ArpResponderEntry, ArpResponderKey, AttachmentEntry, AttachmentKey, Entry, EntryKey, FlowAclV4Entry, FlowAclV4Key, FlowAclV6Entry,
+    FlowAclV6Key, FlowV4Action, FlowV4Entry, FlowV4Key, FlowV6Key, GreIngressV4Key, GreIngressV6Key, IlmAction, IlmEntry, IlmKey,
+    MarkingEntry, MarkingKey, NexthopEntry, NexthopKey, Prefix as WirePrefix, RouteV4Action, RouteV4Entry, RouteV4Key, RouteV6Key,
+    SessionAction, SessionEntry, SessionKey, StationEntry, StationKey, TunnelEntry, TunnelKey,
 };
 
 use super::Entries;
@@ -27,7 +27,10 @@ impl Entries {
                 self.small.arp_responder.get(&key).map(|action| ArpResponderEntry { key, action: *action }.into())
             }
             EntryKey::Marking(key) => self.small.marking.get(&key).map(|action| MarkingEntry { key, action: *action }.into()),
-            EntryKey::FlowAclV4(key) => self.small.flow_acl_v4.get(&key).map(|acl| FlowAclV4Entry { key, action: acl.action }.into()),
+            EntryKey::FlowAclV4(key) => self.small.flow_acl_v4.get(&key).map(|acl| FlowAclV4Entry { key, action: acl.v4() }.into()),
+            EntryKey::FlowAclV6(key) => self.small.flow_acl_v6.get(&key).map(|acl| FlowAclV6Entry { key, action: acl.v6() }.into()),
+            EntryKey::FlowV6(key) => self.get_flow_v6(key),
+            EntryKey::RouteV6(key) => self.get_route_v6(key),
             EntryKey::FlowV4(key) => self.flows.writer.get(flow_key(&key)).map(|session| self.flow(key, session)),
             EntryKey::Session(key) => self.session(key),
             EntryKey::RouteV4(key) => {
@@ -41,9 +44,7 @@ impl Entries {
             EntryKey::Nexthop(key) => {
                 self.nexthops.get(key.nexthop.get()).map(|group| NexthopEntry { key, action: group.choice.clone() }.into())
             }
-            EntryKey::FlowV6(_) | EntryKey::FlowAclV6(_) | EntryKey::RouteV6(_) | EntryKey::VrfPolicer(_) | EntryKey::PuntPolicer(_) => {
-                None
-            }
+            EntryKey::VrfPolicer(_) | EntryKey::PuntPolicer(_) => None,
             EntryKey::GreIngressV4(key) => self.gre.get_v4(&key),
             EntryKey::GreIngressV6(key) => self.gre.get_v6(&key),
         }
@@ -56,7 +57,10 @@ impl Entries {
             StationKey::TABLE_ID => Box::new(self.small.stations()),
             ArpResponderKey::TABLE_ID => Box::new(self.small.arp_responders()),
             MarkingKey::TABLE_ID => Box::new(self.small.markings()),
-            FlowAclV4Key::TABLE_ID => Box::new(self.small.acls()),
+            FlowAclV4Key::TABLE_ID => Box::new(self.small.acls_v4()),
+            FlowAclV6Key::TABLE_ID => Box::new(self.small.acls_v6()),
+            FlowV6Key::TABLE_ID => Box::new(self.flows_v6()),
+            RouteV6Key::TABLE_ID => Box::new(self.routes_v6()),
             FlowV4Key::TABLE_ID => Box::new(self.flows.writer.iter().map(|(key, session)| self.flow(wire_flow_key(key), session))),
             SessionKey::TABLE_ID => Box::new(
                 (0..u32::try_from(self.sessions.meters.len()).unwrap_or(u32::MAX))
@@ -89,6 +93,9 @@ impl Entries {
             ArpResponderKey::TABLE_ID => self.small.arp_responder.len(),
             MarkingKey::TABLE_ID => self.small.marking.len(),
             FlowAclV4Key::TABLE_ID => self.small.flow_acl_v4.len(),
+            FlowAclV6Key::TABLE_ID => self.small.flow_acl_v6.len(),
+            FlowV6Key::TABLE_ID => self.v6.flow_count(),
+            RouteV6Key::TABLE_ID => self.v6.route_count(),
             FlowV4Key::TABLE_ID => self.flows.writer.len(),
             SessionKey::TABLE_ID => self.sessions.count,
             RouteV4Key::TABLE_ID => self.routes.len(),
@@ -119,7 +126,12 @@ impl Entries {
     }
 
     fn route(&self, key: RouteV4Key, route: Route) -> Entry {
-        let action = match route {
+        RouteV4Entry { key, action: self.route_action(route) }.into()
+    }
+
+    /// What a route does, in the controller's words.
+    pub(super) fn route_action(&self, route: Route) -> RouteV4Action {
+        match route {
             Route::ViaTunnel(Carry { tunnel, vpn_label, class }) => RouteV4Action::ViaTunnel {
                 tunnel: self.tunnel_id(tunnel),
                 vpn_label: Label::new(vpn_label).unwrap_or_default(),
@@ -128,8 +140,7 @@ impl Entries {
             Route::Local(slot) => RouteV4Action::Local { nexthop: self.nexthop_id(slot) },
             Route::Receive => RouteV4Action::Receive,
             Route::Discard => RouteV4Action::Discard,
-        };
-        RouteV4Entry { key, action }.into()
+        }
     }
 
     fn label_entry(&self, key: IlmKey, action: LabelAction) -> Entry {

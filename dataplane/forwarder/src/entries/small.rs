@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use svpn_contract::wire::SessionId;
 use svpn_contract::{
     ArpResponderAction, ArpResponderEntry, ArpResponderKey, AttachmentAction, AttachmentEntry, AttachmentKey, Entry, FlowAclV4Action,
-    FlowAclV4Entry, FlowAclV4Key, MarkingAction, MarkingEntry, MarkingKey, StationAction, StationEntry, StationKey,
+    FlowAclV4Entry, FlowAclV4Key, FlowAclV6Action, FlowAclV6Entry, FlowAclV6Key, MarkingAction, MarkingEntry, MarkingKey, StationAction,
+    StationEntry, StationKey,
 };
 use svpn_dpdk::{Published, Publisher, Reclaimer};
 
@@ -63,8 +65,28 @@ impl<K: Ord + Copy, A> SmallTable<K, A> {
 /// A classifier's entry and when it was inserted: the earlier of two with the same priority wins.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct AclAction {
-    pub(super) action: FlowAclV4Action,
+    pub(super) session: SessionId,
     sequence: u64,
+}
+
+impl AclAction {
+    pub(super) fn v4(&self) -> FlowAclV4Action {
+        FlowAclV4Action::Assign { session: self.session }
+    }
+
+    pub(super) fn v6(&self) -> FlowAclV6Action {
+        FlowAclV6Action::Assign { session: self.session }
+    }
+}
+
+impl<K: Ord + Copy> SmallTable<K, AclAction> {
+    /// Writes a classifier's entry; `inserted` counts those that were inserted.
+    fn write_acl(&mut self, write: Write, key: K, session: SessionId, inserted: &mut u64) -> Result<(), ApplyError> {
+        let sequence = self.get(&key).map_or(*inserted, |old| old.sequence);
+        self.write(write, key, AclAction { session, sequence })?;
+        *inserted += u64::from(write == Write::Insert);
+        Ok(())
+    }
 }
 
 /// The entries of the small tables, and what workers see of them.
@@ -75,6 +97,7 @@ pub(super) struct SmallEntries {
     pub(super) arp_responder: SmallTable<ArpResponderKey, ArpResponderAction>,
     pub(super) marking: SmallTable<MarkingKey, MarkingAction>,
     pub(super) flow_acl_v4: SmallTable<FlowAclV4Key, AclAction>,
+    pub(super) flow_acl_v6: SmallTable<FlowAclV6Key, AclAction>,
     inserted: u64,
     seed: Seed,
     publisher: Publisher<SmallTables>,
@@ -88,6 +111,7 @@ impl SmallEntries {
             stations: nothing(),
             arp_responder: nothing(),
             flow_acl_v4: Arc::default(),
+            flow_acl_v6: Arc::default(),
             marking: MarkingTable::new(),
         };
         Self {
@@ -97,6 +121,7 @@ impl SmallEntries {
             // As many as there are keys.
             marking: SmallTable::new(32),
             flow_acl_v4: SmallTable::new(sizes.flow_acl_v4),
+            flow_acl_v6: SmallTable::new(sizes.flow_acl_v6),
             inserted: 0,
             seed,
             publisher: Publisher::new(reclaimer, Box::new(tables)),
@@ -107,11 +132,14 @@ impl SmallEntries {
         self.publisher.subscribe()
     }
 
-    pub(super) fn write_acl(&mut self, write: Write, entry: &FlowAclV4Entry) -> Result<(), ApplyError> {
-        let sequence = self.flow_acl_v4.get(&entry.key).map_or(self.inserted, |old| old.sequence);
-        self.flow_acl_v4.write(write, entry.key, AclAction { action: entry.action, sequence })?;
-        self.inserted += u64::from(write == Write::Insert);
-        Ok(())
+    pub(super) fn write_acl_v4(&mut self, write: Write, entry: &FlowAclV4Entry) -> Result<(), ApplyError> {
+        let FlowAclV4Action::Assign { session } = entry.action;
+        self.flow_acl_v4.write_acl(write, entry.key, session, &mut self.inserted)
+    }
+
+    pub(super) fn write_acl_v6(&mut self, write: Write, entry: &FlowAclV6Entry) -> Result<(), ApplyError> {
+        let FlowAclV6Action::Assign { session } = entry.action;
+        self.flow_acl_v6.write_acl(write, entry.key, session, &mut self.inserted)
     }
 
     /// The tables that have changed, made anew.
@@ -137,7 +165,13 @@ impl SmallEntries {
             changed = true;
         }
         if self.flow_acl_v4.take_change() {
+            let rule = |(key, acl): (_, &AclAction)| Rule::v4(&key, acl.sequence, acl.session.get());
             tables.flow_acl_v4 = Arc::new(Classifier::new(seed, self.flow_acl_v4.iter().map(rule)));
+            changed = true;
+        }
+        if self.flow_acl_v6.take_change() {
+            let rule = |(key, acl): (_, &AclAction)| Rule::v6(&key, acl.sequence, acl.session.get());
+            tables.flow_acl_v6 = Arc::new(Classifier::new(seed, self.flow_acl_v6.iter().map(rule)));
             changed = true;
         }
         if changed {
@@ -161,8 +195,12 @@ impl SmallEntries {
         self.marking.iter().map(|(key, action)| MarkingEntry { key, action: *action }.into())
     }
 
-    pub(super) fn acls(&self) -> impl Iterator<Item = Entry> + '_ {
-        self.flow_acl_v4.iter().map(|(key, acl)| FlowAclV4Entry { key, action: acl.action }.into())
+    pub(super) fn acls_v4(&self) -> impl Iterator<Item = Entry> + '_ {
+        self.flow_acl_v4.iter().map(|(key, acl)| FlowAclV4Entry { key, action: acl.v4() }.into())
+    }
+
+    pub(super) fn acls_v6(&self) -> impl Iterator<Item = Entry> + '_ {
+        self.flow_acl_v6.iter().map(|(key, acl)| FlowAclV6Entry { key, action: acl.v6() }.into())
     }
 }
 
@@ -195,9 +233,4 @@ fn marking(entries: &BTreeMap<MarkingKey, MarkingAction>) -> MarkingTable {
         table.set(key.class, key.colour, marking);
     }
     table
-}
-
-fn rule((key, acl): (FlowAclV4Key, &AclAction)) -> Rule {
-    let FlowAclV4Action::Assign { session } = acl.action;
-    Rule { key, sequence: acl.sequence, session: session.get() }
 }

@@ -7,6 +7,7 @@ use svpn_contract::{
 };
 
 use super::groups::{Group, Groups, NotSet};
+use super::names::NoSlot;
 use super::{ApplyError, Entries, Write, admit, full, quiesce};
 use crate::tables::carry::Carry;
 use crate::tables::flow::FlowKey;
@@ -34,16 +35,17 @@ impl Entries {
             Entry::Station(entry) => self.small.station.write(write, entry.key, entry.action),
             Entry::ArpResponder(entry) => self.small.arp_responder.write(write, entry.key, entry.action),
             Entry::Marking(entry) => self.small.marking.write(write, entry.key, entry.action),
-            Entry::FlowAclV4(entry) => self.small.write_acl(write, entry),
+            Entry::FlowAclV4(entry) => self.small.write_acl_v4(write, entry),
+            Entry::FlowAclV6(entry) => self.small.write_acl_v6(write, entry),
+            Entry::FlowV6(entry) => self.write_flow_v6(write, entry),
+            Entry::RouteV6(entry) => self.write_route_v6(write, entry),
             Entry::FlowV4(entry) => self.write_flow(write, entry),
             Entry::Session(entry) => self.write_session(write, entry),
             Entry::RouteV4(entry) => self.write_route(write, entry),
             Entry::Tunnel(entry) => self.write_tunnel(write, entry),
             Entry::Ilm(entry) => self.write_label(write, entry),
             Entry::Nexthop(entry) => self.write_nexthop(write, entry),
-            Entry::FlowV6(_) | Entry::FlowAclV6(_) | Entry::RouteV6(_) | Entry::VrfPolicer(_) | Entry::PuntPolicer(_) => {
-                Err(ApplyError::NotSupported)
-            }
+            Entry::VrfPolicer(_) | Entry::PuntPolicer(_) => Err(ApplyError::NotSupported),
             Entry::GreIngressV4(entry) => self.gre.write_v4(write, entry, &self.reclaimer),
             Entry::GreIngressV6(entry) => self.gre.write_v6(write, entry, &self.reclaimer),
         }
@@ -56,15 +58,16 @@ impl Entries {
             EntryKey::ArpResponder(key) => self.small.arp_responder.delete(key),
             EntryKey::Marking(key) => self.small.marking.delete(key),
             EntryKey::FlowAclV4(key) => self.small.flow_acl_v4.delete(key),
+            EntryKey::FlowAclV6(key) => self.small.flow_acl_v6.delete(key),
+            EntryKey::FlowV6(key) => self.delete_flow_v6(*key),
+            EntryKey::RouteV6(key) => self.delete_route_v6(*key),
             EntryKey::FlowV4(key) => self.delete_flow(*key),
             EntryKey::Session(key) => self.delete_session(*key),
             EntryKey::RouteV4(key) => self.delete_route(*key),
             EntryKey::Tunnel(key) => self.delete_tunnel(*key),
             EntryKey::Ilm(key) => self.delete_label(*key),
             EntryKey::Nexthop(key) => self.delete_nexthop(*key),
-            EntryKey::FlowV6(_) | EntryKey::FlowAclV6(_) | EntryKey::RouteV6(_) | EntryKey::VrfPolicer(_) | EntryKey::PuntPolicer(_) => {
-                Err(ApplyError::NotFound)
-            }
+            EntryKey::VrfPolicer(_) | EntryKey::PuntPolicer(_) => Err(ApplyError::NotFound),
             EntryKey::GreIngressV4(key) => self.gre.delete_v4(key),
             EntryKey::GreIngressV6(key) => self.gre.delete_v6(key),
         }
@@ -148,15 +151,7 @@ impl Entries {
         let old = self.routes.get(vrf, prefix);
         admit(write, old.is_some(), self.routes.len(), self.sizes.route_v4)?;
         let size = self.sizes.route_v4;
-        let route = match entry.action {
-            RouteV4Action::ViaTunnel { tunnel, vpn_label, class } => {
-                let slot = self.tunnel_names.refer(tunnel.get()).map_err(|_| full(size))?;
-                Route::ViaTunnel(session::carry(slot, vpn_label, class))
-            }
-            RouteV4Action::Local { nexthop } => Route::Local(self.nexthop_names.refer(nexthop.get()).map_err(|_| full(size))?),
-            RouteV4Action::Receive => Route::Receive,
-            RouteV4Action::Discard => Route::Discard,
-        };
+        let route = self.refer_route(entry.action).map_err(|_| full(size))?;
         if self.routes.set(vrf, prefix, route).is_err() {
             self.release_route(route);
             return Err(full(size));
@@ -175,7 +170,19 @@ impl Entries {
         Ok(())
     }
 
-    fn release_route(&mut self, route: Route) {
+    /// What an action does, with a reference to what it names.
+    pub(super) fn refer_route(&mut self, action: RouteV4Action) -> Result<Route, NoSlot> {
+        Ok(match action {
+            RouteV4Action::ViaTunnel { tunnel, vpn_label, class } => {
+                Route::ViaTunnel(session::carry(self.tunnel_names.refer(tunnel.get())?, vpn_label, class))
+            }
+            RouteV4Action::Local { nexthop } => Route::Local(self.nexthop_names.refer(nexthop.get())?),
+            RouteV4Action::Receive => Route::Receive,
+            RouteV4Action::Discard => Route::Discard,
+        })
+    }
+
+    pub(super) fn release_route(&mut self, route: Route) {
         match route {
             Route::ViaTunnel(Carry { tunnel, .. }) => self.tunnel_names.release(tunnel),
             Route::Local(slot) => self.nexthop_names.release(slot),

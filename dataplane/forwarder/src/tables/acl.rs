@@ -1,40 +1,45 @@
-//! `flow_acl_v4`: tuple space search. Entries with the same masks share a hash table, so a look-up costs one probe for each different
-//! combination of masks (hosts, sites, subnets: a few), not one for each entry; and it ends as soon as no combination left
+//! `flow_acl_v4` and `flow_acl_v6`: tuple space search. Entries with the same masks share a hash table, so a look-up costs one probe for each
+//! different combination of masks (hosts, sites, subnets: a few), not one for each entry; and it ends as soon as no combination left
 //! has a priority as high as what was found.
 
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
-use svpn_contract::FlowAclV4Key;
-use svpn_contract::wire::{Protocol, VrfId};
+use svpn_contract::wire::L4Port;
+use svpn_contract::{FlowAclV4Key, FlowAclV6Key, Priority, Range};
 
 use super::exact::ExactMap;
 use super::flow::FlowKey;
+use super::flow_v6::FlowKeyV6;
 use super::hash::Seed;
+
+/// Words that are matched by masks, of IPv4: addresses; VRF and protocol.
+const WORDS_V4: usize = 2;
+/// Of IPv6: two of each address; VRF and protocol.
+pub(crate) const WORDS_V6: usize = 5;
 
 /// An entry: what it matches, when it was inserted, and its session.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Rule {
-    pub(crate) key: FlowAclV4Key,
-    /// Of equal priorities the smaller number wins.
-    pub(crate) sequence: u64,
-    pub(crate) session: u32,
+pub(crate) struct Rule<const W: usize> {
+    mask: [u64; W],
+    value: [u64; W],
+    candidate: Candidate,
 }
 
 /// All entries, immutable.
 #[derive(Debug, Default)]
-pub(crate) struct Classifier {
+pub(crate) struct Classifier<const W: usize = WORDS_V4> {
     /// By falling highest priority.
-    tuples: Box<[Tuple]>,
+    tuples: Box<[Tuple<W>]>,
 }
 
 /// The entries of one combination of masks.
 #[derive(Debug)]
-struct Tuple {
-    mask: [u64; 2],
+struct Tuple<const W: usize> {
+    mask: [u64; W],
     highest: i32,
     /// From a masked key to the first and the number of its candidates.
-    buckets: ExactMap,
+    buckets: ExactMap<W>,
     candidates: Box<[Candidate]>,
 }
 
@@ -42,41 +47,59 @@ struct Tuple {
 #[derive(Debug, Clone, Copy)]
 struct Candidate {
     priority: i32,
+    /// Of equal priorities the smaller number wins.
     sequence: u64,
     sport: (u16, u16),
     dport: (u16, u16),
     session: u32,
 }
 
-/// What of a key is matched by masks: everything but the ports.
-fn words(vrf: VrfId, src: Ipv4Addr, dst: Ipv4Addr, protocol: Protocol) -> [u64; 2] {
-    [u64::from(u32::from(src)) << 32 | u64::from(u32::from(dst)), u64::from(vrf) << 8 | u64::from(protocol)]
+/// VRF and protocol in a word.
+fn vrf_and_protocol(vrf: u16, protocol: u8) -> u64 {
+    u64::from(vrf) << 8 | u64::from(protocol)
 }
 
-impl Rule {
-    fn mask(&self) -> [u64; 2] {
-        let key = &self.key;
-        words(key.vrf.mask, key.src.mask, key.dst.mask, key.proto.mask)
-    }
+/// What of an IPv4 key is matched by masks: everything but the ports.
+fn words_v4(vrf: u16, src: Ipv4Addr, dst: Ipv4Addr, protocol: u8) -> [u64; WORDS_V4] {
+    [u64::from(src.to_bits()) << 32 | u64::from(dst.to_bits()), vrf_and_protocol(vrf, protocol)]
+}
 
-    fn value(&self) -> [u64; 2] {
-        let key = &self.key;
-        words(key.vrf.value, key.src.value, key.dst.value, key.proto.value)
+impl Rule<WORDS_V4> {
+    /// An entry of `flow_acl_v4`. Of equal priorities the smaller sequence number wins.
+    pub(crate) fn v4(key: &FlowAclV4Key, sequence: u64, session: u32) -> Self {
+        Self {
+            mask: words_v4(key.vrf.mask.get(), key.src.mask, key.dst.mask, key.proto.mask.get()),
+            value: words_v4(key.vrf.value.get(), key.src.value, key.dst.value, key.proto.value.get()),
+            candidate: Candidate::new(key.priority, sequence, [key.sport, key.dport], session),
+        }
     }
+}
 
-    fn candidate(&self) -> Candidate {
-        let key = &self.key;
-        Candidate {
-            priority: key.priority.get(),
-            sequence: self.sequence,
-            sport: (key.sport.low.get(), key.sport.high.get()),
-            dport: (key.dport.low.get(), key.dport.high.get()),
-            session: self.session,
+/// Of an IPv6 key.
+fn words_v6(vrf: u16, src: Ipv6Addr, dst: Ipv6Addr, protocol: u8) -> [u64; WORDS_V6] {
+    // The words of a flow without its ports.
+    let [addresses @ .., rest] = FlowKeyV6::new(vrf, src.to_bits(), dst.to_bits(), protocol, 0).words();
+    let [source_high, source_low, destination_high, destination_low] = addresses;
+    [source_high, source_low, destination_high, destination_low, rest >> 32]
+}
+
+impl Rule<WORDS_V6> {
+    /// An entry of `flow_acl_v6`. Of equal priorities the smaller sequence number wins.
+    pub(crate) fn v6(key: &FlowAclV6Key, sequence: u64, session: u32) -> Self {
+        Self {
+            mask: words_v6(key.vrf.mask.get(), key.src.mask, key.dst.mask, key.proto.mask.get()),
+            value: words_v6(key.vrf.value.get(), key.src.value, key.dst.value, key.proto.value.get()),
+            candidate: Candidate::new(key.priority, sequence, [key.sport, key.dport], session),
         }
     }
 }
 
 impl Candidate {
+    fn new(priority: Priority, sequence: u64, ports: [Range<L4Port>; 2], session: u32) -> Self {
+        let [sport, dport] = ports.map(|range| (range.low.get(), range.high.get()));
+        Self { priority: priority.get(), sequence, sport, dport, session }
+    }
+
     /// Smaller is better.
     fn rank(&self) -> (std::cmp::Reverse<i32>, u64) {
         (std::cmp::Reverse(self.priority), self.sequence)
@@ -88,28 +111,43 @@ impl Candidate {
     }
 }
 
-impl Classifier {
-    pub(crate) fn new(seed: Seed, rules: impl Iterator<Item = Rule>) -> Self {
-        let mut by_mask: HashMap<[u64; 2], HashMap<[u64; 2], Vec<Candidate>>> = HashMap::new();
+impl Classifier<WORDS_V4> {
+    /// The session of the best entry that matches.
+    #[inline]
+    pub(crate) fn find(&self, key: FlowKey) -> Option<u32> {
+        self.search([key.addresses, key.rest >> 32], ports(key.rest))
+    }
+}
+
+impl Classifier<WORDS_V6> {
+    /// The session of the best entry that matches.
+    #[inline]
+    pub(crate) fn find(&self, key: FlowKeyV6) -> Option<u32> {
+        let [addresses @ .., rest] = key.words();
+        let [source_high, source_low, destination_high, destination_low] = addresses;
+        self.search([source_high, source_low, destination_high, destination_low, rest >> 32], ports(rest))
+    }
+}
+
+impl<const W: usize> Classifier<W> {
+    pub(crate) fn new(seed: Seed, rules: impl Iterator<Item = Rule<W>>) -> Self {
+        let mut by_mask: HashMap<[u64; W], HashMap<[u64; W], Vec<Candidate>>> = HashMap::new();
         for rule in rules {
-            by_mask.entry(rule.mask()).or_default().entry(rule.value()).or_default().push(rule.candidate());
+            by_mask.entry(rule.mask).or_default().entry(rule.value).or_default().push(rule.candidate);
         }
-        let mut tuples: Vec<Tuple> = by_mask.into_iter().map(|(mask, buckets)| Tuple::new(seed, mask, buckets)).collect();
+        let mut tuples: Vec<Tuple<W>> = by_mask.into_iter().map(|(mask, buckets)| Tuple::new(seed, mask, buckets)).collect();
         tuples.sort_by_key(|tuple| std::cmp::Reverse(tuple.highest));
         Self { tuples: tuples.into() }
     }
 
-    /// The session of the best entry that matches.
     #[inline]
-    pub(crate) fn find(&self, key: FlowKey) -> Option<u32> {
-        let whole = [key.addresses, key.rest >> 32];
-        let (sport, dport) = ports(key);
+    fn search(&self, whole: [u64; W], (sport, dport): (u16, u16)) -> Option<u32> {
         let mut best: Option<&Candidate> = None;
         for tuple in &self.tuples {
             if best.is_some_and(|best| best.priority > tuple.highest) {
                 break;
             }
-            let Some(bucket) = tuple.buckets.get([whole[0] & tuple.mask[0], whole[1] & tuple.mask[1]]) else { continue };
+            let Some(bucket) = tuple.buckets.get(std::array::from_fn(|word| whole[word] & tuple.mask[word])) else { continue };
             let found = tuple.bucket(bucket).iter().find(|candidate| candidate.has_ports(sport, dport));
             if let Some(found) = found
                 && best.is_none_or(|best| found.rank() < best.rank())
@@ -121,8 +159,8 @@ impl Classifier {
     }
 }
 
-impl Tuple {
-    fn new(seed: Seed, mask: [u64; 2], by_value: HashMap<[u64; 2], Vec<Candidate>>) -> Self {
+impl<const W: usize> Tuple<W> {
+    fn new(seed: Seed, mask: [u64; W], by_value: HashMap<[u64; W], Vec<Candidate>>) -> Self {
         let mut candidates = Vec::new();
         let mut buckets = Vec::with_capacity(by_value.len());
         for (value, mut bucket) in by_value {
@@ -142,17 +180,15 @@ impl Tuple {
     }
 }
 
-/// Source and destination port of a key.
+/// Source and destination port of a key's last word.
 #[inline]
 #[allow(clippy::cast_possible_truncation, reason = "each port is cut to its width")]
-fn ports(key: FlowKey) -> (u16, u16) {
-    ((key.rest >> 16) as u16, key.rest as u16)
+fn ports(rest: u64) -> (u16, u16) {
+    ((rest >> 16) as u16, rest as u16)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
-
     use proptest::prelude::*;
     use svpn_contract::wire::{L4Port, Protocol, VrfId};
     use svpn_contract::{Priority, Range, Ternary};
@@ -168,13 +204,21 @@ mod tests {
         Range { low: port(ends.0.min(ends.1)), high: port(ends.0.max(ends.1)) }
     }
 
-    fn rules() -> impl Strategy<Value = Vec<Rule>> {
+    /// An entry with what the model needs.
+    #[derive(Debug, Clone, Copy)]
+    struct Entry {
+        key: FlowAclV4Key,
+        sequence: u64,
+        session: u32,
+    }
+
+    fn rules() -> impl Strategy<Value = Vec<Entry>> {
         let masked = || (0..4_u8, prop::sample::select(vec![0_u8, 1, 3]));
         let ends = || (0..6_u16, 0..6_u16);
         let rule = (masked(), masked(), masked(), masked(), ends(), ends(), 1..4_i32, any::<u32>());
         prop::collection::vec(rule, 0..40).prop_map(|rules| {
             let rules = rules.into_iter().zip(0..);
-            let made = rules.map(|((vrf, src, dst, proto, sport, dport, priority, session), sequence)| Rule {
+            let made = rules.map(|((vrf, src, dst, proto, sport, dport, priority, session), sequence)| Entry {
                 key: FlowAclV4Key {
                     vrf: ternary(vrf.0, vrf.1, |vrf| VrfId::new(u16::from(vrf)).unwrap()),
                     src: ternary(src.0, src.1, |src| Ipv4Addr::from(u32::from(src))),
@@ -191,7 +235,18 @@ mod tests {
         })
     }
 
-    fn naive(rules: &[Rule], asked: (u16, u32, u32, u8, u16, u16)) -> Option<u32> {
+    /// Two bits, each at one end of an address.
+    fn spread(bits: u32) -> Ipv6Addr {
+        Ipv6Addr::from_bits(u128::from(bits & 1) | u128::from(bits >> 1) << 127)
+    }
+
+    fn v6(key: &FlowAclV4Key) -> FlowAclV6Key {
+        let address = |address: Ternary<Ipv4Addr>| Ternary { value: spread(address.value.to_bits()), mask: spread(address.mask.to_bits()) };
+        let FlowAclV4Key { vrf, src, dst, proto, sport, dport, priority } = *key;
+        FlowAclV6Key { vrf, src: address(src), dst: address(dst), proto, sport, dport, priority }
+    }
+
+    fn naive(rules: &[Entry], asked: (u16, u32, u32, u8, u16, u16)) -> Option<u32> {
         let (vrf, src, dst, proto, sport, dport) = asked;
         let matching = rules.iter().filter(|rule| {
             let key = &rule.key;
@@ -211,11 +266,26 @@ mod tests {
             rules in rules(),
             asked in prop::collection::vec((0..4_u16, 0..4_u32, 0..4_u32, 0..4_u8, 0..6_u16, 0..6_u16), 30),
         ) {
-            let classifier = Classifier::new(Seed::derive(3, 4), rules.iter().copied());
+            let classifier = Classifier::new(Seed::derive(3, 4), rules.iter().map(|rule| Rule::v4(&rule.key, rule.sequence, rule.session)));
             for asked in asked {
                 let (vrf, src, dst, proto, sport, dport) = asked;
                 let addresses = u64::from(src) << 32 | u64::from(dst);
                 let key = FlowKey::new(vrf, addresses, proto, u32::from(sport) << 16 | u32::from(dport));
+                prop_assert_eq!(classifier.find(key), naive(&rules, asked));
+            }
+        }
+
+        #[test]
+        fn ipv6_is_searched_like_ipv4(
+            rules in rules(),
+            asked in prop::collection::vec((0..4_u16, 0..4_u32, 0..4_u32, 0..4_u8, 0..6_u16, 0..6_u16), 30),
+        ) {
+            let made = rules.iter().map(|rule| Rule::v6(&v6(&rule.key), rule.sequence, rule.session));
+            let classifier = Classifier::new(Seed::derive(3, 4), made);
+            for asked in asked {
+                let (vrf, src, dst, proto, sport, dport) = asked;
+                let ports = u32::from(sport) << 16 | u32::from(dport);
+                let key = FlowKeyV6::new(vrf, spread(src).to_bits(), spread(dst).to_bits(), proto, ports);
                 prop_assert_eq!(classifier.find(key), naive(&rules, asked));
             }
         }

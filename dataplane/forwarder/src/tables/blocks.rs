@@ -43,7 +43,26 @@ impl Blocks {
             return Some(Block { first, units });
         }
         let first = self.next;
-        self.next = first.checked_add(units).filter(|end| *end <= self.capacity)?;
+        if let Some(end) = first.checked_add(units).filter(|end| *end <= self.capacity) {
+            self.next = end;
+            return Some(Block { first, units });
+        }
+        self.split(units)
+    }
+
+    /// Gives back a block that no worker has seen.
+    pub(crate) fn give_back(&mut self, block: Block) {
+        if let Some(free) = self.free.get_mut(block.units as usize) {
+            free.push(block.first);
+        }
+    }
+
+    /// The front of a larger free block.
+    fn split(&mut self, units: u32) -> Option<Block> {
+        let larger = self.free.iter().skip(units as usize + 1).position(|free| !free.is_empty())?;
+        let rest = u32::try_from(larger + 1).ok()?;
+        let first = self.free.get_mut((units + rest) as usize)?.pop()?;
+        self.give_back(Block { first: first + units, units: rest });
         Some(Block { first, units })
     }
 
@@ -65,9 +84,7 @@ impl Blocks {
         {
             for block in blocks {
                 freed(block);
-                if let Some(free) = self.free.get_mut(block.units as usize) {
-                    free.push(block.first);
-                }
+                self.give_back(block);
             }
         }
     }
@@ -98,5 +115,19 @@ mod tests {
         blocks.publish(&reclaimer, |block| freed.push(block));
         assert_eq!(freed, [first]);
         assert_eq!(blocks.take(4), Some(first));
+    }
+
+    #[test]
+    fn when_nothing_is_untouched_a_larger_block_is_split() {
+        let mut blocks = Blocks::new(6, 4);
+        let large = blocks.take(4).unwrap();
+        let small = blocks.take(2).unwrap();
+        blocks.give_back(large);
+        assert_eq!(blocks.take(3), Some(Block { first: large.first, units: 3 }));
+        assert_eq!(blocks.take(2), None);
+        assert_eq!(blocks.take(1), Some(Block { first: large.first + 3, units: 1 }));
+        blocks.give_back(small);
+        assert_eq!((blocks.take(1), blocks.take(1)), (Some(Block { first: small.first, units: 1 }), Some(Block { first: 5, units: 1 })));
+        assert_eq!(blocks.take(1), None);
     }
 }

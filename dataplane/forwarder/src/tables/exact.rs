@@ -2,24 +2,24 @@
 
 use super::hash::Seed;
 
-/// An immutable map from keys of two words to a word.
+/// An immutable map from keys of some words, mostly two, to a word.
 #[derive(Debug)]
-pub(crate) struct ExactMap {
+pub(crate) struct ExactMap<const W: usize = 2> {
     seed: Seed,
     /// A power of two of places, at most half of them taken, so a search ends at a free one.
-    places: Box<[Option<Pair>]>,
+    places: Box<[Option<Pair<W>>]>,
 }
 
 /// A key and its value.
-type Pair = ([u64; 2], u64);
+type Pair<const W: usize> = ([u64; W], u64);
 
-impl ExactMap {
+impl<const W: usize> ExactMap<W> {
     /// A map of distinct keys.
-    pub(crate) fn new(seed: Seed, entries: impl ExactSizeIterator<Item = ([u64; 2], u64)>) -> Self {
+    pub(crate) fn new(seed: Seed, entries: impl ExactSizeIterator<Item = Pair<W>>) -> Self {
         let mut places = vec![None; (entries.len() * 2).next_power_of_two().max(2)].into_boxed_slice();
         let mask = places.len() - 1;
         for (key, value) in entries {
-            let mut place = index(seed.hash(key)) & mask;
+            let mut place = index(seed.hash_words(key)) & mask;
             while places[place].is_some() {
                 place = (place + 1) & mask;
             }
@@ -29,9 +29,9 @@ impl ExactMap {
     }
 
     #[inline]
-    pub(crate) fn get(&self, key: [u64; 2]) -> Option<u64> {
+    pub(crate) fn get(&self, key: [u64; W]) -> Option<u64> {
         let mask = self.places.len().wrapping_sub(1);
-        let mut place = index(self.seed.hash(key)) & mask;
+        let mut place = index(self.seed.hash_words(key)) & mask;
         while let Some(Some((found, value))) = self.places.get(place) {
             if *found == key {
                 return Some(*value);

@@ -17,6 +17,20 @@ impl Seed {
         let [first, second] = self.0;
         mix(mix(key[0] ^ first, key[1] ^ second) ^ first, 0x9e37_79b9_7f4a_7c15)
     }
+
+    /// The hash of some words: of two it is [`Seed::hash`].
+    #[inline]
+    pub(crate) fn hash_words<const W: usize>(self, key: [u64; W]) -> u64 {
+        let (pairs, rest) = key.as_chunks::<2>();
+        match (pairs, rest) {
+            ([pair], []) => self.hash(*pair),
+            // The pairs do not wait for each other.
+            _ => {
+                let digest = pairs.iter().fold(0_u64, |digest, pair| digest.rotate_left(1) ^ self.hash(*pair));
+                self.hash([digest, rest.first().copied().unwrap_or_default()])
+            }
+        }
+    }
 }
 
 /// Both halves of the product of two words.
@@ -47,6 +61,26 @@ mod tests {
             }
         }
         assert_ne!(Seed::derive(1, 1).hash([1, 2]), Seed::derive(1, 2).hash([1, 2]));
+        assert_eq!(Seed::derive(1, 1).hash_words([1, 2]), Seed::derive(1, 1).hash([1, 2]));
         assert_ne!(Seed::derive(1, 1).hash([1, 2]), Seed::derive(2, 1).hash([1, 2]));
+    }
+
+    #[test]
+    fn every_word_and_its_place_matter() {
+        let seed = Seed::derive(3, 3);
+        let key = [1_u64, 2, 3, 4, 5];
+        let mut hashes: Vec<u64> = (0..5)
+            .flat_map(|word| (0..64).map(move |bit| (word, bit)))
+            .map(|(word, bit)| {
+                let mut key = key;
+                key[word] ^= 1 << bit;
+                seed.hash_words(key)
+            })
+            .collect();
+        hashes.extend([[1, 2, 3, 4, 5], [3, 4, 1, 2, 5], [2, 1, 3, 4, 5], [1, 2, 3, 5, 4]].map(|key| seed.hash_words(key)));
+        let count = hashes.len();
+        hashes.sort_unstable();
+        hashes.dedup();
+        assert_eq!(hashes.len(), count);
     }
 }

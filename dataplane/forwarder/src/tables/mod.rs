@@ -1,7 +1,7 @@
 //! What the fast path reads.
 //!
-//! Big tables have one writer, which is [`crate::entries::Entries`], and readers that take no lock: [`flow`], [`session`], [`label`],
-//! [`route`], [`group`] (with [`tunnel`] and [`nexthop`]). Small ones are immutable and replaced whole: [`small`] (with [`acl`]).
+//! Big tables have one writer, which is [`crate::entries::Entries`], and readers that take no lock: [`flow`], [`flow_v6`], [`session`],
+//! [`label`], [`route`], [`route_v6`], [`group`] (with [`tunnel`] and [`nexthop`]). Small ones are immutable and replaced whole: [`small`] (with [`acl`]).
 //! Everything that does not depend on the packet is in them ready to use, and what a packet needs of one table is in one cache line.
 //!
 //! References between entries are by slot: a tunnel or next hop that is named somewhere has a slot, there or not, so an entry can be
@@ -12,9 +12,11 @@ pub(crate) mod blocks;
 pub(crate) mod carry;
 pub(crate) mod chained;
 pub(crate) mod counters;
+pub(crate) mod cuckoo;
 pub(crate) mod delivery;
 pub(crate) mod exact;
 pub(crate) mod flow;
+pub(crate) mod flow_v6;
 pub(crate) mod gre_ingress;
 pub(crate) mod group;
 pub(crate) mod hash;
@@ -23,6 +25,7 @@ pub(crate) mod meter;
 pub(crate) mod nexthop;
 pub(crate) mod ports;
 pub(crate) mod route;
+pub(crate) mod route_v6;
 pub(crate) mod session;
 pub(crate) mod small;
 pub(crate) mod tunnel;
@@ -35,6 +38,7 @@ use svpn_dpdk::OutOfMemory;
 
 use counters::WorkerCounters;
 use flow::FlowTable;
+use flow_v6::FlowTableV6;
 use gre_ingress::{GreIngressV4, GreIngressV6};
 use group::GroupTable;
 use hash::Seed;
@@ -42,14 +46,17 @@ use label::LabelMap;
 use meter::Sharing;
 use ports::PortSet;
 use route::RouteTable;
+use route_v6::RouteTableV6;
 use session::SessionTable;
 
 /// The big tables, which all workers share.
 #[derive(Debug)]
 pub(crate) struct Tables {
     pub(crate) flow_v4: Arc<FlowTable>,
+    pub(crate) flow_v6: FlowTableV6,
     pub(crate) session: SessionTable,
     pub(crate) route_v4: Arc<RouteTable>,
+    pub(crate) route_v6: Arc<RouteTableV6>,
     pub(crate) tunnel: Arc<GroupTable>,
     pub(crate) nexthop: Arc<GroupTable>,
     pub(crate) gre_ingress_v4: Arc<GreIngressV4>,
@@ -75,6 +82,7 @@ pub(crate) mod purpose {
     pub(crate) const SMALL: u64 = 2;
     pub(crate) const TUNNEL: u64 = 3;
     pub(crate) const NEXTHOP: u64 = 4;
+    pub(crate) const FLOWS_V6: u64 = 6;
     pub(crate) const GRE: u64 = 5;
 }
 
@@ -82,8 +90,10 @@ impl Tables {
     pub(crate) fn new(sizes: &TableSizes, sharing: Sharing, seed: u64) -> Result<Self, OutOfMemory> {
         Ok(Self {
             flow_v4: Arc::new(FlowTable::new(sizes.flow_v4, Seed::derive(seed, purpose::FLOWS))?),
+            flow_v6: FlowTableV6::new(sizes.flow_v6, Seed::derive(seed, purpose::FLOWS_V6))?,
             session: SessionTable::new(sizes.session, sharing)?,
             route_v4: Arc::new(RouteTable::new(sizes.route_v4)?),
+            route_v6: Arc::new(RouteTableV6::new(sizes.route_v6)?),
             tunnel: Arc::new(GroupTable::new(sizes.tunnel_slots(), sizes.tunnel_lines())?),
             nexthop: Arc::new(GroupTable::new(sizes.nexthop_slots(), sizes.nexthop_lines())?),
             gre_ingress_v4: Arc::new(GreIngressV4::new(sizes.gre_ingress_v4, Seed::derive(seed, purpose::GRE))?),
@@ -115,10 +125,16 @@ pub struct TableSizes {
     pub flow_v4: u32,
     /// `flow_acl_v4`.
     pub flow_acl_v4: u32,
+    /// `flow_v6`.
+    pub flow_v6: u32,
+    /// `flow_acl_v6`.
+    pub flow_acl_v6: u32,
     /// `session`: ids are below it.
     pub session: u32,
     /// `route_v4`.
     pub route_v4: u32,
+    /// `route_v6`.
+    pub route_v6: u32,
     /// `tunnel`.
     pub tunnel: u32,
     /// `ilm`.
@@ -134,7 +150,8 @@ pub struct TableSizes {
 impl TableSizes {
     /// Slots of tunnels: one for each there can be, and one for each that can be named without being there.
     pub(crate) fn tunnel_slots(&self) -> u32 {
-        self.tunnel.saturating_add(self.session).saturating_add(self.route_v4).saturating_add(Self::AWAITED)
+        let routes = self.route_v4.saturating_add(self.route_v6);
+        self.tunnel.saturating_add(self.session).saturating_add(routes).saturating_add(Self::AWAITED)
     }
 
     /// Lines of tunnel members.
@@ -148,6 +165,7 @@ impl TableSizes {
             .saturating_add(self.tunnel_lines())
             .saturating_add(self.ilm)
             .saturating_add(self.route_v4)
+            .saturating_add(self.route_v6)
             .saturating_add(Self::AWAITED)
     }
 
@@ -173,8 +191,11 @@ impl Default for TableSizes {
             arp_responder: size("arp_responder"),
             flow_v4: size("flow_v4"),
             flow_acl_v4: size("flow_acl_v4"),
+            flow_v6: size("flow_v6"),
+            flow_acl_v6: size("flow_acl_v6"),
             session: size("session"),
             route_v4: size("route_v4"),
+            route_v6: size("route_v6"),
             tunnel: size("tunnel"),
             ilm: size("ilm"),
             nexthop: size("nexthop"),

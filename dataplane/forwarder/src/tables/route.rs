@@ -24,7 +24,7 @@ use super::words::SparseWords;
 pub(crate) use writer::{Prefix, RouteWriter};
 
 /// Address bits of a level.
-const STRIDE: u32 = 4;
+pub(super) const STRIDE: u32 = 4;
 /// Words reserved for each route: no more than nine nodes are a route's own.
 const WORDS_PER_ROUTE: usize = 32;
 /// VRFs.
@@ -32,7 +32,7 @@ const ROOTS: usize = 1 << 16;
 const PREFIXES_SHIFT: u32 = 16;
 const BLOCK_SHIFT: u32 = 32;
 /// For the next four address bits: the prefixes of a node that match.
-const MATCHING: [u64; 16] = {
+pub(super) const MATCHING: [u64; 16] = {
     let mut masks = [0; 16];
     let mut bits = 0;
     while bits < 16 {
@@ -58,7 +58,7 @@ pub(crate) enum Route {
 const KIND_SHIFT: u32 = 60;
 
 impl Route {
-    fn bits(self) -> u64 {
+    pub(super) fn bits(self) -> u64 {
         match self {
             Self::ViaTunnel(carry) => 1 << KIND_SHIFT | carry.bits(),
             Self::Local(slot) => 2 << KIND_SHIFT | u64::from(slot),
@@ -69,7 +69,7 @@ impl Route {
 
     #[inline]
     #[allow(clippy::cast_possible_truncation, reason = "a slot is the low half")]
-    fn from_bits(bits: u64) -> Option<Self> {
+    pub(super) fn from_bits(bits: u64) -> Option<Self> {
         match bits >> KIND_SHIFT {
             1 => Some(Self::ViaTunnel(Carry::from_bits(bits))),
             2 => Some(Self::Local(bits as u32)),

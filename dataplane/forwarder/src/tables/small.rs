@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use svpn_contract::wire::{Class, Colour};
 
-use super::acl::Classifier;
+use super::acl::{Classifier, WORDS_V6};
 use super::exact::ExactMap;
 
-/// `attachment`, `station`, `arp_responder`, `marking` and `flow_acl_v4`.
+/// `attachment`, `station`, `arp_responder`, `marking`, `flow_acl_v4` and `flow_acl_v6`.
 #[derive(Debug, Clone)]
 pub(crate) struct SmallTables {
     pub(crate) attachments: Arc<ExactMap>,
     pub(crate) stations: Arc<ExactMap>,
     pub(crate) arp_responder: Arc<ExactMap>,
     pub(crate) flow_acl_v4: Arc<Classifier>,
+    pub(crate) flow_acl_v6: Arc<Classifier<WORDS_V6>>,
     pub(crate) marking: MarkingTable,
 }
 

@@ -63,12 +63,15 @@ pub(crate) fn sizes() -> TableSizes {
         station: 64,
         arp_responder: 64,
         flow_v4: 1024,
+        flow_v6: 1024,
         flow_acl_v4: 256,
         session: 64,
         route_v4: 1024,
+        route_v6: 1024,
         tunnel: 64,
         ilm: 1024,
         nexthop: 64,
+        ..TableSizes::default()
     }
 }
 
