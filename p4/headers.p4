@@ -52,6 +52,7 @@ const bit<2> RED = 2;
 
 /* RFC 3443: a ttl_mode of 0 is the uniform model; any other value is the pipe model with that TTL. */
 const bit<8> TTL_UNIFORM = 0;
+const bit<8> TTL_PIPE = 255;
 
 /* Why a packet went to the controller or nowhere: the type of packet-in's `reason` and the index of counter `drops`.
  * Punts are below 32, drops are not. */
@@ -340,6 +341,10 @@ struct metadata_t {
     bool punt;
     bit<32> gre_key;
     bool takes_labels;        /* GRE that ends here carries labels */
+    bool answered;            /* ARP, here */
+    bool labelled;            /* a label is acted upon */
+    bool switched;            /* goes on by that label */
+    bool routed;              /* an IP header is acted upon */
     Exposes exposes;
     bool has_session;
     bit<32> session;

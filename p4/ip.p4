@@ -70,30 +70,20 @@ control CheckIpv6(in headers_t hdr, inout metadata_t meta) {
     }
 }
 
-/* GRE behind the IP header acted upon. */
-control CheckGre(in headers_t hdr, inout metadata_t meta) {
+/* The IP header acted upon, and the TTL it counts for: in the uniform model no more than that of the label above it (RFC 3443). */
+control CheckIp(in headers_t hdr, inout metadata_t meta) {
+    CheckIpv4() check_ipv4;
+    CheckIpv6() check_ipv6;
     apply {
-        bit<16> header_length = (bit<16>) IPV6_BYTES;
-        bool fragment = hdr.fragment.isValid();
-        if (!meta.is_v6) {
-            header_length = (bit<16>) hdr.ipv4.ihl << 2;
-            fragment = hdr.ipv4.more_fragments == 1 || hdr.ipv4.fragment_offset != 0;
-        }
-        bit<16> gre_length = GRE_BYTES;
-        if (hdr.gre.has_checksum == 1) { gre_length = gre_length + GRE_BYTES; }
-        if (hdr.gre.has_key == 1) { gre_length = gre_length + GRE_BYTES; }
-        if (hdr.gre.has_sequence == 1) { gre_length = gre_length + GRE_BYTES; }
-        header_length = header_length + gre_length;
-        meta.pass.removed = header_length;
-        meta.pass.ethertype = hdr.gre.protocol;
-        if (fragment || !hdr.gre.isValid() || (bit<32>) header_length > meta.ip_length || hdr.gre.has_routing == 1 || hdr.gre.version != 0) {
-            DROP(Reason.BAD_GRE)
-        } else if (meta.takes_labels && hdr.gre.protocol != ETHERTYPE_MPLS) {
-            DROP(Reason.UNKNOWN_PAYLOAD)
-        } else if (!meta.takes_labels && hdr.gre.protocol != ETHERTYPE_IPV4 && hdr.gre.protocol != ETHERTYPE_IPV6) {
-            DROP(Reason.UNKNOWN_PAYLOAD)
+        if (meta.is_v6) {
+            check_ipv6.apply(hdr, meta);
+            meta.rewrite.ethertype = ETHERTYPE_IPV6;
         } else {
-            meta.next_pass = true;
+            check_ipv4.apply(hdr, meta);
+            meta.rewrite.ethertype = ETHERTYPE_IPV4;
+        }
+        if (meta.labelled && meta.ttl_mode == TTL_UNIFORM && meta.label_ttl < meta.ip_ttl) {
+            meta.ip_ttl = meta.label_ttl;
         }
     }
 }

@@ -103,7 +103,7 @@ control PlanTunnel(inout metadata_t meta) {
 /* Labels in front of the packet; the innermost is the bottom of the stack. */
 control PushLabels(inout headers_t hdr, in metadata_t meta) {
     apply {
-        if (meta.rewrite.push_swapped) {
+        if (meta.rewrite.push_swapped && hdr.label0.isValid()) {
             hdr.pushed1.setValid();
             hdr.pushed1 = { meta.rewrite.l1, hdr.label0.tc, 0, hdr.label0.ttl };
         }

@@ -1,31 +1,79 @@
 /* GRE that ends here (RFC 2784, RFC 2890, RFC 4023). */
 
-@id(0x01000019) @name(".decap_vrf") action decap_vrf(@id(1) bit<16> vrf) {
-    meta.vrf = vrf;
-}
-
-@id(0x0100001a) @name(".decap_mpls") action decap_mpls() {
-    meta.takes_labels = true;
-}
-
-@id(0x02000010) @name(".gre_ingress_v4") table gre_ingress_v4_table {
-    key = {
-        hdr.ipv4.src : exact @id(1) @name("src");
-        hdr.ipv4.dst : exact @id(2) @name("dst");
-        meta.gre_key : exact @id(3) @name("key");
+/* Behind the IP header acted upon: what is in it goes through the next pass. */
+control CheckGre(in headers_t hdr, inout metadata_t meta) {
+    apply {
+        bit<16> header_length = (bit<16>) IPV6_BYTES;
+        bool fragment = hdr.fragment.isValid();
+        if (!meta.is_v6) {
+            header_length = (bit<16>) hdr.ipv4.ihl << 2;
+            fragment = hdr.ipv4.more_fragments == 1 || hdr.ipv4.fragment_offset != 0;
+        }
+        bit<16> gre_length = GRE_BYTES;
+        if (hdr.gre.has_checksum == 1) { gre_length = gre_length + GRE_BYTES; }
+        if (hdr.gre.has_key == 1) { gre_length = gre_length + GRE_BYTES; }
+        if (hdr.gre.has_sequence == 1) { gre_length = gre_length + GRE_BYTES; }
+        header_length = header_length + gre_length;
+        meta.pass.removed = header_length;
+        meta.pass.ethertype = hdr.gre.protocol;
+        if (fragment || !hdr.gre.isValid() || (bit<32>) header_length > meta.ip_length || hdr.gre.has_routing == 1 || hdr.gre.version != 0) {
+            DROP(Reason.BAD_GRE)
+        } else if (meta.takes_labels && hdr.gre.protocol != ETHERTYPE_MPLS) {
+            DROP(Reason.UNKNOWN_PAYLOAD)
+        } else if (!meta.takes_labels && hdr.gre.protocol != ETHERTYPE_IPV4 && hdr.gre.protocol != ETHERTYPE_IPV6) {
+            DROP(Reason.UNKNOWN_PAYLOAD)
+        } else {
+            meta.next_pass = true;
+        }
     }
-    actions = { decap_vrf; decap_mpls; @defaultonly NoAction; }
-    const default_action = NoAction();
-    size = GRE_INGRESSES_V4;
 }
 
-@id(0x02000011) @name(".gre_ingress_v6") table gre_ingress_v6_table {
-    key = {
-        hdr.ipv6.src : exact @id(1) @name("src");
-        hdr.ipv6.dst : exact @id(2) @name("dst");
-        meta.gre_key : exact @id(3) @name("key");
+control EndGre(inout headers_t hdr, inout metadata_t meta) {
+    @id(0x01000019) @name(".decap_vrf") action decap_vrf(@id(1) bit<16> vrf) {
+        meta.vrf = vrf;
     }
-    actions = { decap_vrf; decap_mpls; @defaultonly NoAction; }
-    const default_action = NoAction();
-    size = GRE_INGRESSES_V6;
+
+    @id(0x0100001a) @name(".decap_mpls") action decap_mpls() {
+        meta.takes_labels = true;
+    }
+
+    @id(0x02000010) @name(".gre_ingress_v4") table gre_ingress_v4_table {
+        key = {
+            hdr.ipv4.src : exact @id(1) @name("src");
+            hdr.ipv4.dst : exact @id(2) @name("dst");
+            meta.gre_key : exact @id(3) @name("key");
+        }
+        actions = { decap_vrf; decap_mpls; @defaultonly NoAction; }
+        const default_action = NoAction();
+        size = GRE_INGRESSES_V4;
+    }
+
+    @id(0x02000011) @name(".gre_ingress_v6") table gre_ingress_v6_table {
+        key = {
+            hdr.ipv6.src : exact @id(1) @name("src");
+            hdr.ipv6.dst : exact @id(2) @name("dst");
+            meta.gre_key : exact @id(3) @name("key");
+        }
+        actions = { decap_vrf; decap_mpls; @defaultonly NoAction; }
+        const default_action = NoAction();
+        size = GRE_INGRESSES_V6;
+    }
+
+    CheckGre() check;
+
+    apply {
+        if (hdr.gre_key.isValid()) {
+            meta.gre_key = hdr.gre_key.value;
+        }
+        bool ends_here = false;
+        if (meta.is_v6) {
+            ends_here = gre_ingress_v6_table.apply().hit;
+        } else {
+            ends_here = gre_ingress_v4_table.apply().hit;
+        }
+        if (ends_here) {
+            meta.routed = false;
+            check.apply(hdr, meta);
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! The pipeline contract, for programs on either side of P4Runtime.
 //!
-//! The schema is written once, in `p4/pipeline.p4`; p4c turns it into `p4/compiled/p4info.txtpb`, and this crate's build script turns
+//! The schema is written once, in `p4/tables/`; p4c turns it into `p4/compiled/p4info.txtpb`, and this crate's build script turns
 //! that into Rust: a key struct, an action enum and an entry struct for every table, and the numbers of everything else. A controller
 //! builds an [`Entry`] and encodes it; a router decodes one and gets either typed values that fit their widths or a [`DecodeError`]
 //! that names the table, the field and the reason.

@@ -24,7 +24,8 @@ use crate::engine::Engine;
 const IN_FLIGHT: usize = 16;
 /// How long a frame may take on a machine that has other things to do.
 const PATIENCE: Duration = Duration::from_secs(10);
-const NOW: Duration = Duration::from_secs(1);
+/// The oracle's time.
+pub(crate) const NOW: Duration = Duration::from_secs(1);
 
 /// One thing that happens to both. Its debug form has one line for each update and frame.
 #[derive(Clone)]

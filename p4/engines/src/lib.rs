@@ -2,7 +2,7 @@
 //!
 //! An [`Engine`] is a router's program in a network namespace of its own, with a cable in every port and a controller at its
 //! P4Runtime. What a test puts into a cable the engine receives, and what it sends comes out, byte for byte as on a wire.
-//! [`conformance::check`] sends the same entries and frames through an engine and through the oracle and names the first difference.
+//! [`conformance::check`] sends the same entries and frames through an engine and through the oracle and names the first difference; [`Unreached`] tells what of the contract that has left out.
 //!
 //! A namespace is entered by a thread and has no name; programs are killed by the kernel when the thread that started them ends. So
 //! nothing of it outlives a test, whatever way that ends. Making one needs root.
@@ -18,6 +18,7 @@ mod controller;
 mod engine;
 mod namespace;
 mod process;
+mod reach;
 mod smallest;
 
 pub use cables::{CableError, Cables, Undeliverable, deliverable};
@@ -25,4 +26,5 @@ pub use controller::{Cell, Controller, ControllerError};
 pub use engine::{Engine, StartError};
 pub use namespace::{Namespace, NamespaceError};
 pub use process::{Process, ProcessError};
+pub use reach::Unreached;
 pub use smallest::smallest;

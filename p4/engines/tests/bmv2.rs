@@ -17,22 +17,35 @@ use svpn_contract::packet::PacketOut;
 use svpn_contract::wire::PortId;
 use svpn_contract::{Entry, MeterConfig, Reason, Update};
 use svpn_engines::conformance::{Step, check};
-use svpn_engines::{Cell, Engine, deliverable, smallest};
+use svpn_engines::{Cell, Engine, Unreached, deliverable, smallest};
 
 /// Another can be given by the environment variable `PROPTEST_RNG_SEED`, another number of cases by `PROPTEST_CASES`.
 const SEED: u64 = 0x5e55_1015;
 const CASES: u32 = 150;
 
+/// What no frame comes to here: no reason at all, links that are down, and full queues.
+const OTHER_REASONS: [Reason; 4] = [Reason::None, Reason::PortUnavailable, Reason::TransmitQueueFull, Reason::PuntQueueFull];
+
 /// A meter that gives each packet the same colour at all times: with empty rates the bursts alone count.
 ///
-/// BMv2 keeps the configuration of a deleted entry's meter for the next entry in its place, so every session has one.
+/// BMv2 keeps the configuration of a deleted entry's meter for the next entry in its place, so every entry that can have one does.
 fn timeless(entry: &mut Entry) {
-    if let Entry::Session(entry) = entry {
-        entry.meter = Some(match entry.meter {
-            Some(meter) => MeterConfig { cir: 0, pir: 0, ..meter },
-            None => MeterConfig { cir: 1 << 40, cburst: 1 << 30, pir: 1 << 40, pburst: 1 << 30 },
-        });
-    }
+    let meter = match entry {
+        Entry::Session(entry) => &mut entry.meter,
+        Entry::VrfPolicer(entry) => &mut entry.meter,
+        Entry::PuntPolicer(entry) => {
+            // The frame behind all others is punted for this reason, and must be seen.
+            if entry.key.reason == Reason::Lldp {
+                entry.meter = None;
+            }
+            &mut entry.meter
+        }
+        _ => return,
+    };
+    *meter = Some(match *meter {
+        Some(meter) => MeterConfig { cir: 0, pir: 0, ..meter },
+        None => MeterConfig { cir: 1 << 40, cburst: 1 << 30, pir: 1 << 40, pburst: 1 << 30 },
+    });
 }
 
 fn writes(mut updates: Vec<Update>) -> Step {
@@ -44,9 +57,37 @@ fn writes(mut updates: Vec<Update>) -> Step {
     Step::Write(updates)
 }
 
+/// Frames at edges that random ones hardly ever come to, for the addresses and labels of the small world.
+fn at_an_edge() -> impl Strategy<Value = (PortId, Vec<u8>)> {
+    let address = |host: u8| [&[0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, host / 3][..], &[0; 7], &[host % 3]].concat();
+    let ipv6 = move |version: u8, length: u8, next: u8, hop_limit: u8, src: u8, dst: u8| {
+        [&[version << 4, 0, 0, 0, 0, length, next, hop_limit][..], &address(src), &address(dst)].concat()
+    };
+    // UDP, or it in a fragment header, of which only so many bytes belong to the packet.
+    let cut_payload = move |(src, dst, next, length): (u8, u8, u8, u8)| {
+        (0x86dd_u16, [&ipv6(6, length, next, 64, src, dst)[..], &[17, 196, 0, 80, 0, 0, 0, 1], &[0; 8]].concat())
+    };
+    let discovery = move |version: u8| (0x86dd_u16, [&ipv6(version, 8, 58, 255, 0, 3)[..], &[135, 0, 0, 0, 0, 0, 0, 0]].concat());
+    // Less than an IPv6 header and more than an IPv4 header, at the bottom of the stack.
+    let cut_header = |(label, nibble): (u8, u8)| (0x8847_u16, [&[0, label >> 4, label << 4 | 1, 64][..], &[nibble << 4; 24]].concat());
+    // An explicit null that may have expired, over a label cut short.
+    let cut_label = |(label, ttl, length): (u8, u8, usize)| (0x8847_u16, [&[0, 0, label << 4, ttl][..], &vec![0; length]].concat());
+    let packet = prop_oneof![
+        (0..6_u8, 0..6_u8, prop::sample::select(&[17, 44][..]), 2..10_u8).prop_map(cut_payload),
+        (4..8_u8).prop_map(discovery),
+        (0..32_u8, 4..8_u8).prop_map(cut_header),
+        (prop::sample::select(&[0, 2][..]), 1..3_u8, 0..4_usize).prop_map(cut_label),
+    ];
+    (prop::sample::select(&PORTS[..]), packet).prop_map(|(port, (ethertype, packet))| {
+        let [high, low] = port.to_be_bytes();
+        let ethernet = [&[2, 0, 0, 0, high, low, 6, 0, 0, 0, 0, 1][..], &ethertype.to_be_bytes()].concat();
+        (PortId::new(port).expect("it fits"), [ethernet, packet].concat())
+    })
+}
+
 fn frames(count: std::ops::Range<usize>) -> impl Strategy<Value = Step> {
     let frame = arrival().prop_filter("the kernel delivers it", |(_, frame): &(PortId, Vec<u8>)| deliverable(frame).is_ok());
-    prop::collection::vec(frame, count).prop_map(Step::Frames)
+    prop::collection::vec(prop_oneof![12 => frame.boxed(), 1 => at_an_edge().boxed()], count).prop_map(Step::Frames)
 }
 
 /// A network, frames through it, changes to it, and frames again.
@@ -110,9 +151,14 @@ fn bmv2_does_what_the_oracle_says() {
     let config = config();
     let seed = config.rng_seed;
     let bmv2 = RefCell::new(Bmv2(None));
-    let result = TestRunner::new(config).run(&steps(), |steps| bmv2.borrow_mut().check(&steps).map_err(TestCaseError::fail));
+    let enough = config.cases >= CASES;
+    let unreached = RefCell::new(Unreached::all(Reason::ALL.iter().copied().filter(|reason| !OTHER_REASONS.contains(reason))));
+    let result = TestRunner::new(config).run(&steps(), |steps| {
+        unreached.borrow_mut().take(&ports(), &steps);
+        bmv2.borrow_mut().check(&steps).map_err(TestCaseError::fail)
+    });
     match result {
-        Ok(()) => {}
+        Ok(()) => assert!(!enough || unreached.borrow().names().is_empty(), "{seed:?}: nothing came to {:?}", unreached.borrow().names()),
         Err(TestError::Abort(reason)) => panic!("{seed:?}: {reason}"),
         Err(TestError::Fail(first, steps)) => {
             let steps = smallest(&steps, |steps| bmv2.borrow_mut().check(steps).is_err());
