@@ -44,6 +44,17 @@ void svpn_pktmbuf_free(struct rte_mbuf *mbuf)
 	rte_pktmbuf_free(mbuf);
 }
 
+void svpn_mbuf_set_tag(struct rte_mbuf *mbuf, uint64_t tag)
+{
+	mbuf->hash.fdir.lo = (uint32_t)tag;
+	mbuf->hash.fdir.hi = (uint32_t)(tag >> 32);
+}
+
+uint64_t svpn_mbuf_tag(const struct rte_mbuf *mbuf)
+{
+	return (uint64_t)mbuf->hash.fdir.hi << 32 | mbuf->hash.fdir.lo;
+}
+
 uint16_t svpn_eth_rx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count)
 {
 	return rte_eth_rx_burst(port, queue, mbufs, count);

@@ -43,6 +43,10 @@ struct rte_mbuf *svpn_pktmbuf_alloc(struct rte_mempool *pool);
 int svpn_pktmbuf_alloc_bulk(struct rte_mempool *pool, struct rte_mbuf **mbufs, unsigned int count);
 void svpn_pktmbuf_free(struct rte_mbuf *mbuf);
 
+/* The 64 bits that rte_mbuf keeps for a hash, or for whatever the mbuf's owner likes. */
+void svpn_mbuf_set_tag(struct rte_mbuf *mbuf, uint64_t tag);
+uint64_t svpn_mbuf_tag(const struct rte_mbuf *mbuf);
+
 uint16_t svpn_eth_rx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count);
 uint16_t svpn_eth_tx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count);
 

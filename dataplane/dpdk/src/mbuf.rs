@@ -97,6 +97,20 @@ impl Mbuf {
         self.raw().port
     }
 
+    /// The number that goes with the packet; of one just received or made, any.
+    #[inline]
+    pub fn tag(&self) -> u64 {
+        // SAFETY: by the invariant the mbuf is live.
+        unsafe { sys::svpn_mbuf_tag(self.0.as_ptr()) }
+    }
+
+    /// Gives the packet a number that goes with it from thread to thread, until a queue receives or sends it.
+    #[inline]
+    pub fn set_tag(&mut self, tag: u64) {
+        // SAFETY: as in `raw_mut`; without offload flags, which this crate never sets, no driver reads these bits.
+        unsafe { sys::svpn_mbuf_set_tag(self.0.as_ptr(), tag) }
+    }
+
     /// Free bytes before the data.
     #[inline]
     pub fn headroom(&self) -> usize {

@@ -17,9 +17,16 @@ fn capacity(packets: u16) -> NonZeroU16 {
 fn numbered(pool: Pool, numbers: impl IntoIterator<Item = u32>) -> Burst<64> {
     let mut burst = Burst::new();
     for number in numbers {
-        burst.push(pool.alloc_with(&number.to_be_bytes()).unwrap()).unwrap();
+        let mut mbuf = pool.alloc_with(&number.to_be_bytes()).unwrap();
+        mbuf.set_tag(tag(number));
+        burst.push(mbuf).unwrap();
     }
     burst
+}
+
+/// A packet's tag by its number: every bit is used.
+fn tag(number: u32) -> u64 {
+    u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 fn number(data: &[u8]) -> u32 {
@@ -51,7 +58,9 @@ fn a_ring_is_a_bounded_queue() {
                     let there = model.len().min(48);
                     prop_assert_eq!(receiver.recv(&mut burst), there);
                     for mbuf in &burst {
-                        prop_assert_eq!(Some(number(mbuf.data())), model.pop_front());
+                        let expected = model.pop_front();
+                        prop_assert_eq!(Some(number(mbuf.data())), expected);
+                        prop_assert_eq!(Some(mbuf.tag()), expected.map(tag));
                     }
                 }
             }
