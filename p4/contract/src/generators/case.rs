@@ -151,7 +151,7 @@ fn shorten(items: &mut [(usize, Item)], place: usize, mut fails: impl FnMut(&[(u
 /// Frames at the same time as those before, or a little later.
 fn burst(random: &mut Random) -> Step {
     let after = if random.once_in(2) { 0 } else { random.within(0..100_000_000) };
-    let count = random.within(1..80);
+    let count = random.within(1..=64);
     Step::Frames { after: Duration::from_nanos(after), frames: (0..count).map(|_| frames::arrival(random)).collect() }
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::random::Random;
 use super::rules::{flow_acl_v4, flow_acl_v6};
 use super::world::{
-    CLASSES, PORTS, any_flow, class, gre_ends, host, host_v4, host_v6, label, nexthop, port, session, station_mac, tags, ttl_mode, tunnel,
-    value, vpn_label, vrf,
+    CLASSES, PORTS, TAGS, any_flow, class, gre_ends, host, host_v4, host_v6, label, nexthop, port, session, station_mac, tags, ttl_mode,
+    tunnel, value, vpn_label, vrf,
 };
 use crate::tables::{
     ArpResponderAction, ArpResponderEntry, ArpResponderKey, AttachmentAction, AttachmentEntry, AttachmentKey, Choice, Entry, FlowV4Action,
@@ -90,13 +90,13 @@ pub(super) fn changes(random: &mut Random) -> Vec<Update> {
 /// Customers are behind the first ports more often than the core is, and the core is behind the others.
 fn circuit(random: &mut Random, port: PortId, (vlan, inner_vlan): (VlanId, VlanId)) -> AttachmentEntry {
     let customers = port.get() <= PORTS[1];
-    let action = if customers == random.once_in(5) { AttachmentAction::ToCore } else { AttachmentAction::ToVrf { vrf: vrf(random) } };
+    let action = if customers == random.once_in(8) { AttachmentAction::ToCore } else { AttachmentAction::ToVrf { vrf: vrf(random) } };
     AttachmentEntry { key: AttachmentKey { port, vlan, inner_vlan }, action }
 }
 
 fn attachment(random: &mut Random) -> AttachmentEntry {
-    let (port, tags) = (port(random), tags(random));
-    circuit(random, port, tags)
+    let (port, (outer, inner)) = (port(random), random.pick(&TAGS));
+    circuit(random, port, (value(outer.into()), value(inner.into())))
 }
 
 fn station(port: PortId) -> StationEntry {

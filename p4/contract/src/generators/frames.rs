@@ -19,7 +19,8 @@ fn discovery(random: &mut Random) -> Vec<u8> {
     let hop_limit = random.weighted(&[(12, 255), (1, 254), (1, 64), (1, 1)]);
     let next = random.weighted(&[(12, 58), (1, 0), (1, 44)]);
     let length = random.within(0..36);
-    let mut bytes = (6 << 28 | random.any::<u32>() >> 4).to_be_bytes().to_vec();
+    let version = random.weighted(&[(20, 6), (1, 4), (1, 7)]);
+    let mut bytes = (version << 28 | random.any::<u32>() >> 4).to_be_bytes().to_vec();
     bytes.extend([0, 4 + length, next, hop_limit]);
     bytes.extend(host_v6(host(random)).octets());
     bytes.extend(host_v6(host(random)).octets());

@@ -182,9 +182,12 @@ impl Packets<'_> {
     pub(super) fn ipv6(&mut self) -> Vec<u8> {
         let load = self.load();
         let (next, extensions) = self.extensions(load.flow.proto);
-        let mut bytes = Vec::with_capacity(40 + extensions.len() + load.bytes.len());
+        let whole = extensions.len() + load.bytes.len();
+        // The header's length may end within the extensions too.
+        let length = if self.random.once_in(20) { self.random.within(0..=extensions.len()) } else { whole - load.left_out };
+        let mut bytes = Vec::with_capacity(40 + whole);
         bytes.extend((6 << 28 | self.random.any::<u32>() >> 4).to_be_bytes());
-        bytes.extend(length_field(extensions.len() + load.bytes.len() - load.left_out));
+        bytes.extend(length_field(length));
         bytes.extend([next, self.ttl()]);
         bytes.extend(host_v6(load.flow.src).octets());
         bytes.extend(host_v6(load.flow.dst).octets());
@@ -233,7 +236,11 @@ impl Packets<'_> {
         }
         let explicit = matches!(last, 0 | 2) && !self.random.once_in(12);
         let payload = match self.random.within(0..20) {
-            0 => self.fill(),
+            // About as much as a header, of something that says it is one.
+            0 => {
+                let length = self.random.within(0..48);
+                [vec![self.random.pick(&[0x45, 0x60, 0x50])], self.random.bytes(length)].concat()
+            }
             1..=10 if !explicit => self.ipv4(),
             _ if explicit && last == 0 => self.ipv4(),
             _ => self.ipv6(),
