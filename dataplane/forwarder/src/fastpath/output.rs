@@ -21,6 +21,17 @@ impl About {
     pub(super) fn bytes(length: u32) -> Self {
         Self { length, session: NO_SESSION }
     }
+
+    /// As a number that goes with the packet to the worker that sends it.
+    pub(crate) fn to_tag(self) -> u64 {
+        u64::from(self.session) << 32 | u64::from(self.length)
+    }
+
+    /// What such a number says.
+    #[allow(clippy::cast_possible_truncation, reason = "the halves of the number")]
+    pub(crate) fn from_tag(tag: u64) -> Self {
+        Self { length: tag as u32, session: (tag >> 32) as u32 }
+    }
 }
 
 /// A packet for the controller, without its bytes.
