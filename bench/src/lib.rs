@@ -3,9 +3,11 @@
 //! A figure of a machine that is shared, or throttled, or new next year, says little; a ratio of two programs that ran turn by turn on the
 //! same core says much. So everything here is measured together with a peer, several times in turn, and medians are printed.
 //!
-//! - [`pipeline`]: the forwarder's fast path, beside `dpdk-testpmd`.
+//! - [`pipeline`]: the forwarder's fast path, beside `dpdk-testpmd`;
+//! - [`p4runtime`]: its service, over a socket, and what updates cost the packets.
 //!
 //! `clap` reads the command line; `rand` chooses keys; `nix` reads the processor time of a thread, which is what rates are counted in;
-//! `serde` and `serde_json` write what other programs read.
+//! `serde` and `serde_json` write what other programs read; `tonic`, `tokio` and `tokio-stream` speak gRPC.
 
+pub mod p4runtime;
 pub mod pipeline;

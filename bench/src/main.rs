@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use svpn_bench::pipeline::{self, Arguments};
+use svpn_bench::{p4runtime, pipeline};
 
 /// How fast svpn is, beside its peers in the same run.
 ///
@@ -21,17 +21,24 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Pipeline(Arguments),
+    Pipeline(pipeline::Arguments),
+    #[command(name = "p4runtime")]
+    P4Runtime(p4runtime::Arguments),
 }
 
 fn main() -> ExitCode {
-    let Command::Pipeline(arguments) = CommandLine::parse().command;
-    match pipeline::run(&arguments, &mut io::stdout().lock()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // Nowhere is left to say that standard error is closed.
-            let _ = writeln!(io::stderr(), "svpn-bench: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    let mut output = io::stdout().lock();
+    let error: Box<dyn std::error::Error> = match CommandLine::parse().command {
+        Command::Pipeline(arguments) => match pipeline::run(&arguments, &mut output) {
+            Ok(()) => return ExitCode::SUCCESS,
+            Err(error) => error.into(),
+        },
+        Command::P4Runtime(arguments) => match p4runtime::run(&arguments, &mut output) {
+            Ok(()) => return ExitCode::SUCCESS,
+            Err(error) => error.into(),
+        },
+    };
+    // Nowhere is left to say that standard error is closed.
+    let _ = writeln!(io::stderr(), "svpn-bench: {error}");
+    ExitCode::FAILURE
 }

@@ -10,7 +10,8 @@
 //! - [`p4runtime`] is that service.
 //!
 //! `crossbeam-queue` carries frames between workers and control threads: bounded, lock-free, without system calls. `tokio`
-//! (its channel only) hands punted frames to the service.
+//! (its channel only) hands punted frames to the service. `netlink-sys`, `netlink-packet-core` and `netlink-packet-route` ask the kernel for the
+//! links of the interfaces that ports are built on, whose numbers `nix` knows.
 
 pub mod entries;
 pub mod fastpath;

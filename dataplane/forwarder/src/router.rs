@@ -1,6 +1,7 @@
 //! A router: ports, workers and tables, started and stopped together.
 
 mod housekeeping;
+mod links;
 mod ports;
 
 use std::hash::{BuildHasher, RandomState};
@@ -25,6 +26,7 @@ use crate::entries::{Clock, Entries, EntriesConfig, NewEntriesError};
 use crate::fastpath::FastPath;
 use crate::tables::TableSizes;
 use crate::worker::{Lcore, Punted};
+use links::Links;
 pub(crate) use ports::Queues;
 use ports::RunningPort;
 
@@ -117,6 +119,9 @@ pub enum StartError {
         /// Why.
         source: TakeQueueError,
     },
+    /// The kernel cannot be asked for the state of interfaces.
+    #[error("cannot ask the kernel for the state of interfaces: {0}")]
+    Links(#[source] std::io::Error),
     /// A worker does not start.
     #[error(transparent)]
     Worker(#[from] WorkerError),
@@ -196,9 +201,9 @@ impl Router {
         // The standard library's hasher is seeded by the system.
         let seed = config.seed.map_or_else(|| RandomState::new().hash_one(0_u8), NonZeroU64::get);
         let (mut entries, ends) = Entries::new(&EntriesConfig { sizes: config.sizes, workers, seed, clock })?;
+        let mut links = Links::new().map_err(StartError::Links)?;
         for port in &ports {
-            let state = port.state().map_err(|source| StartError::Port { port: port.number, source })?;
-            entries.set_port_state(port.number, state);
+            entries.set_port_state(port.number, port.state(&mut links));
         }
         let (to_controller, packet_outs) = (Arc::new(ArrayQueue::<Punted>::new(QUEUE)), Arc::new(ArrayQueue::new(QUEUE)));
         let numbers: Vec<PortId> = ports.iter().map(|port| port.number).collect();
@@ -214,9 +219,10 @@ impl Router {
             housekeeping: None,
         };
         for ((worker, placement), end) in (0_u16..).zip(&config.workers).zip(ends) {
+            let tables = Arc::clone(&end.tables);
             let (fastpath, reader) = FastPath::new(end);
             let queues = ports::queues(&mut ports, worker, workers)?;
-            let mut lcore = Lcore::new(fastpath, queues, &numbers, Arc::clone(&to_controller), pool, config.idle);
+            let mut lcore = Lcore::new(fastpath, queues, &numbers, Arc::clone(&to_controller), pool, config.idle, tables);
             if worker == 0 {
                 lcore.serve(Arc::clone(&packet_outs));
             }
@@ -227,7 +233,7 @@ impl Router {
         router.ports = Arc::from(ports);
         let (sender, receiver) = mpsc::channel(QUEUE);
         router.punts = Mutex::new(Some(receiver));
-        let keeper = housekeeping::Keeper::new(Arc::clone(&router.entries), Arc::clone(&router.ports), to_controller, sender);
+        let keeper = housekeeping::Keeper::new(Arc::clone(&router.entries), Arc::clone(&router.ports), links, to_controller, sender);
         let thread = std::thread::Builder::new().name("svpn-housekeeping".into()).spawn(move || keeper.run(&stop));
         router.housekeeping = Some(thread.map_err(StartError::Housekeeping)?);
         Ok(router)
@@ -247,7 +253,7 @@ impl Router {
     /// Sends a frame of the controller.
     pub fn send(&self, packet: PacketOut) -> Result<(), SendError> {
         const ETHERNET: usize = 14;
-        if self.ports.iter().all(|port| port.number != packet.egress_port) {
+        if !self.has_port(packet.egress_port) {
             return Err(SendError::UnknownPort(packet.egress_port));
         }
         let (length, most) = (packet.frame.len(), self.pool.frame_bytes());
@@ -255,6 +261,11 @@ impl Router {
             return Err(SendError::Length { length, least: ETHERNET, most });
         }
         self.packet_outs.push(packet).map_err(|_| SendError::QueueFull)
+    }
+
+    /// Whether there is a port of this number, up or down.
+    pub fn has_port(&self, number: PortId) -> bool {
+        self.ports.iter().any(|port| port.number == number)
     }
 
     /// State of every port, in the order of the configuration.

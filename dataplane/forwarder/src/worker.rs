@@ -12,6 +12,7 @@ use svpn_dpdk::{Burst, Mbuf, Pool, Reader};
 
 use crate::fastpath::{FastPath, Outputs, Punt};
 use crate::router::{Idle, Queues};
+use crate::tables::Tables;
 
 /// A frame on its way to the controller.
 pub(crate) type Punted = (Mbuf, Punt);
@@ -34,6 +35,7 @@ pub(crate) struct Lcore {
     packet_outs: Option<Arc<ArrayQueue<PacketOut>>>,
     pool: Pool,
     idle: Idle,
+    tables: Arc<Tables>,
 }
 
 impl Lcore {
@@ -44,8 +46,9 @@ impl Lcore {
         to_controller: Arc<ArrayQueue<Punted>>,
         pool: Pool,
         idle: Idle,
+        tables: Arc<Tables>,
     ) -> Self {
-        Self { fastpath, queues, out: Outputs::new(ports), to_controller, packet_outs: None, pool, idle }
+        Self { fastpath, queues, out: Outputs::new(ports), to_controller, packet_outs: None, pool, idle, tables }
     }
 
     /// Makes it the worker that sends the controller's frames.
@@ -61,6 +64,11 @@ impl Lcore {
         while !stop.load(Ordering::Relaxed) {
             let mut found = 0;
             for index in 0..self.queues.rx.len() {
+                if self.tables.gate.is_closed() {
+                    drop(online);
+                    self.wait(stop);
+                    online = reader.online();
+                }
                 let Some((port, queue)) = self.queues.rx.get_mut(index) else { continue };
                 let received = queue.recv(&mut burst);
                 if received > 0 {
@@ -85,6 +93,13 @@ impl Lcore {
             }
         }
         while self.send_packet_outs() > 0 {}
+    }
+
+    /// Waits at the gate; the device's queues hold what comes in meanwhile.
+    fn wait(&self, stop: &AtomicBool) {
+        while self.tables.gate.is_closed() && !stop.load(Ordering::Relaxed) {
+            thread::yield_now();
+        }
     }
 
     /// Sends what the fast path has put into the outlets, and passes on what is for the controller.

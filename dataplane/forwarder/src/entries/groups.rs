@@ -57,7 +57,7 @@ impl<A: Copy> Groups<A> {
     /// Fails where an action set is larger than a group can be.
     pub(super) fn check(choice: &Choice<A>) -> Result<(), ApplyError> {
         match choice.members.len() {
-            1..=MOST_MEMBERS => Ok(()),
+            ..=MOST_MEMBERS => Ok(()),
             members => Err(ApplyError::Members { members, most: MOST_MEMBERS }),
         }
     }

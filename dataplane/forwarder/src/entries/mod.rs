@@ -8,19 +8,19 @@
 mod counters;
 mod gre;
 mod groups;
+mod idle;
 mod names;
 mod read;
 mod small;
 mod v6;
 mod write;
 
-use std::collections::HashMap;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
 use svpn_contract::wire::PortId;
-use svpn_contract::{EntryKey, FlowV4Key, MeterConfig, NexthopAction, TunnelAction};
+use svpn_contract::{EntryKey, MeterConfig, NexthopAction, TunnelAction};
 use svpn_dpdk::{OutOfMemory, Published, Reader, Reclaimer, TooManyReaders};
 use thiserror::Error;
 
@@ -34,6 +34,8 @@ use crate::tables::{TableSizes, Tables, WorkerTables, nexthop, purpose, tunnel};
 use counters::{Counters, Departed};
 use gre::GreEntries;
 use groups::Groups;
+pub use idle::IdleClock;
+use idle::IdleTimers;
 use names::Names;
 use small::SmallEntries;
 use v6::EntriesV6;
@@ -72,8 +74,8 @@ pub enum ApplyError {
         /// The first value that is too large.
         limit: u64,
     },
-    /// An action set has more members than a group can have, or none.
-    #[error("a group has 1 to {most} members, not {members}")]
+    /// An action set has more members than a group can have.
+    #[error("a group has up to {most} members, not {members}")]
     Members {
         /// Members given.
         members: usize,
@@ -163,13 +165,6 @@ struct LabelEntries {
     end: u32,
 }
 
-/// What the flows have that workers do not read.
-#[derive(Debug)]
-struct FlowEntries {
-    writer: FlowWriter,
-    idle_timeouts: HashMap<FlowV4Key, Duration>,
-}
-
 /// The entries of every table.
 ///
 /// Updates of big tables take effect at once, those of small ones with [`Entries::publish`]: call it after each batch.
@@ -181,7 +176,8 @@ pub struct Entries {
     workers: Vec<WorkerTables>,
     reclaimer: Reclaimer,
     small: SmallEntries,
-    flows: FlowEntries,
+    flows: FlowWriter,
+    idle: IdleTimers,
     sessions: SessionEntries,
     routes: RouteWriter,
     v6: EntriesV6,
@@ -215,7 +211,8 @@ impl Entries {
             clock: config.clock,
             workers: ends.iter().map(|end| end.own.clone()).collect(),
             small,
-            flows: FlowEntries { writer: FlowWriter::new(Arc::clone(&tables.flow_v4)), idle_timeouts: HashMap::new() },
+            flows: FlowWriter::new(Arc::clone(&tables.flow_v4)),
+            idle: IdleTimers::default(),
             sessions: SessionEntries::default(),
             routes: RouteWriter::new(Arc::clone(&tables.route_v4), sizes.route_v4),
             v6: EntriesV6::new(&tables, &sizes),
@@ -257,6 +254,17 @@ impl Entries {
             }
         });
         self.reclaimer.reclaim();
+    }
+
+    /// Makes every worker stand still between two bursts until [`Self::resume`], so that it sees all updates meanwhile at once.
+    pub fn pause(&mut self) {
+        self.tables.gate.close();
+        quiesce(&self.reclaimer);
+    }
+
+    /// Lets the workers go on.
+    pub fn resume(&mut self) {
+        self.tables.gate.open();
     }
 
     /// A port comes up or goes down: what would leave by one that is down is dropped, and members that watch it are left out of their

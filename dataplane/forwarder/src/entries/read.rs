@@ -31,7 +31,7 @@ impl Entries {
             EntryKey::FlowAclV6(key) => self.small.flow_acl_v6.get(&key).map(|acl| FlowAclV6Entry { key, action: acl.v6() }.into()),
             EntryKey::FlowV6(key) => self.get_flow_v6(key),
             EntryKey::RouteV6(key) => self.get_route_v6(key),
-            EntryKey::FlowV4(key) => self.flows.writer.get(flow_key(&key)).map(|session| self.flow(key, session)),
+            EntryKey::FlowV4(key) => self.flows.get(flow_key(&key)).map(|session| self.flow(key, session)),
             EntryKey::Session(key) => self.session(key),
             EntryKey::RouteV4(key) => {
                 let (vrf, prefix) = route_key(key);
@@ -61,7 +61,7 @@ impl Entries {
             FlowAclV6Key::TABLE_ID => Box::new(self.small.acls_v6()),
             FlowV6Key::TABLE_ID => Box::new(self.flows_v6()),
             RouteV6Key::TABLE_ID => Box::new(self.routes_v6()),
-            FlowV4Key::TABLE_ID => Box::new(self.flows.writer.iter().map(|(key, session)| self.flow(wire_flow_key(key), session))),
+            FlowV4Key::TABLE_ID => Box::new(self.flows.iter().map(|(key, session)| self.flow(wire_flow_key(key), session))),
             SessionKey::TABLE_ID => Box::new(
                 (0..u32::try_from(self.sessions.meters.len()).unwrap_or(u32::MAX))
                     .filter_map(|session| self.session(SessionKey { session: SessionId::new(session).unwrap_or_default() })),
@@ -96,7 +96,7 @@ impl Entries {
             FlowAclV6Key::TABLE_ID => self.small.flow_acl_v6.len(),
             FlowV6Key::TABLE_ID => self.v6.flow_count(),
             RouteV6Key::TABLE_ID => self.v6.route_count(),
-            FlowV4Key::TABLE_ID => self.flows.writer.len(),
+            FlowV4Key::TABLE_ID => self.flows.len(),
             SessionKey::TABLE_ID => self.sessions.count,
             RouteV4Key::TABLE_ID => self.routes.len(),
             TunnelKey::TABLE_ID => self.tunnels.len(),
@@ -110,7 +110,7 @@ impl Entries {
 
     fn flow(&self, key: FlowV4Key, session: u32) -> Entry {
         let action = FlowV4Action::Assign { session: SessionId::new(session).unwrap_or_default() };
-        FlowV4Entry { key, action, idle_timeout: self.flows.idle_timeouts.get(&key).copied() }.into()
+        FlowV4Entry { key, action, idle_timeout: self.idle.get(&key.into()) }.into()
     }
 
     fn session(&self, key: SessionKey) -> Option<Entry> {

@@ -1,9 +1,7 @@
 //! The entries of the big IPv6 tables, `flow_v6` and `route_v6`; `flow_acl_v6` is one of the small ones.
 
-use std::collections::HashMap;
 use std::net::Ipv6Addr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use svpn_contract::wire::{L4Port, Protocol, SessionId, VrfId};
 use svpn_contract::{
@@ -21,17 +19,12 @@ use crate::tables::{TableSizes, Tables};
 #[derive(Debug)]
 pub(super) struct EntriesV6 {
     flows: FlowWriterV6,
-    idle_timeouts: HashMap<FlowV6Key, Duration>,
     routes: RouteWriterV6,
 }
 
 impl EntriesV6 {
     pub(super) fn new(tables: &Tables, sizes: &TableSizes) -> Self {
-        Self {
-            flows: FlowWriterV6::new(&tables.flow_v6),
-            idle_timeouts: HashMap::new(),
-            routes: RouteWriterV6::new(Arc::clone(&tables.route_v6), sizes.route_v6),
-        }
+        Self { flows: FlowWriterV6::new(&tables.flow_v6), routes: RouteWriterV6::new(Arc::clone(&tables.route_v6), sizes.route_v6) }
     }
 
     /// Entries of `flow_v6`.
@@ -72,10 +65,7 @@ impl Entries {
             }
             Write::Modify => drop(flows.modify(key, session.get())),
         }
-        match entry.idle_timeout {
-            Some(timeout) => drop(self.v6.idle_timeouts.insert(entry.key, timeout)),
-            None => drop(self.v6.idle_timeouts.remove(&entry.key)),
-        }
+        self.set_idle_timeout(entry.key.into(), entry.idle_timeout);
         Ok(())
     }
 
@@ -83,7 +73,7 @@ impl Entries {
         if !self.v6.flows.remove(flow_key(&key)) {
             return Err(ApplyError::NotFound);
         }
-        self.v6.idle_timeouts.remove(&key);
+        self.set_idle_timeout(key.into(), None);
         Ok(())
     }
 
@@ -121,6 +111,10 @@ impl Entries {
         self.v6.routes.get(vrf, prefix).map(|route| self.route_v6(key, route))
     }
 
+    pub(super) fn last_hit_v6(&self, key: &FlowV6Key) -> Option<u32> {
+        self.v6.flows.last_hit(flow_key(key))
+    }
+
     pub(super) fn flows_v6(&self) -> impl Iterator<Item = Entry> + '_ {
         self.v6.flows.iter().map(|(key, session)| self.flow_v6(wire_flow_key(key), session))
     }
@@ -131,7 +125,7 @@ impl Entries {
 
     fn flow_v6(&self, key: FlowV6Key, session: u32) -> Entry {
         let action = FlowV6Action::Assign { session: SessionId::new(session).unwrap_or_default() };
-        FlowV6Entry { key, action, idle_timeout: self.v6.idle_timeouts.get(&key).copied() }.into()
+        FlowV6Entry { key, action, idle_timeout: self.idle.get(&key.into()) }.into()
     }
 
     fn route_v6(&self, key: RouteV6Key, route: Route) -> Entry {

@@ -76,7 +76,7 @@ impl Entries {
     fn write_flow(&mut self, write: Write, entry: &FlowV4Entry) -> Result<(), ApplyError> {
         let FlowV4Action::Assign { session } = entry.action;
         let key = flow_key(&entry.key);
-        let writer = &mut self.flows.writer;
+        let writer = &mut self.flows;
         admit(write, writer.get(key).is_some(), writer.len(), self.sizes.flow_v4)?;
         match write {
             Write::Insert => {
@@ -85,18 +85,15 @@ impl Entries {
             }
             Write::Modify => drop(writer.modify(key, session.get())),
         }
-        match entry.idle_timeout {
-            Some(timeout) => drop(self.flows.idle_timeouts.insert(entry.key, timeout)),
-            None => drop(self.flows.idle_timeouts.remove(&entry.key)),
-        }
+        self.set_idle_timeout(entry.key.into(), entry.idle_timeout);
         Ok(())
     }
 
     fn delete_flow(&mut self, key: FlowV4Key) -> Result<(), ApplyError> {
-        if !self.flows.writer.remove(flow_key(&key)) {
+        if !self.flows.remove(flow_key(&key)) {
             return Err(ApplyError::NotFound);
         }
-        self.flows.idle_timeouts.remove(&key);
+        self.set_idle_timeout(key.into(), None);
         Ok(())
     }
 

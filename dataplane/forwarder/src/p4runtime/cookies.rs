@@ -22,6 +22,10 @@ impl Cookie {
         Self { number: entry.controller_metadata, bytes: entry.metadata.clone() }
     }
 
+    fn is_empty(&self) -> bool {
+        self.number == 0 && self.bytes.is_empty()
+    }
+
     /// Puts it into an entry that is read.
     #[allow(deprecated, reason = "controllers still send the older of the two fields")]
     pub(super) fn fill(self, entry: &mut proto::TableEntry) {
@@ -36,13 +40,21 @@ impl Cookie {
 }
 
 impl Cookies {
+    /// Whether no entry has one.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn get(&self, key: &EntryKey) -> Cookie {
         self.0.get(key).cloned().unwrap_or_default()
     }
 
-    /// Keeps a cookie, and gives back the one before it.
-    pub(super) fn set(&mut self, key: EntryKey, cookie: Cookie) -> Cookie {
-        let before = if cookie == Cookie::default() { self.0.remove(&key) } else { self.0.insert(key, cookie) };
-        before.unwrap_or_default()
+    /// Keeps a cookie in place of the one before it.
+    pub(super) fn set(&mut self, key: EntryKey, cookie: Cookie) {
+        if !cookie.is_empty() {
+            self.0.insert(key, cookie);
+        } else if !self.0.is_empty() {
+            self.0.remove(&key);
+        }
     }
 }

@@ -2,25 +2,33 @@
 //!
 //! - `arbitration`, `controllers`, `stream`: who may write, and packets to and from controllers;
 //! - `pipeline`: the one pipeline this router runs, and whether it is in service;
-//! - `write`, `operation`, `cookies`: batches of updates, undone where they have to be;
-//! - `read`: queries.
+//! - `write`, `operation`, `cookies`, `cells`: batches of updates, undone where they have to be;
+//! - `profiles`: members and groups of action selectors;
+//! - `read`: queries;
+//! - `idle`: entries that no packet hits.
 //!
 //! What the specification leaves to an implementation is decided here:
 //! - Any role can be bid for and has full access; a role configuration is refused. Each role's primary gets every packet-in.
 //! - A P4Info may differ from ours in sizes, annotations and order, and in nothing else. A device configuration is kept and given back.
 //! - `VERIFY_AND_COMMIT` empties the tables, `RECONCILE_AND_COMMIT` keeps them. `COMMIT` keeps what was written since `VERIFY_AND_SAVE`.
 //!   Indexed counters go on counting.
-//! - `CONTINUE_ON_ERROR` and `ROLLBACK_ON_ERROR` are supported, `DATAPLANE_ATOMIC` is not. Rolled back, a meter may begin with full buckets.
-//! - Action profiles are written as one-shot action sets only; idle time-outs are refused.
+//! - All three atomicities are supported, `DATAPLANE_ATOMIC` for small batches: workers stand still between two bursts meanwhile. Rolled back,
+//!   a meter may begin with full buckets.
+//! - A selector is written by one-shot action sets, or by members and groups, until it is empty again.
 //! - Default actions are constant.
 //!
 //! `tonic` serves gRPC, `tokio` runs it beside the workers, `tokio-stream` and `tokio-util` join and end streams.
 
 mod arbitration;
+mod cells;
 mod controllers;
 mod cookies;
+mod error;
+mod facts;
+mod idle;
 mod operation;
 mod pipeline;
+mod profiles;
 mod read;
 mod stream;
 mod turns;
@@ -36,8 +44,8 @@ use p4runtime_proto::p4::v1 as proto;
 use p4runtime_proto::p4::v1::get_forwarding_pipeline_config_request::ResponseType;
 use p4runtime_proto::p4::v1::p4_runtime_server::{P4Runtime, P4RuntimeServer};
 use p4runtime_proto::p4::v1::set_forwarding_pipeline_config_request::Action;
-use p4runtime_proto::p4::v1::write_request::Atomicity;
 use svpn_contract::packet::{PacketIn, PacketOut};
+use svpn_contract::wire::PortId;
 use svpn_contract::{EntryKey, TABLES, Update};
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedRwLockReadGuard, RwLock, mpsc, watch};
@@ -52,8 +60,10 @@ use crate::router::{Router, SendError};
 use arbitration::{Connection, ElectionId};
 use controllers::{Controllers, Outlet};
 use cookies::Cookies;
+use operation::Written;
 use pipeline::{Keep, Pipeline};
-use read::Found;
+use profiles::Profiles;
+use read::{Collected, Found};
 use turns::Turns;
 
 /// The version of P4Runtime that is spoken.
@@ -80,6 +90,9 @@ pub trait Plane: Send + Sync + 'static {
     /// # Errors
     /// [`SendError`] says why it is not sent.
     fn send(&self, packet: PacketOut) -> Result<(), SendError>;
+
+    /// Whether there is a port of this number, up or down.
+    fn has_port(&self, port: PortId) -> bool;
 }
 
 impl Plane for Router {
@@ -90,13 +103,24 @@ impl Plane for Router {
     fn send(&self, packet: PacketOut) -> Result<(), SendError> {
         Router::send(self, packet)
     }
+
+    fn has_port(&self, port: PortId) -> bool {
+        Router::has_port(self, port)
+    }
+}
+
+/// What the service knows of the entries beside themselves.
+#[derive(Debug, Default)]
+struct Books {
+    cookies: Cookies,
+    profiles: Profiles,
 }
 
 /// What the service remembers beside the entries. Locked before them.
 #[derive(Debug, Default)]
 struct State {
     pipeline: Pipeline,
-    cookies: Cookies,
+    books: Books,
 }
 
 /// What all calls share.
@@ -148,6 +172,7 @@ pub async fn serve<P: Plane>(
         stop: CancellationToken::new(),
     });
     let pump = tokio::spawn(stream::pump(Arc::clone(&shared), punts));
+    let idle = tokio::spawn(idle::watch(Arc::clone(&shared)));
     let (cut, stopping) = (shared.stop.clone(), shared.stop.clone());
     let service = P4RuntimeServer::new(Service(shared)).max_decoding_message_size(REQUEST_BYTES).max_encoding_message_size(usize::MAX);
     let stop = async move {
@@ -167,6 +192,7 @@ pub async fn serve<P: Plane>(
         } => Ok(()),
     };
     pump.abort();
+    idle.abort();
     served
 }
 
@@ -175,17 +201,20 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     tokio::task::spawn_blocking(work).await.map_err(|error| Status::internal(format!("the call was cut short: {error}")))
 }
 
-/// Deletes every entry that is not kept.
-fn clear<P: Plane>(turns: &mut Turns<'_, P>, cookies: &mut Cookies, kept: impl Fn(&EntryKey) -> bool) {
+/// Deletes every entry that is not kept, and then the members and groups that are neither kept nor in use.
+fn clear<P: Plane>(turns: &mut Turns<'_, P>, books: &mut Books, kept: impl Fn(Written) -> bool) {
     for table in TABLES {
-        let keys: Vec<EntryKey> = turns.entries().iter(table.id).map(|entry| entry.key()).filter(|key| !kept(key)).collect();
+        let keys: Vec<EntryKey> =
+            turns.entries().iter(table.id).map(|entry| entry.key()).filter(|key| !kept(Written::Entry(*key))).collect();
         for key in keys {
             if let Err(error) = turns.entries().apply(&Update::Delete(key)) {
                 tracing::error!(%key, %error, "an entry that is there cannot be deleted");
             }
-            cookies.set(key, cookies::Cookie::default());
+            books.cookies.set(key, cookies::Cookie::default());
+            books.profiles.refer(key, None);
         }
     }
+    books.profiles.clear(|reference| kept(Written::Part(reference)));
 }
 
 type Answer<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -222,15 +251,9 @@ impl<P: Plane> P4Runtime for Service<P> {
             if !state.pipeline.is_in_service() {
                 return Err(Status::failed_precondition("no pipeline is in service: SetForwardingPipelineConfig first"));
             }
-            let (pipeline, cookies) = (&mut state.pipeline, &mut state.cookies);
-            let mut written = |key| pipeline.note_written(key);
-            let mut turns = Turns::new(&*shared.plane);
-            Ok(match atomicity {
-                Atomicity::RollbackOnError => write::rollback_on_error(&mut turns, cookies, &request.updates, &mut written),
-                Atomicity::ContinueOnError | Atomicity::DataplaneAtomic => {
-                    write::continue_on_error(&mut turns, cookies, &request.updates, &mut written)
-                }
-            })
+            let (pipeline, books) = (&mut state.pipeline, &mut state.books);
+            let mut written = |what| pipeline.note_written(what);
+            Ok(write::perform(&*shared.plane, books, atomicity, &request.updates, &mut written))
         })
         .await??;
         write::status(&results)?;
@@ -246,23 +269,25 @@ impl<P: Plane> P4Runtime for Service<P> {
             if !state.pipeline.is_in_service() {
                 return Err(Status::failed_precondition("no pipeline is in service: SetForwardingPipelineConfig first"));
             }
-            let entries = shared.plane.entries();
-            let mut found = Vec::new();
-            for wanted in &request.entities {
-                read::collect(&entries, &state.cookies, wanted, &mut found)?;
-            }
-            Ok(found)
+            Ok(Collected::collect(&*shared.plane, &state.books, &request.entities))
         })
         .await??;
+        let status = found.status();
         let (sender, answer) = mpsc::channel(4);
         tokio::spawn(async move {
-            let mut found = found.into_iter();
+            let mut found = found.found.into_iter();
             loop {
                 let entities: Vec<proto::Entity> = found.by_ref().take(ENTITIES).map(Found::encode).collect();
+                if entities.is_empty() {
+                    break;
+                }
                 // The controller has gone away if it cannot be sent.
-                if entities.is_empty() || sender.send(Ok(proto::ReadResponse { entities })).await.is_err() {
+                if sender.send(Ok(proto::ReadResponse { entities })).await.is_err() {
                     return;
                 }
+            }
+            if let Some(status) = status {
+                drop(sender.send(Err(status)).await);
             }
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(answer))))
@@ -282,7 +307,7 @@ impl<P: Plane> P4Runtime for Service<P> {
             let state = &mut *shared.state();
             match state.pipeline.set(action, request.config)? {
                 Keep::Untouched | Keep::All => {}
-                Keep::Only(kept) => clear(&mut Turns::new(&*shared.plane), &mut state.cookies, |key| kept.contains(key)),
+                Keep::Only(kept) => clear(&mut Turns::new(&*shared.plane), &mut state.books, |what| kept.contains(&what)),
             }
             tracing::info!(action = action.as_str_name(), "a pipeline configuration was taken");
             Ok::<_, pipeline::PipelineError>(())

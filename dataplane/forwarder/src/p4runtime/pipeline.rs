@@ -6,9 +6,11 @@ use p4runtime_proto::p4::config::v1::{self as config, P4Info};
 use p4runtime_proto::p4::v1::ForwardingPipelineConfig;
 use p4runtime_proto::p4::v1::get_forwarding_pipeline_config_request::ResponseType;
 use p4runtime_proto::p4::v1::set_forwarding_pipeline_config_request::Action;
-use svpn_contract::{EntryKey, p4info};
+use svpn_contract::p4info;
 use thiserror::Error;
 use tonic::{Code, Status};
+
+use super::operation::Written;
 
 /// Why a pipeline is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -66,13 +68,13 @@ pub(super) enum Keep {
     /// They stay.
     All,
     /// Those stay that were written since the pipeline was saved, or none.
-    Only(HashSet<EntryKey>),
+    Only(HashSet<Written>),
 }
 
 #[derive(Debug)]
 struct Saved {
     config: ForwardingPipelineConfig,
-    written: HashSet<EntryKey>,
+    written: HashSet<Written>,
 }
 
 /// What was configured.
@@ -88,10 +90,10 @@ impl Pipeline {
         self.in_service.is_some()
     }
 
-    /// Remembers that an entry was written after a pipeline was saved.
-    pub(super) fn note_written(&mut self, key: EntryKey) {
+    /// Remembers what was written after a pipeline was saved.
+    pub(super) fn note_written(&mut self, what: Written) {
         if let Some(saved) = &mut self.saved {
-            saved.written.insert(key);
+            saved.written.insert(what);
         }
     }
 
@@ -312,7 +314,7 @@ mod tests {
         assert_eq!(pipeline.set(Action::Verify, Some(with(p4info(), 1))), Ok(Keep::Untouched));
         assert_eq!(pipeline.set(Action::VerifyAndSave, Some(with(p4info(), 2))), Ok(Keep::Untouched));
         assert!(!pipeline.is_in_service());
-        let key = EntryKey::from(svpn_contract::SessionKey { session: svpn_contract::wire::SessionId::MAX });
+        let key = Written::Entry(svpn_contract::SessionKey { session: svpn_contract::wire::SessionId::MAX }.into());
         pipeline.note_written(key);
         assert_eq!(pipeline.set(Action::Commit, Some(with(p4info(), 3))), Err(PipelineError::Unexpected));
         assert_eq!(pipeline.set(Action::Commit, None), Ok(Keep::Only([key].into())));

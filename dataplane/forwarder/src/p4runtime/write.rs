@@ -5,58 +5,86 @@ use p4runtime_proto::p4::v1 as proto;
 use p4runtime_proto::p4::v1::write_request::Atomicity;
 use prost::Message;
 use prost_types::Any;
-use svpn_contract::EntryKey;
 use tonic::{Code, Status};
 
-use super::Plane;
-use super::cookies::Cookies;
-use super::operation::{Operation, Undo, UpdateError};
+use super::error::UpdateError;
+use super::operation::{Operation, Undo, Written};
 use super::turns::Turns;
+use super::{Books, Plane};
 
 /// What the details of a failed batch's status hold.
 const ERROR_URL: &str = "type.googleapis.com/p4.v1.Error";
 
+/// Updates of a batch that workers stand still for: some hundred microseconds, in which a port's queue does not overflow.
+const MOST_AT_ONCE: usize = 256;
+
 /// What became of each update of a batch, in its order.
 pub(super) type Results = Vec<Result<(), UpdateError>>;
 
-/// Tries every update; those that fail leave the others alone. Tells which entries were written.
-pub(super) fn continue_on_error<P: Plane>(
-    turns: &mut Turns<'_, P>,
-    cookies: &mut Cookies,
+/// Performs a batch as it asks for. Tells what was written.
+pub(super) fn perform<P: Plane>(
+    plane: &P,
+    books: &mut Books,
+    atomicity: Atomicity,
     updates: &[proto::Update],
-    written: &mut dyn FnMut(EntryKey),
+    written: &mut dyn FnMut(Written),
+) -> Results {
+    match atomicity {
+        Atomicity::ContinueOnError => continue_on_error(plane, &mut Turns::new(plane), books, updates, written),
+        Atomicity::RollbackOnError => all_or_nothing(plane, &mut Turns::new(plane), books, updates, written),
+        Atomicity::DataplaneAtomic => all_or_nothing(plane, &mut Turns::at_once(plane), books, updates, written),
+    }
+}
+
+/// From the wire, and possible with the ports there are.
+fn decode<P: Plane>(plane: &P, update: &proto::Update) -> Result<Operation, UpdateError> {
+    let operation = Operation::decode(update)?;
+    operation.check_ports(|port| plane.has_port(port))?;
+    Ok(operation)
+}
+
+/// Tries every update; those that fail leave the others alone.
+fn continue_on_error<P: Plane>(
+    plane: &P,
+    turns: &mut Turns<'_, P>,
+    books: &mut Books,
+    updates: &[proto::Update],
+    written: &mut dyn FnMut(Written),
 ) -> Results {
     let mut perform = |update| {
-        let operation = Operation::decode(update)?;
-        let key = operation.written();
-        operation.perform(turns.entries(), cookies)?;
-        key.into_iter().for_each(&mut *written);
+        let operation = decode(plane, update)?;
+        let what = operation.written();
+        operation.perform(turns.entries(), books)?;
+        what.into_iter().for_each(&mut *written);
         Ok(())
     };
     updates.iter().map(&mut perform).collect()
 }
 
 /// Performs all updates or, if one fails, none: those before it are undone, in reverse.
-pub(super) fn rollback_on_error<P: Plane>(
+fn all_or_nothing<P: Plane>(
+    plane: &P,
     turns: &mut Turns<'_, P>,
-    cookies: &mut Cookies,
+    books: &mut Books,
     updates: &[proto::Update],
-    written: &mut dyn FnMut(EntryKey),
+    written: &mut dyn FnMut(Written),
 ) -> Results {
     // What is no update at all is found before anything is touched.
-    let decoded: Vec<_> = updates.iter().map(Operation::decode).collect();
+    let decoded: Vec<_> = updates.iter().map(|update| decode(plane, update)).collect();
     if decoded.iter().any(Result::is_err) {
         return decoded.into_iter().map(|operation| Err(operation.err().unwrap_or(UpdateError::Aborted))).collect();
     }
     let operations: Vec<Operation> = decoded.into_iter().flatten().collect();
-    let keys: Vec<EntryKey> = operations.iter().filter_map(Operation::written).collect();
-    let mut undo: Vec<Undo> = Vec::with_capacity(operations.len());
+    let all: Vec<Written> = operations.iter().filter_map(Operation::written).collect();
+    let mut done: Vec<Undo> = Vec::with_capacity(operations.len());
     for (index, operation) in operations.into_iter().enumerate() {
-        match operation.perform(turns.entries(), cookies) {
-            Ok(back) => undo.push(back),
+        let entries = turns.entries();
+        let performed = operation.undo(entries, books).and_then(|undo| operation.perform(entries, books).map(|()| undo));
+        match performed {
+            Ok(undo) => done.push(undo),
             Err(error) => {
-                for back in undo.into_iter().rev() {
-                    if let Err(error) = back.perform(turns.entries(), cookies) {
+                for undo in done.into_iter().rev() {
+                    if let Err(error) = undo.perform(turns.entries(), books) {
                         tracing::error!(%error, "an update could not be rolled back");
                     }
                 }
@@ -64,19 +92,22 @@ pub(super) fn rollback_on_error<P: Plane>(
             }
         }
     }
-    keys.into_iter().for_each(written);
+    all.into_iter().for_each(written);
     vec![Ok(()); updates.len()]
 }
 
 /// The mode of a request.
 pub(super) fn atomicity(request: &proto::WriteRequest) -> Result<Atomicity, Status> {
-    match Atomicity::try_from(request.atomicity) {
-        Ok(Atomicity::DataplaneAtomic) => Err(Status::unimplemented(
-            "DATAPLANE_ATOMIC is not supported: use ROLLBACK_ON_ERROR, or write in an order that is safe at each step",
-        )),
-        Ok(atomicity) => Ok(atomicity),
-        Err(_) => Err(Status::invalid_argument(format!("{} is no atomicity", request.atomicity))),
+    let atomicity =
+        Atomicity::try_from(request.atomicity).map_err(|_| Status::invalid_argument(format!("{} is no atomicity", request.atomicity)))?;
+    let updates = request.updates.len();
+    if atomicity == Atomicity::DataplaneAtomic && updates > MOST_AT_ONCE {
+        return Err(Status::unimplemented(format!(
+            "DATAPLANE_ATOMIC is possible with up to {MOST_AT_ONCE} updates, not {updates}: use ROLLBACK_ON_ERROR, or write in an order \
+             that is safe at each step"
+        )));
     }
+    Ok(atomicity)
 }
 
 /// The status of a batch: with a `p4.v1.Error` for each update in its details if one failed.
@@ -88,20 +119,23 @@ pub(super) fn status(results: &Results) -> Result<(), Status> {
         Err(error) => Some(format!("update {index}: {error}")),
     });
     let text = format!("{failed} of {} updates failed; {}", results.len(), example.unwrap_or_else(|| format!("update {first}")));
-    let details = results.iter().enumerate().map(|(index, result)| error(index, result)).collect();
-    let details = rpc::Status { code: Code::Unknown.into(), message: text.clone(), details };
-    Err(Status::with_details(Code::Unknown, text, details.encode_to_vec().into()))
-}
-
-fn error(index: usize, result: &Result<(), UpdateError>) -> Any {
-    let error = match result {
+    let error = |(index, result): (usize, &Result<(), UpdateError>)| match result {
         Ok(()) => proto::Error::default(),
         // There may be very many, and a client takes trailers of a limited size.
         Err(error @ UpdateError::Aborted) => proto::Error { canonical_code: error.code().into(), ..Default::default() },
-        Err(error) => {
-            let message = format!("update {index}: {error}");
-            proto::Error { canonical_code: error.code().into(), message, space: "svpn-forwarder".into(), ..Default::default() }
-        }
+        Err(error) => detail(error.code(), format!("update {index}: {error}")),
     };
-    Any { type_url: ERROR_URL.to_owned(), value: error.encode_to_vec() }
+    Err(detailed(text, results.iter().enumerate().map(error)))
+}
+
+/// An error of ours.
+pub(super) fn detail(code: Code, message: String) -> proto::Error {
+    proto::Error { canonical_code: code.into(), message, space: "svpn-forwarder".into(), ..Default::default() }
+}
+
+/// The status of a call of which parts failed, with what became of each.
+pub(super) fn detailed(text: String, errors: impl Iterator<Item = proto::Error>) -> Status {
+    let details = errors.map(|error| Any { type_url: ERROR_URL.to_owned(), value: error.encode_to_vec() }).collect();
+    let details = rpc::Status { code: Code::Unknown.into(), message: text.clone(), details };
+    Status::with_details(Code::Unknown, text, details.encode_to_vec().into())
 }

@@ -9,6 +9,7 @@ use svpn_contract::packet::PacketIn;
 use svpn_contract::wire::{PortId, VrfId};
 use tokio::sync::mpsc;
 
+use super::links::Links;
 use super::lock;
 use super::ports::RunningPort;
 use crate::entries::{Entries, PortState};
@@ -24,6 +25,7 @@ const ROUNDS: u32 = 10;
 pub(super) struct Keeper {
     entries: Arc<Mutex<Entries>>,
     ports: Arc<[RunningPort]>,
+    links: Links,
     /// The state of each port as the tables have it.
     states: Vec<Option<PortState>>,
     punted: Arc<ArrayQueue<Punted>>,
@@ -34,11 +36,12 @@ impl Keeper {
     pub(super) fn new(
         entries: Arc<Mutex<Entries>>,
         ports: Arc<[RunningPort]>,
+        links: Links,
         punted: Arc<ArrayQueue<Punted>>,
         controller: mpsc::Sender<PacketIn>,
     ) -> Self {
         let states = ports.iter().map(|_| None).collect();
-        Self { entries, ports, states, punted, controller }
+        Self { entries, ports, links, states, punted, controller }
     }
 
     pub(super) fn run(mut self, stop: &AtomicBool) {
@@ -68,8 +71,7 @@ impl Keeper {
     fn watch(&mut self) {
         let mut changes = Vec::new();
         for (port, known) in self.ports.iter().zip(&mut self.states) {
-            // A device that does not answer has no link.
-            let state = port.state().unwrap_or(PortState::Down);
+            let state = port.state(&mut self.links);
             if known.replace(state) != Some(state) {
                 changes.push((port.number, state));
             }

@@ -3,9 +3,11 @@
 use std::num::NonZeroU16;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use nix::net::if_::if_nametoindex;
 use svpn_contract::wire::PortId;
 use svpn_dpdk::{AttachedPort, Eal, Link, Pool, PoolConfig, Port, PortConfig, PortError, ReceiveSideScaling, RxQueue, TxQueue};
 
+use super::links::Links;
 use super::{PortReport, QUEUE, RouterConfig, StartError};
 use crate::entries::PortState;
 use crate::fastpath::BURST;
@@ -17,6 +19,8 @@ pub(super) struct RunningPort {
     port: Port,
     /// As many as there are workers, or one.
     rx_queues: u16,
+    /// Indices of the kernel's interfaces that it is built on.
+    interfaces: Vec<u32>,
 }
 
 /// A worker's queues.
@@ -28,11 +32,11 @@ pub(crate) struct Queues {
 }
 
 impl RunningPort {
-    pub(super) fn state(&self) -> Result<PortState, PortError> {
-        Ok(match self.port.link()? {
-            Link::Up { .. } => PortState::Up,
-            Link::Down => PortState::Down,
-        })
+    /// Whether frames can leave, as device and kernel say. One that does not answer has no link.
+    pub(super) fn state(&self, links: &mut Links) -> PortState {
+        let device = matches!(self.port.link(), Ok(Link::Up { .. }));
+        let up = device && self.interfaces.iter().all(|interface| matches!(links.state(*interface), Ok(PortState::Up)));
+        if up { PortState::Up } else { PortState::Down }
     }
 
     pub(super) fn report(&self) -> Result<PortReport, PortError> {
@@ -48,6 +52,7 @@ impl RunningPort {
 /// Attaches and starts all ports.
 pub(super) fn start(config: &RouterConfig, workers: NonZeroU16, eal: Eal) -> Result<(Pool, Vec<RunningPort>), StartError> {
     let mut attached: Vec<(PortId, AttachedPort, PortConfig)> = Vec::new();
+    let mut interfaces = Vec::new();
     for setup in &config.ports {
         let port = setup.number;
         if attached.iter().any(|(other, ..)| *other == port) {
@@ -68,13 +73,15 @@ pub(super) fn start(config: &RouterConfig, workers: NonZeroU16, eal: Eal) -> Res
             spreading: ReceiveSideScaling::FiveTuple,
             ..PortConfig::default()
         };
+        // One that is gone by now has no index, and its port no link.
+        interfaces.push(setup.spec.interfaces().map(|name| if_nametoindex(name).unwrap_or(0)).collect());
         attached.push((port, device, port_config));
     }
     let pool = pool(config, &attached, workers, eal)?;
     let mut ports = Vec::new();
-    for (number, device, port_config) in attached {
+    for ((number, device, port_config), interfaces) in attached.into_iter().zip(interfaces) {
         let port = device.start(&port_config, pool).map_err(|source| StartError::Port { port: number, source })?;
-        ports.push(RunningPort { number, port, rx_queues: port_config.rx_queues });
+        ports.push(RunningPort { number, port, rx_queues: port_config.rx_queues, interfaces });
     }
     Ok((pool, ports))
 }

@@ -4,15 +4,16 @@
 //! other one. Both entries share a cache line if they fit, otherwise each has its own and the lines are neighbours:
 //!
 //! ```text
-//! W = 2:  | address | value | tag | address | value | tag | entries elsewhere | unused |        8 bytes each
-//! W = 5:  | 4 words of addresses | value | tag | entries elsewhere | unused |   | 4 words of addresses | value | tag | unused ×2 |
+//! W = 2:  | address | hit | tag | address | hit | tag | entries elsewhere | unused |            8 bytes each
+//! W = 5:  | 4 words of addresses | hit | tag | entries elsewhere | unused |   | 4 words of addresses | hit | tag | unused ×2 |
+//! hit:    | last hit 32, in ticks of the table's clock | value 32 |
 //! tag:    | the key's last word 56 | version 7 | present 1 |
 //! ```
 //!
 //! One control thread writes, workers read without a lock. A place is changed only while its tag says that it is not present, and its
 //! version rises each time it is used again, so a reader that finds the same tag after it has read the rest has read one entry.
 //! A version that comes round is used only after every worker was quiescent. An entry that is moved is in both places for a moment; a
-//! reader that finds nothing while an entry was moved looks again.
+//! reader that finds nothing while an entry was moved looks again. A hit is noted as in [`super::flow`].
 
 mod writer;
 
@@ -21,6 +22,7 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 use svpn_dpdk::OutOfMemory;
 
 use super::hash::Seed;
+use super::ticks::{Hit, Ticker};
 use super::words::{LINE, SparseWords};
 
 pub(crate) use writer::CuckooWriter;
@@ -38,6 +40,8 @@ pub(crate) struct Cuckoo<const W: usize> {
     seed: Seed,
     /// How many entries were moved.
     moves: AtomicU64,
+    /// What hits are noted by.
+    pub(crate) ticker: Ticker,
 }
 
 /// A value found, or not, or a place that changed meanwhile.
@@ -47,8 +51,8 @@ enum Probe {
 }
 
 impl<const W: usize> Cuckoo<W> {
-    /// Where the value is in an entry; the address words are before it.
-    const VALUE: usize = W - 1;
+    /// Where value and last hit are in an entry; the address words are before it.
+    const HIT: usize = W - 1;
     const TAG: usize = W;
     /// Words from one entry to the next.
     const STRIDE: usize = if ENTRIES * (W + 1) < LINE { W + 1 } else { LINE };
@@ -63,7 +67,13 @@ impl<const W: usize> Cuckoo<W> {
     /// A table of so many buckets. Insertions find a place while no more than eight places in ten are taken.
     pub(crate) fn new(buckets: u32, seed: Seed) -> Result<Self, OutOfMemory> {
         let buckets = buckets.clamp(2, u32::MAX - 1).next_multiple_of(2);
-        Ok(Self { words: SparseWords::new(buckets as usize * Self::BUCKET)?, buckets, seed, moves: AtomicU64::new(0) })
+        Ok(Self {
+            words: SparseWords::new(buckets as usize * Self::BUCKET)?,
+            buckets,
+            seed,
+            moves: AtomicU64::new(0),
+            ticker: Ticker::default(),
+        })
     }
 
     #[inline]
@@ -121,12 +131,15 @@ impl<const W: usize> Cuckoo<W> {
                 if tag & PRESENT == 0 || tag >> 8 != key[W - 1] || !self.has_addresses(place, key) {
                     break;
                 }
-                let value = self.words.load(place + Self::VALUE);
+                let hit = self.words.load(place + Self::HIT);
                 // What was read before this fence is no newer than the tag read after it.
                 fence(Ordering::Acquire);
                 if self.words.load(place + Self::TAG) == tag {
-                    #[allow(clippy::cast_possible_truncation, reason = "a value has 32 bits")]
-                    return Probe::Found(value as u32);
+                    let (read, now) = (Hit::from_word(hit), self.ticker.now());
+                    if read.last != now {
+                        self.words.replace(place + Self::HIT, hit, Hit { last: now, ..read }.word());
+                    }
+                    return Probe::Found(read.value);
                 }
             }
         }

@@ -4,7 +4,8 @@
 //! Nine of ten flows are then in their first bucket, and a bucket knows whether a flow that belongs to it is in the other one.
 //!
 //! ```text
-//! bucket: | addresses | session | tag | addresses | session | tag | flows elsewhere | unused |     8 bytes each
+//! bucket: | addresses | hit | tag | addresses | hit | tag | flows elsewhere | unused |     8 bytes each
+//! hit:    | last hit 32, in ticks of the table's clock | session 32 |
 //! tag:    | VRF 16 | protocol 8 | source port 16 | destination port 16 | version 7 | present 1 |
 //! ```
 //!
@@ -12,6 +13,8 @@
 //! version rises each time it is used again, so a reader that finds the same tag after it has read the rest has read one flow.
 //! A version that comes round is used only after every worker was quiescent. A flow that is moved is in both places for a moment; a
 //! reader that finds nothing while a flow was moved looks again.
+//!
+//! A reader notes when it has found a flow, once for each tick of a coarse clock: most packets only see that it is noted already.
 
 mod writer;
 
@@ -20,12 +23,13 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 use svpn_dpdk::OutOfMemory;
 
 use super::hash::Seed;
+use super::ticks::{Hit, Ticker};
 use super::words::{DenseWords, LINE};
 
 pub(crate) use writer::FlowWriter;
 
 const ADDRESSES: usize = 0;
-const SESSION: usize = 1;
+const HIT: usize = 1;
 const TAG: usize = 2;
 /// Words of a flow.
 const ENTRY: usize = 3;
@@ -65,6 +69,8 @@ pub(crate) struct FlowTable {
     seed: Seed,
     /// How many flows were moved.
     moves: AtomicU64,
+    /// What hits are noted by.
+    pub(crate) ticker: Ticker,
 }
 
 /// A flow found, or not, or a place that changed meanwhile.
@@ -78,7 +84,7 @@ impl FlowTable {
     pub(crate) fn new(flows: u32, seed: Seed) -> Result<Self, OutOfMemory> {
         let buckets = flows.max(2).checked_next_power_of_two().unwrap_or(1 << 31);
         let words = DenseWords::new(buckets as usize * LINE)?;
-        Ok(Self { words, mask: buckets - 1, seed, moves: AtomicU64::new(0) })
+        Ok(Self { words, mask: buckets - 1, seed, moves: AtomicU64::new(0), ticker: Ticker::default() })
     }
 
     #[inline]
@@ -133,12 +139,15 @@ impl FlowTable {
                 if tag & PRESENT == 0 || tag >> 8 != key.rest || self.words.load(place + ADDRESSES) != key.addresses {
                     break;
                 }
-                let session = self.words.load(place + SESSION);
+                let hit = self.words.load(place + HIT);
                 // What was read before this fence is no newer than the tag read after it.
                 fence(Ordering::Acquire);
                 if self.words.load(place + TAG) == tag {
-                    #[allow(clippy::cast_possible_truncation, reason = "a session has 32 bits")]
-                    return Probe::Found(session as u32);
+                    let (read, now) = (Hit::from_word(hit), self.ticker.now());
+                    if read.last != now {
+                        self.words.replace(place + HIT, hit, Hit { last: now, ..read }.word());
+                    }
+                    return Probe::Found(read.value);
                 }
             }
         }

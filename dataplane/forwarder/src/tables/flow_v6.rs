@@ -6,6 +6,7 @@ use svpn_dpdk::OutOfMemory;
 
 use super::cuckoo::{Cuckoo, CuckooWriter};
 use super::hash::Seed;
+use super::ticks::Ticker;
 
 /// A key as the table keeps it: both halves of source and destination; VRF 16, protocol 8, source and destination port 16 each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -79,6 +80,11 @@ impl FlowTableV6 {
     pub(crate) fn find(&self, key: FlowKeyV6, hash: u64) -> Option<u32> {
         self.0.find(key.0, hash)
     }
+
+    /// What hits are noted by.
+    pub(crate) fn ticker(&self) -> &Ticker {
+        &self.0.ticker
+    }
 }
 
 /// The one writer of the flows.
@@ -102,6 +108,11 @@ impl FlowWriterV6 {
     /// The session of a flow.
     pub(crate) fn get(&self, key: FlowKeyV6) -> Option<u32> {
         self.0.get(key.0)
+    }
+
+    /// The tick in which a flow was hit last, or inserted.
+    pub(crate) fn last_hit(&self, key: FlowKeyV6) -> Option<u32> {
+        self.0.last_hit(key.0)
     }
 
     /// Changes the session of a flow that is there.

@@ -17,6 +17,7 @@ pub(crate) mod delivery;
 pub(crate) mod exact;
 pub(crate) mod flow;
 pub(crate) mod flow_v6;
+pub(crate) mod gate;
 pub(crate) mod gre_ingress;
 pub(crate) mod group;
 pub(crate) mod hash;
@@ -28,6 +29,7 @@ pub(crate) mod route;
 pub(crate) mod route_v6;
 pub(crate) mod session;
 pub(crate) mod small;
+pub(crate) mod ticks;
 pub(crate) mod tunnel;
 pub(crate) mod words;
 
@@ -39,6 +41,7 @@ use svpn_dpdk::OutOfMemory;
 use counters::WorkerCounters;
 use flow::FlowTable;
 use flow_v6::FlowTableV6;
+use gate::Gate;
 use gre_ingress::{GreIngressV4, GreIngressV6};
 use group::GroupTable;
 use hash::Seed;
@@ -63,6 +66,8 @@ pub(crate) struct Tables {
     pub(crate) gre_ingress_v6: Arc<GreIngressV6>,
     /// The ports that exist and whose link is up.
     pub(crate) up: PortSet,
+    /// Closed while workers are to stand still.
+    pub(crate) gate: Gate,
     /// Of the choice among a tunnel's members.
     pub(crate) tunnel_seed: Seed,
     /// Of the choice among a next hop's members: independent of the tunnel's.
@@ -99,6 +104,7 @@ impl Tables {
             gre_ingress_v4: Arc::new(GreIngressV4::new(sizes.gre_ingress_v4, Seed::derive(seed, purpose::GRE))?),
             gre_ingress_v6: Arc::new(GreIngressV6::new(sizes.gre_ingress_v6, Seed::derive(seed, purpose::GRE))?),
             up: PortSet::default(),
+            gate: Gate::default(),
             tunnel_seed: Seed::derive(seed, purpose::TUNNEL),
             nexthop_seed: Seed::derive(seed, purpose::NEXTHOP),
         })

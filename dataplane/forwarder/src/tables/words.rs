@@ -72,6 +72,15 @@ impl<K> Words<K> {
         }
     }
 
+    /// Stores a word in place of the one that was read, unless that has changed meanwhile.
+    #[inline]
+    pub(crate) fn replace(&self, index: usize, read: u64, value: u64) {
+        if let Some(word) = self.memory.get(index) {
+            // Who was faster had a newer word.
+            let _ = word.compare_exchange(read, value, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+
     /// A cache line's words, from the one at `index`.
     #[inline]
     pub(crate) fn line(&self, index: usize) -> Option<&[AtomicU64; LINE]> {

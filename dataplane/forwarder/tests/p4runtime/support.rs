@@ -1,6 +1,7 @@
 //! A service, controllers that talk to it, and the world behind it.
 
 use std::num::{NonZeroU16, NonZeroU64};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use p4runtime_proto::google::rpc;
@@ -13,7 +14,8 @@ use p4runtime_proto::p4::v1::stream_message_response::Update as Response;
 use p4runtime_proto::p4::v1::write_request::Atomicity;
 use prost::Message;
 use svpn_contract::packet::{PacketIn, PacketOut};
-use svpn_contract::{Entry, Update, p4info};
+use svpn_contract::wire::PortId;
+use svpn_contract::{Entry, EntryKey, Update, p4info};
 use svpn_forwarder::entries::{Clock, EntriesConfig, WorkerEnd};
 use svpn_forwarder::p4runtime::Plane;
 use svpn_forwarder::{Entries, SendError, TableSizes};
@@ -24,6 +26,20 @@ use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 
 pub(crate) const DEVICE: u64 = 7;
+
+/// The one port number the world has no port for.
+pub(crate) const NO_PORT: PortId = match PortId::new(500) {
+    Ok(port) => port,
+    Err(_) => PortId::MAX,
+};
+
+/// Seconds; every test is a process of its own.
+static CLOCK: AtomicU64 = AtomicU64::new(0);
+
+/// Sets the clock of the router.
+pub(crate) fn set_clock(seconds: u64) {
+    CLOCK.store(seconds, Ordering::Relaxed);
+}
 
 /// Real tables; instead of ports, a list of what was sent.
 pub(crate) struct World {
@@ -44,6 +60,17 @@ impl Plane for World {
         }
         self.sent.lock().expect("nobody panicked").push(packet);
         Ok(())
+    }
+
+    fn has_port(&self, port: PortId) -> bool {
+        port != NO_PORT
+    }
+}
+
+impl World {
+    /// An entry as the tables have it.
+    pub(crate) fn held(&self, key: &EntryKey) -> Option<Entry> {
+        self.entries().get(key)
     }
 }
 
@@ -77,7 +104,7 @@ pub(crate) fn sizes() -> TableSizes {
 
 impl Server {
     pub(crate) async fn start() -> Self {
-        let clock = Clock { hertz: NonZeroU64::MIN, now: || 0 };
+        let clock = Clock { hertz: NonZeroU64::MIN, now: || CLOCK.load(Ordering::Relaxed) };
         let config = EntriesConfig { sizes: sizes(), workers: NonZeroU16::MIN, seed: 1, clock };
         let (entries, worker) = Entries::new(&config).expect("there is memory");
         let world = Arc::new(World { entries: Mutex::new(entries), sent: Mutex::default(), _worker: worker });
@@ -236,12 +263,19 @@ impl Controller {
             .collect())
     }
 
+    /// All entries, by their keys.
     pub(crate) async fn all(&mut self) -> Vec<Entry> {
-        self.entries(proto::TableEntry::default()).await.expect("everything can be read")
+        sorted(self.entries(proto::TableEntry::default()).await.expect("everything can be read"))
     }
 }
 
-/// What a failed batch says of each update: code and text.
+/// By their keys.
+pub(crate) fn sorted(mut entries: Vec<Entry>) -> Vec<Entry> {
+    entries.sort_by_key(Entry::key);
+    entries
+}
+
+/// What a failed batch says of each update, or a failed read of each entity: code and text.
 pub(crate) fn errors(status: &Status) -> Vec<(Code, String)> {
     assert_eq!(status.code(), Code::Unknown);
     let details = rpc::Status::decode(status.details()).expect("the details are a status");

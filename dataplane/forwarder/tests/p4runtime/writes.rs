@@ -12,7 +12,7 @@ use svpn_contract::{
 use tonic::Code;
 
 use crate::pipeline::network;
-use crate::support::{Server, codes, errors};
+use crate::support::{Server, codes, errors, sorted};
 
 pub(crate) fn session(number: u32) -> Entry {
     let key = SessionKey { session: SessionId::new(number).unwrap() };
@@ -61,7 +61,7 @@ async fn the_rest_of_a_batch_goes_on() {
     let texts = errors(&failed);
     assert_eq!(texts[0].1, "");
     assert!(texts[4].1.starts_with("update 4: session session=64: session 64 is not below 64"), "{texts:?}");
-    assert_eq!(primary.all().await, [session(1), label(20)]);
+    assert_eq!(primary.all().await, sorted(vec![session(1), label(20)]));
 }
 
 #[tokio::test]
@@ -131,13 +131,21 @@ async fn a_batch_with_a_malformed_update_is_not_begun() {
 }
 
 #[tokio::test]
-async fn atomic_batches_are_refused() {
+async fn atomic_batches_are_written_whole_or_not_at_all() {
     let server = Server::start().await;
     let mut primary = server.primary().await;
-    let batch = vec![Update::Insert(session(1)).encode()];
-    let refused = primary.write(Atomicity::DataplaneAtomic, batch).await.unwrap_err();
+    let batch = vec![Update::Insert(session(1)).encode(), Update::Insert(label(20)).encode()];
+    primary.write(Atomicity::DataplaneAtomic, batch.clone()).await.unwrap();
+    assert_eq!(primary.all().await, sorted(vec![session(1), label(20)]));
+    let failing = vec![Update::Delete(session(1).key()).encode(), Update::Insert(label(20)).encode()];
+    let failed = primary.write(Atomicity::DataplaneAtomic, failing).await.unwrap_err();
+    assert_eq!(codes(&failed), [Code::Aborted, Code::AlreadyExists]);
+    assert_eq!(primary.all().await, sorted(vec![session(1), label(20)]));
+    // Workers do not stand still for as long as this would take.
+    let long = (0..1000).map(|number| Update::Insert(label(16 + number)).encode()).collect();
+    let refused = primary.write(Atomicity::DataplaneAtomic, long).await.unwrap_err();
     assert_eq!((refused.code(), refused.details().len()), (Code::Unimplemented, 0));
-    assert_eq!(primary.all().await, []);
+    assert_eq!(primary.all().await, sorted(vec![session(1), label(20)]));
 }
 
 #[tokio::test]
@@ -182,29 +190,25 @@ async fn refusal(update: proto::Update) -> (Code, String) {
     let mut primary = server.primary().await;
     primary.insert(&[session(1), label(20)]).await;
     let failed = primary.write(Atomicity::ContinueOnError, vec![update]).await.expect_err("it is refused");
-    assert_eq!(primary.all().await, [session(1), label(20)]);
+    assert_eq!(primary.all().await, sorted(vec![session(1), label(20)]));
     errors(&failed).remove(0)
 }
 
 #[tokio::test]
 async fn what_is_not_supported_says_what_is() {
-    let member = Entity::ActionProfileMember(proto::ActionProfileMember::default());
-    let (code, text) = refusal(update(Type::Insert, member)).await;
-    assert_eq!(code, Code::Unimplemented);
-    assert!(text.contains("one-shot action sets"), "{text}");
-    let group = Entity::ActionProfileGroup(proto::ActionProfileGroup::default());
-    assert_eq!(refusal(update(Type::Delete, group)).await.0, Code::Unimplemented);
-    let flow = network().into_iter().find(|entry| matches!(entry, Entry::FlowV4(_))).unwrap();
-    let mut idle = flow.encode();
-    idle.idle_timeout_ns = 5;
-    assert_eq!(refusal(update(Type::Insert, Entity::TableEntry(idle))).await.0, Code::Unimplemented);
     for entity in [
         Entity::MeterEntry(proto::MeterEntry::default()),
         Entity::PacketReplicationEngineEntry(proto::PacketReplicationEngineEntry::default()),
         Entity::RegisterEntry(proto::RegisterEntry::default()),
     ] {
-        assert_eq!(refusal(update(Type::Modify, entity)).await.0, Code::Unimplemented);
+        let (code, text) = refusal(update(Type::Modify, entity)).await;
+        assert_eq!(code, Code::Unimplemented);
+        assert!(text.starts_with("update 0: ") && text.contains("not supported: "), "{text}");
     }
+    let read_only = proto::TableEntry { time_since_last_hit: Some(proto::table_entry::IdleTimeout::default()), ..session(2).encode() };
+    assert_eq!(refusal(update(Type::Insert, Entity::TableEntry(read_only))).await.0, Code::InvalidArgument);
+    let idle = proto::TableEntry { idle_timeout_ns: 5, ..session(2).encode() };
+    assert_eq!(refusal(update(Type::Insert, Entity::TableEntry(idle))).await.0, Code::InvalidArgument, "sessions have no time-out");
 }
 
 #[tokio::test]

@@ -4,30 +4,29 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use nix::sched::{CloneFlags, unshare};
-use p4runtime_proto::p4::v1 as proto;
-use p4runtime_proto::p4::v1::p4_runtime_client::P4RuntimeClient;
 use p4runtime_proto::p4::v1::stream_message_request::Update as Request;
 use p4runtime_proto::p4::v1::stream_message_response::Update as Response;
 use svpn_contract::Reason;
 use svpn_contract::packet::{PacketIn, PacketOut};
 use svpn_contract::wire::{PortId, VrfId};
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 
+use crate::client::Client;
 use crate::forwarder::Forwarder;
 
-fn ip(arguments: &str) {
+pub(crate) fn ip(arguments: &str) {
     let status = Command::new("ip").args(arguments.split_whitespace()).status().expect("ip runs");
     assert!(status.success(), "ip {arguments}: {status}");
 }
 
-/// A namespace with loopback and a pair of interfaces: `router0` and `host0`. Only this thread is in it, and what it starts.
-fn namespace() {
+/// A namespace with loopback and pairs of interfaces, the first of each for the router. Only this thread is in it, and what it starts.
+pub(crate) fn namespace_with(pairs: &[(&str, &str)]) {
     unshare(CloneFlags::CLONE_NEWNET).expect("this test may make network namespaces");
     ip("link set lo up");
-    ip("link add router0 type veth peer name host0");
-    ip("link set router0 up");
-    ip("link set host0 up");
+    for (router, host) in pairs {
+        ip(&format!("link add {router} type veth peer name {host}"));
+        ip(&format!("link set {router} up"));
+        ip(&format!("link set {host} up"));
+    }
 }
 
 fn script() -> PathBuf {
@@ -59,15 +58,9 @@ fn hex(bytes: &[u8]) -> String {
 
 #[tokio::test]
 async fn packet_out_leaves_by_the_port_and_a_punt_comes_in() {
-    namespace();
+    namespace_with(&[("router0", "host0")]);
     let forwarder = Forwarder::start(&["3=net_af_packet0,iface=router0"]);
-    let mut client = P4RuntimeClient::connect(format!("http://{}", forwarder.address)).await.unwrap();
-    let (requests, outbound) = mpsc::channel(4);
-    let mut answers = client.stream_channel(ReceiverStream::new(outbound)).await.unwrap().into_inner();
-    let say = async |update| requests.send(proto::StreamMessageRequest { update: Some(update) }).await.unwrap();
-    let election_id = Some(proto::Uint128 { high: 0, low: 1 });
-    say(Request::Arbitration(proto::MasterArbitrationUpdate { device_id: 7, election_id, ..Default::default() })).await;
-    assert!(matches!(answers.message().await.unwrap().unwrap().update, Some(Response::Arbitration(_))));
+    let mut client = Client::connect(&forwarder).await;
 
     let port = PortId::new(3).unwrap();
     let out = PacketOut {
@@ -75,7 +68,7 @@ async fn packet_out_leaves_by_the_port_and_a_punt_comes_in() {
         frame: [&[0xff; 6], &[2; 6], &[0x12, 0x34][..], b"from the controller, to whom it may concern"].concat(),
     };
     let mut listener = listen(&out.frame);
-    say(Request::Packet(out.encode())).await;
+    client.say(Request::Packet(out.encode())).await;
     // This thread has to go on sending meanwhile.
     let ended = tokio::task::spawn_blocking(move || listener.wait()).await.unwrap();
     assert!(ended.unwrap().success(), "the frame came out");
@@ -83,12 +76,12 @@ async fn packet_out_leaves_by_the_port_and_a_punt_comes_in() {
     // LLDP is punted whatever is programmed; the kernel's own noise is not.
     let lldp = [&[0x01, 0x80, 0xc2, 0, 0, 0x0e][..], &[6; 6], &[0x88, 0xcc], &[0x5a; 46]].concat();
     send(&lldp);
-    let Some(Response::Packet(packet)) = answers.message().await.unwrap().unwrap().update else { panic!("no packet") };
+    let Ok(Response::Packet(packet)) = client.answer().await else { panic!("no packet") };
     let expected = PacketIn { ingress_port: port, reason: Reason::Lldp, vrf: VrfId::default(), frame: lldp };
     assert_eq!(PacketIn::decode(packet), Ok(expected));
 
     // It stops in order although a controller is connected, and tells it.
     let (code, said) = forwarder.end("-TERM");
     assert_eq!(code, Some(0), "{said}");
-    assert_eq!(answers.message().await.unwrap_err().code(), tonic::Code::Unavailable);
+    assert_eq!(client.answer().await.unwrap_err().code(), tonic::Code::Unavailable);
 }

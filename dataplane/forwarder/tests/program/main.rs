@@ -3,6 +3,8 @@
 //! Needs the right to make network namespaces, `ip` (iproute2), and `python3` with `venv`; the controller is fetched once and kept in the
 //! target directory.
 
+mod client;
+mod failover;
 mod forwarder;
 mod interface;
 mod shell;

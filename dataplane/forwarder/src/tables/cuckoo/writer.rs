@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
 use super::{Cuckoo, ENTRIES, PRESENT};
+use crate::tables::ticks::Hit;
 
 /// Places looked at for a chain of moves before an insertion is given up: at the load of a full table it takes a few dozen.
 const SEARCH: usize = 4096;
@@ -57,13 +58,18 @@ impl<const W: usize> CuckooWriter<W> {
 
     /// The value of a key.
     pub(crate) fn get(&self, key: [u64; W]) -> Option<u32> {
-        Some(self.value(self.locate(key)?))
+        Some(self.hit(self.locate(key)?).value)
+    }
+
+    /// The tick in which an entry was hit last, or inserted.
+    pub(crate) fn last_hit(&self, key: [u64; W]) -> Option<u32> {
+        Some(self.hit(self.locate(key)?).last)
     }
 
     /// Changes the value of a key that is there.
     pub(crate) fn modify(&mut self, key: [u64; W], value: u32) -> bool {
         let Some(place) = self.locate(key) else { return false };
-        self.table.words.store(place.word::<W>() + Cuckoo::<W>::VALUE, u64::from(value));
+        self.table.words.store(place.word::<W>() + Cuckoo::<W>::HIT, Hit { value, ..self.hit(place) }.word());
         true
     }
 
@@ -77,7 +83,7 @@ impl<const W: usize> CuckooWriter<W> {
         if place.bucket != first {
             self.elsewhere(first, 1);
         }
-        self.write(place, key, value, &mut quiesce);
+        self.write(place, key, Hit { value, last: self.table.ticker.now() }, &mut quiesce);
         self.entries += 1;
         Ok(())
     }
@@ -96,7 +102,7 @@ impl<const W: usize> CuckooWriter<W> {
 
     /// All entries, in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = ([u64; W], u32)> + '_ {
-        (0..self.table.buckets).flat_map(Place::all_in).filter_map(|place| Some((self.key(place)?, self.value(place))))
+        (0..self.table.buckets).flat_map(Place::all_in).filter_map(|place| Some((self.key(place)?, self.hit(place).value)))
     }
 
     fn key(&self, place: Place) -> Option<[u64; W]> {
@@ -106,8 +112,8 @@ impl<const W: usize> CuckooWriter<W> {
         (tag & PRESENT != 0).then(|| std::array::from_fn(word))
     }
 
-    fn value(&self, place: Place) -> u32 {
-        u32::try_from(self.table.words.load(place.word::<W>() + Cuckoo::<W>::VALUE)).unwrap_or(u32::MAX)
+    fn hit(&self, place: Place) -> Hit {
+        Hit::from_word(self.table.words.load(place.word::<W>() + Cuckoo::<W>::HIT))
     }
 
     fn locate(&self, key: [u64; W]) -> Option<Place> {
@@ -126,7 +132,7 @@ impl<const W: usize> CuckooWriter<W> {
     }
 
     /// Writes an entry into a vacant place.
-    fn write(&self, place: Place, key: [u64; W], value: u32, quiesce: &mut impl FnMut()) {
+    fn write(&self, place: Place, key: [u64; W], hit: Hit, quiesce: &mut impl FnMut()) {
         let words = &self.table.words;
         let tag = place.word::<W>() + Cuckoo::<W>::TAG;
         let version = (words.load(tag) >> 1 & VERSIONS) + 1;
@@ -139,7 +145,7 @@ impl<const W: usize> CuckooWriter<W> {
         for (index, word) in key[..W - 1].iter().enumerate() {
             words.store(place.word::<W>() + index, *word);
         }
-        words.store(place.word::<W>() + Cuckoo::<W>::VALUE, u64::from(value));
+        words.store(place.word::<W>() + Cuckoo::<W>::HIT, hit.word());
         words.store_release(tag, key[W - 1] << 8 | (version & VERSIONS) << 1 | PRESENT);
     }
 
@@ -193,7 +199,7 @@ impl<const W: usize> CuckooWriter<W> {
         if from.bucket == first {
             self.elsewhere(first, 1);
         }
-        self.write(to, key, self.value(from), quiesce);
+        self.write(to, key, self.hit(from), quiesce);
         // A reader that has missed the copy and misses the original sees this, and looks again.
         self.table.moves.fetch_add(1, Ordering::Release);
         fence(Ordering::Release);

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
-use super::{ADDRESSES, ELSEWHERE, ENTRIES, ENTRY, FlowKey, FlowTable, PRESENT, SESSION, TAG};
+use super::{ADDRESSES, ELSEWHERE, ENTRIES, ENTRY, FlowKey, FlowTable, HIT, PRESENT, TAG};
+use crate::tables::ticks::Hit;
 use crate::tables::words::LINE;
 
 /// Buckets looked at for a chain of moves before an insertion is given up: at half load it takes a handful.
@@ -54,14 +55,18 @@ impl FlowWriter {
 
     /// The session of a flow.
     pub(crate) fn get(&self, key: FlowKey) -> Option<u32> {
-        let session = self.table.words.load(self.locate(key)?.word() + SESSION);
-        u32::try_from(session).ok()
+        Some(self.hit(self.locate(key)?).value)
+    }
+
+    /// The tick in which a flow was hit last, or inserted.
+    pub(crate) fn last_hit(&self, key: FlowKey) -> Option<u32> {
+        Some(self.hit(self.locate(key)?).last)
     }
 
     /// Changes the session of a flow that is there.
     pub(crate) fn modify(&mut self, key: FlowKey, session: u32) -> bool {
         let Some(place) = self.locate(key) else { return false };
-        self.table.words.store(place.word() + SESSION, u64::from(session));
+        self.table.words.store(place.word() + HIT, Hit { value: session, ..self.hit(place) }.word());
         true
     }
 
@@ -75,7 +80,7 @@ impl FlowWriter {
         if place.bucket != first {
             self.elsewhere(first, 1);
         }
-        self.write(place, key, session, &mut quiesce);
+        self.write(place, key, Hit { value: session, last: self.table.ticker.now() }, &mut quiesce);
         self.flows += 1;
         Ok(())
     }
@@ -97,8 +102,7 @@ impl FlowWriter {
         let places = (0..=self.table.mask).flat_map(|bucket| (0..ENTRIES).map(move |entry| Place { bucket, entry }));
         places.filter_map(|place| {
             let key = self.key(place)?;
-            let session = self.table.words.load(place.word() + SESSION);
-            Some((key, u32::try_from(session).unwrap_or(u32::MAX)))
+            Some((key, self.hit(place).value))
         })
     }
 
@@ -106,6 +110,10 @@ impl FlowWriter {
         let tag = self.table.words.load(place.word() + TAG);
         let addresses = self.table.words.load(place.word() + ADDRESSES);
         (tag & PRESENT != 0).then_some(FlowKey { addresses, rest: tag >> 8 })
+    }
+
+    fn hit(&self, place: Place) -> Hit {
+        Hit::from_word(self.table.words.load(place.word() + HIT))
     }
 
     fn locate(&self, key: FlowKey) -> Option<Place> {
@@ -124,7 +132,7 @@ impl FlowWriter {
     }
 
     /// Writes a flow into a vacant place.
-    fn write(&self, place: Place, key: FlowKey, session: u32, quiesce: &mut impl FnMut()) {
+    fn write(&self, place: Place, key: FlowKey, hit: Hit, quiesce: &mut impl FnMut()) {
         let words = &self.table.words;
         let version = (words.load(place.word() + TAG) >> 1 & VERSIONS) + 1;
         if version > VERSIONS {
@@ -134,7 +142,7 @@ impl FlowWriter {
         // The place is vacant for readers before anything in it changes.
         fence(Ordering::Release);
         words.store(place.word() + ADDRESSES, key.addresses);
-        words.store(place.word() + SESSION, u64::from(session));
+        words.store(place.word() + HIT, hit.word());
         words.store_release(place.word() + TAG, key.rest << 8 | (version & VERSIONS) << 1 | PRESENT);
     }
 
@@ -183,12 +191,12 @@ impl FlowWriter {
     /// Moves one flow to its other bucket, so that a reader finds it at any time.
     fn relocate(&self, from: Place, to: Place, quiesce: &mut impl FnMut()) {
         let Some(key) = self.key(from) else { return };
-        let session = u32::try_from(self.table.words.load(from.word() + SESSION)).unwrap_or(u32::MAX);
+        let hit = self.hit(from);
         let [first, _] = self.table.buckets(self.table.hash(key));
         if from.bucket == first {
             self.elsewhere(first, 1);
         }
-        self.write(to, key, session, quiesce);
+        self.write(to, key, hit, quiesce);
         // A reader that has missed the copy and misses the original sees this, and looks again.
         self.table.moves.fetch_add(1, Ordering::Release);
         fence(Ordering::Release);
@@ -229,6 +237,25 @@ mod tests {
             assert_eq!(table.find(key(number), table.hash(key(number))), expected);
         }
         assert_eq!((writer.len(), writer.iter().count()), (1 << 14, 1 << 14));
+    }
+
+    #[test]
+    fn a_hit_is_noted_and_stays_with_its_flow() {
+        let (table, mut writer) = flows(64);
+        table.ticker.set(7);
+        for number in 0..40 {
+            writer.insert(key(number), 1, || {}).unwrap();
+        }
+        table.ticker.set(9);
+        assert_eq!(table.find(key(3), table.hash(key(3))), Some(1));
+        table.ticker.set(10);
+        assert!(writer.modify(key(3), 2));
+        // Others come and push it about.
+        for number in 40..100 {
+            writer.insert(key(number), 1, || {}).unwrap();
+        }
+        assert_eq!((writer.last_hit(key(3)), writer.last_hit(key(4)), writer.last_hit(key(99))), (Some(9), Some(7), Some(10)));
+        assert_eq!((writer.get(key(3)), writer.last_hit(key(100))), (Some(2), None));
     }
 
     #[test]
