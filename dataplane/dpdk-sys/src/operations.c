@@ -29,3 +29,8 @@ int svpn_log_to(svpn_log_writer writer)
 		return -1;
 	return rte_openlog_stream(stream);
 }
+
+uint32_t svpn_mempool_size(const struct rte_mempool *pool)
+{
+	return pool->size;
+}

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <rte_launch.h>
+#include <rte_mempool.h>
 #include <rte_pdump.h>
 #include <rte_telemetry.h>
 #include <rte_version.h>
@@ -15,5 +16,8 @@ typedef void (*svpn_log_writer)(uint32_t level, const char *text, size_t length)
 
 /* Sends the EAL's and the drivers' log to `writer`, for the rest of the process. -1 if there is no memory for it. */
 int svpn_log_to(svpn_log_writer writer);
+
+/* Objects of a pool, free or not. */
+uint32_t svpn_mempool_size(const struct rte_mempool *pool);
 
 #endif

@@ -169,6 +169,12 @@ impl Pool {
         usize::from(buffer).saturating_sub(PoolConfig::HEADROOM)
     }
 
+    /// Buffers of the pool, free or not.
+    pub fn size(self) -> u32 {
+        // SAFETY: the pool is live, and its size is constant.
+        unsafe { sys::svpn_mempool_size(self.0.as_ptr()) }
+    }
+
     /// Free buffers, those in the workers' caches included. A snapshot: other threads go on.
     pub fn available(self) -> u32 {
         // SAFETY: the pool is live; the count only reads it.

@@ -73,6 +73,8 @@ fn the_log_comes_line_by_line_with_levels() {
     assert!(dpdk_version().starts_with("DPDK "));
 }
 
+fn shared_by_threads<T: Sync>(_: &T) {}
+
 #[test]
 fn shared_memory_has_workers_that_the_eal_made() {
     let shared =
@@ -90,8 +92,7 @@ fn shared_memory_has_workers_that_the_eal_made() {
     let on_first = Worker::spawn(eal, "first", Placement::Processor(0), |worker| (worker.lcore(), std::thread::current().id())).unwrap();
     let (end, wait) = std::sync::mpsc::channel::<()>();
     // A router holds handles, and several threads a router.
-    let shared_by_threads: &(dyn Sync) = &on_first;
-    let _ = shared_by_threads;
+    shared_by_threads(&on_first);
     let anywhere = Worker::spawn(eal, "anywhere", Placement::Anywhere, move |worker| {
         let _ = wait.recv();
         worker.lcore()

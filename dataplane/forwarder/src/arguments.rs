@@ -2,75 +2,129 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use svpn_contract::wire::PortId;
-use svpn_dpdk::{EalOptions, Memory, PciDevices, Placement, PoolConfig, PortSpec};
+use svpn_dpdk::{EalOptions, Memory, PciDevices, Placement, PoolConfig, PortSpec, SharedMemory};
 use svpn_forwarder::{Idle, PortSetup, RouterConfig, TableSizes};
 
 /// A label switch router and provider edge: a DPDK pipeline that a controller programs by P4Runtime.
 ///
 /// It forwards nothing until a controller has set the pipeline (its own P4Info) and written entries, and goes on forwarding while no
-/// controller is connected. Logs go to standard error; the variable `RUST_LOG` chooses what, `svpn_forwarder=debug` for example.
+/// controller is connected.
 #[derive(Debug, Parser)]
-#[command(version, after_long_help = EXAMPLES)]
+#[command(version, after_long_help = include_str!("help.txt"), max_term_width = 120)]
 pub(crate) struct Arguments {
-    /// The device id that controllers use for this router; not 0.
+    /// The device id that controllers use for this router: a number from 1 up, as in --device-id 1.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) device_id: u64,
 
-    /// Where to listen for P4Runtime (gRPC without encryption: keep it on loopback or a management network).
+    /// Where to listen for P4Runtime: gRPC without encryption, so keep it on loopback or a management network. Port 0 is any
+    /// free one; the log says which.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9559")]
     pub(crate) grpc: SocketAddr,
 
-    /// A port: its number in the pipeline, and its DPDK device with the device's arguments. Give it once for each port.
-    #[arg(long = "port", value_name = "NUMBER=DEVICE[,KEY=VALUE]...", required = true)]
+    /// A port: its number in the pipeline (1 to 511), and its DPDK device with the device's arguments, as in
+    /// `--port 1=net_af_packet0,iface=eth1` or `--port 2=0000:3b:00.0`. Give it once for each port.
+    #[arg(long = "port", value_name = "NUMBER=DEVICE[,KEY=VALUE]...", required = true, help_heading = "Ports")]
     ports: Vec<NumberedPort>,
 
-    /// Bytes after the Ethernet header that a received frame may have, tags not counted. Without it each driver chooses, mostly 1500.
-    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u16).range(68..=9600))]
+    /// Bytes after the Ethernet header that a received frame may have, tags not counted: 68 to 9600, as in --mtu 9000. Without it each
+    /// driver chooses, mostly 1500.
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u16).range(68..=9600), help_heading = "Ports")]
     mtu: Option<u16>,
 
-    /// How many threads forward packets. Every port needs as many transmit queues (`af_packet`: `qpairs=`).
-    #[arg(long, value_name = "NUMBER", default_value = "1", value_parser = clap::value_parser!(u8).range(1..), conflicts_with = "processors")]
+    /// How many threads forward packets: 1 to 255. Every port needs as many transmit queues (`af_packet`: `qpairs=`).
+    #[arg(long, value_name = "NUMBER", default_value = "1", value_parser = clap::value_parser!(u8).range(1..), conflicts_with = "processors",
+        help_heading = "Forwarding")]
     workers: u8,
 
-    /// One forwarding thread on each of these processors, instead of --workers threads wherever the system puts them.
-    #[arg(long, value_name = "PROCESSOR", value_delimiter = ',')]
+    /// One forwarding thread on each of these processors, instead of --workers threads wherever the system puts them: numbers as in
+    /// /proc/cpuinfo, --processors 2,3.
+    #[arg(long, value_name = "PROCESSOR", value_delimiter = ',', help_heading = "Forwarding")]
     processors: Vec<usize>,
 
     /// What forwarding threads do while no packet comes.
-    #[arg(long, value_enum, default_value_t = IdleMode::Backoff)]
+    #[arg(long, value_enum, default_value_t = IdleMode::Backoff, help_heading = "Forwarding")]
     idle: IdleMode,
 
-    /// How many entries a table takes, where the contract's size is not wanted: session=65536. Give it once for each table.
-    #[arg(long = "size", value_name = "TABLE=ENTRIES")]
+    /// How many entries a table takes, where the contract's size is not wanted, as in --size session=65536. Give it once for each table.
+    #[arg(long = "size", value_name = "TABLE=ENTRIES", help_heading = "Forwarding")]
     sizes: Vec<TableSize>,
 
-    /// Packet buffers, shared by all ports. Without it, enough for every queue to be full.
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(511..))]
+    /// Packet buffers, shared by all ports, as in --packets 65535; each takes --mtu bytes, at least 2 KiB. Without it, and where it is
+    /// less, enough for every queue to be full.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(511..), help_heading = "Forwarding")]
     packets: Option<u32>,
 
-    /// Seeds the choice among an action set's members, to repeat it. Without it every router chooses independently.
-    #[arg(long, value_name = "NUMBER")]
+    /// Seeds the choice among an action set's members, to repeat it: any number but 0. Without it every router chooses independently.
+    #[arg(long, value_name = "NUMBER", help_heading = "Forwarding")]
     seed: Option<NonZeroU64>,
 
-    /// Arguments for DPDK's EAL, in its own words. `--in-memory` is always in effect.
+    /// Where to serve metrics for Prometheus, as in `--metrics 127.0.0.1:9560`: path /metrics of HTTP. Without it, nowhere.
+    #[arg(long, value_name = "ADDRESS:PORT", help_heading = "Watching")]
+    pub(crate) metrics: Option<SocketAddr>,
+
+    /// The name by which DPDK's tools find this process: dpdk-telemetry.py -f NAME. Letters, digits, - and _. Without it, svpn- and
+    /// the device id, as in svpn-1.
+    #[arg(long, value_name = "NAME", value_parser = file_prefix, help_heading = "Watching")]
+    file_prefix: Option<String>,
+
+    /// Let dpdk-dumpcap capture packets: dpdk-dumpcap --file-prefix=NAME -i DEVICE. Packet memory is then hugepages that other processes
+    /// of this user can map, so a hugetlbfs must be mounted; until somebody captures, nothing is slower.
+    #[arg(long, help_heading = "Watching")]
+    capture: bool,
+
+    /// What to log: a level (error, warn, info, debug, trace), or levels by part, as in
+    /// `--log info,svpn_forwarder::p4runtime=debug,dpdk=warn`.
+    /// What DPDK says is `dpdk`. No packet is ever logged.
+    #[arg(long, value_name = "FILTER", env = "RUST_LOG", default_value = "info", help_heading = "Watching")]
+    pub(crate) log: String,
+
+    /// The form of the log: text for people, or one JSON object a line.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text, help_heading = "Watching")]
+    pub(crate) log_format: LogFormat,
+
+    /// Log into this file instead of standard error. SIGHUP reopens it, for logrotate.
+    #[arg(long, value_name = "PATH", help_heading = "Watching")]
+    pub(crate) log_file: Option<PathBuf>,
+
+    /// Arguments for DPDK's EAL, in its own words; see below for those of use.
     #[arg(last = true, value_name = "EAL ARGUMENT")]
     eal: Vec<String>,
 }
 
-const EXAMPLES: &str = "\
-Examples:
-  Two interfaces, no hugepages, no NIC taken from the kernel:
-    svpn-forwarder --device-id 1 --port 1=net_af_packet0,iface=eth1 --port 2=net_af_packet1,iface=eth2 -- --no-huge -m 256 --no-pci
+/// The form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// A line for people.
+    Text,
+    /// An object for machines.
+    Json,
+}
 
-  Two NICs bound to vfio-pci and two processors that do nothing else (reserve hugepages first: sysctl vm.nr_hugepages=1024):
-    svpn-forwarder --device-id 1 --port 1=0000:3b:00.0 --port 2=0000:3b:00.1 --processors 2,3 --idle spin
+/// Reads a prefix, which becomes part of file names.
+fn file_prefix(text: &str) -> Result<String, String> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+    if plain && (1..=32).contains(&text.len()) { Ok(text.to_owned()) } else { Err("expected 1 to 32 letters, digits, - and _".to_owned()) }
+}
 
-SIGTERM and SIGINT stop it in order.";
+/// Why the EAL's arguments contradict ours.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub(crate) enum NotForEal {
+    /// Memory of one process cannot be shared.
+    #[error("--capture needs memory that dpdk-dumpcap can map, which {0} is not; leave one of them out")]
+    NotShared(String),
+    /// There is an option for it.
+    #[error("--file-prefix belongs before the --")]
+    FilePrefix,
+    /// The next word is missing.
+    #[error("-m needs a number of MiB")]
+    Mebibytes,
+}
 
 /// What a worker does while no packet comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -137,34 +191,13 @@ enum NotASize {
     Entries(String),
 }
 
-/// The tables whose size can be chosen.
-fn sized<'a>(sizes: &'a mut TableSizes, table: &str) -> Option<&'a mut u32> {
-    Some(match table {
-        "attachment" => &mut sizes.attachment,
-        "station" => &mut sizes.station,
-        "arp_responder" => &mut sizes.arp_responder,
-        "flow_v4" => &mut sizes.flow_v4,
-        "flow_acl_v4" => &mut sizes.flow_acl_v4,
-        "session" => &mut sizes.session,
-        "route_v4" => &mut sizes.route_v4,
-        "flow_v6" => &mut sizes.flow_v6,
-        "flow_acl_v6" => &mut sizes.flow_acl_v6,
-        "route_v6" => &mut sizes.route_v6,
-        "tunnel" => &mut sizes.tunnel,
-        "ilm" => &mut sizes.ilm,
-        "nexthop" => &mut sizes.nexthop,
-        _ => return None,
-    })
-}
-
 impl FromStr for TableSize {
     type Err = NotASize;
 
     fn from_str(text: &str) -> Result<Self, NotASize> {
         let (table, entries) = text.split_once('=').ok_or(NotASize::Form)?;
-        if sized(&mut TableSizes::default(), table).is_none() {
-            let known =
-                svpn_contract::TABLES.iter().map(|table| table.name).filter(|name| sized(&mut TableSizes::default(), name).is_some());
+        if TableSizes::default().get_mut(table).is_none() {
+            let known = svpn_contract::TABLES.iter().map(|table| table.name).filter(|name| TableSizes::default().get_mut(name).is_some());
             return Err(NotASize::Table(table.to_owned(), known.collect::<Vec<_>>().join(", ")));
         }
         let number = entries.parse().ok().filter(|entries| *entries > 0);
@@ -177,43 +210,64 @@ impl Arguments {
     const PER_QUEUE_PAIR: u32 = 2048 + 256;
 
     /// How DPDK is to start: what the arguments after `--` say, in the types of its wrapper.
-    pub(crate) fn eal_options(&self) -> EalOptions {
-        let mut options = EalOptions { memory: Memory::Hugepages, pci: PciDevices::WhenNamed, arguments: Vec::new() };
-        let mut mebibytes = None;
+    pub(crate) fn eal_options(&self) -> Result<EalOptions, NotForEal> {
+        let (mut pci, mut arguments) = (PciDevices::WhenNamed, Vec::new());
+        let (mut ordinary, mut mebibytes) = (false, None);
         let mut words = self.eal.iter();
         while let Some(word) = words.next() {
             match word.as_str() {
-                "--no-huge" => options.memory = Memory::Ordinary { mebibytes: 256 },
-                "--no-pci" => options.pci = PciDevices::Never,
+                "--no-huge" | "--in-memory" | "--no-shconf" | "--huge-unlink" if self.capture => {
+                    return Err(NotForEal::NotShared(word.clone()));
+                }
+                "--no-huge" => ordinary = true,
+                "--no-pci" => pci = PciDevices::Never,
                 // In effect in any case.
                 "--in-memory" | "--no-shconf" => {}
-                "-m" => mebibytes = words.next().cloned(),
+                other if other.starts_with("--file-prefix") => return Err(NotForEal::FilePrefix),
+                "-m" => mebibytes = Some(words.next().ok_or(NotForEal::Mebibytes)?.clone()),
                 other => match other.strip_prefix("-m").filter(|rest| rest.parse::<u32>().is_ok()) {
                     Some(rest) => mebibytes = Some(rest.to_owned()),
-                    None => options.arguments.push(word.clone()),
+                    None => arguments.push(word.clone()),
                 },
             }
         }
-        if let Some(text) = mebibytes {
-            match (&mut options.memory, text.parse()) {
-                (Memory::Ordinary { mebibytes }, Ok(number)) => *mebibytes = number,
-                // DPDK says what is wrong with it.
-                _ => options.arguments.extend(["-m".to_owned(), text]),
-            }
+        let number = mebibytes.as_ref().map_or(Ok(256), |text| text.parse());
+        let memory = match (ordinary, number) {
+            _ if self.capture => Memory::Shared(SharedMemory { prefix: self.prefix(), workers: self.placements() }),
+            (true, Ok(mebibytes)) => Memory::Ordinary { mebibytes },
+            (true, Err(_)) => return Err(NotForEal::Mebibytes),
+            (false, _) => Memory::Hugepages,
+        };
+        if let (false, Some(text)) = (ordinary, mebibytes) {
+            // DPDK says what is wrong with it.
+            arguments.extend(["-m".to_owned(), text]);
         }
-        options
+        if !self.capture {
+            arguments.extend(["--file-prefix".to_owned(), self.prefix()]);
+        }
+        Ok(EalOptions { memory, pci, arguments })
+    }
+
+    /// The name by which DPDK's tools find this process.
+    pub(crate) fn prefix(&self) -> String {
+        self.file_prefix.clone().unwrap_or_else(|| format!("svpn-{}", self.device_id))
+    }
+
+    /// Where the workers run.
+    fn placements(&self) -> Vec<Placement> {
+        if self.processors.is_empty() {
+            vec![Placement::Anywhere; usize::from(self.workers)]
+        } else {
+            self.processors.iter().map(|processor| Placement::Processor(*processor)).collect()
+        }
     }
 
     /// What the router is made of.
     pub(crate) fn router_config(&self) -> RouterConfig {
-        let workers = if self.processors.is_empty() {
-            vec![Placement::Anywhere; usize::from(self.workers)]
-        } else {
-            self.processors.iter().map(|processor| Placement::Processor(*processor)).collect()
-        };
+        let workers = self.placements();
         let mut sizes = TableSizes::default();
         for chosen in &self.sizes {
-            if let Some(size) = sized(&mut sizes, &chosen.table) {
+            if let Some(size) = sizes.get_mut(&chosen.table) {
                 *size = chosen.entries;
             }
         }
@@ -272,24 +326,38 @@ mod tests {
         assert_eq!((config.idle, config.seed), (Idle::Spin, NonZeroU64::new(5)));
         assert_eq!(config.sizes, TableSizes { session: 9, ..TableSizes::default() });
         assert_eq!((config.pool.mbufs, config.pool.frame_bytes), (16383, 9022));
-        let eal = arguments.eal_options();
+        let eal = arguments.eal_options().unwrap();
         assert_eq!((eal.memory, eal.pci), (Memory::Ordinary { mebibytes: 300 }, PciDevices::Never));
-        assert_eq!(eal.arguments, ["--log-level", "7"]);
+        assert_eq!(eal.arguments, ["--log-level", "7", "--file-prefix", "svpn-7"]);
     }
 
     #[test]
     fn defaults_need_hugepages_and_leave_nics_alone() {
         let arguments = parse("--device-id 1 --port 1=net_null0 -- -m 100").unwrap();
         assert_eq!(arguments.grpc.port(), 9559);
-        let eal = arguments.eal_options();
+        let eal = arguments.eal_options().unwrap();
         assert_eq!((eal.memory, eal.pci), (Memory::Hugepages, PciDevices::WhenNamed));
-        assert_eq!(eal.arguments, ["-m", "100"]);
+        assert_eq!(eal.arguments, ["-m", "100", "--file-prefix", "svpn-1"]);
         let config = arguments.router_config();
         assert_eq!(config.workers, [Placement::Anywhere]);
         assert_eq!(config.idle, Idle::Sleep { longest: Duration::from_micros(100) });
         assert_eq!((config.sizes, config.pool), (TableSizes::default(), PoolConfig::default()));
-        let attached = parse("--device-id 1 --port 1=net_null0 -- --no-huge -m77").unwrap().eal_options();
+        let attached = parse("--device-id 1 --port 1=net_null0 -- --no-huge -m77").unwrap().eal_options().unwrap();
         assert_eq!(attached.memory, Memory::Ordinary { mebibytes: 77 });
+    }
+
+    #[test]
+    fn captured_memory_is_shared_and_has_the_workers() {
+        let line = "--device-id 3 --port 1=net_null0 --capture --processors 4,5 --file-prefix pe-3 -- --no-pci -m 64";
+        let eal = parse(line).unwrap().eal_options().unwrap();
+        let workers = vec![Placement::Processor(4), Placement::Processor(5)];
+        assert_eq!(eal.memory, Memory::Shared(SharedMemory { prefix: "pe-3".into(), workers }));
+        assert_eq!(eal.arguments, ["-m", "64"]);
+        let refused = |words: &str| parse(&format!("--device-id 3 --port 1=net_null0 {words}")).unwrap().eal_options();
+        assert_eq!(refused("--capture -- --no-huge"), Err(NotForEal::NotShared("--no-huge".into())));
+        assert_eq!(refused("-- --file-prefix=x"), Err(NotForEal::FilePrefix));
+        assert_eq!(refused("-- --no-huge -m"), Err(NotForEal::Mebibytes));
+        assert_eq!(refused("-- --no-huge -m x"), Err(NotForEal::Mebibytes));
     }
 
     #[test]
@@ -306,6 +374,8 @@ mod tests {
         assert!(more("--size marking=5").contains("attachment, station, arp_responder"));
         assert!(more("--size session=0").contains("no number of entries above 0"));
         assert!(more("--size session").contains("expected TABLE=ENTRIES"));
+        assert!(more("--file-prefix a/b").contains("expected 1 to 32 letters"));
+        assert!(more("--metrics 9560").contains("--metrics"));
         assert!(more("--workers 0").contains("0 is not in 1..=255"));
         assert!(more("--workers 2 --processors 1,2").contains("cannot be used with"));
     }

@@ -7,7 +7,8 @@
 //! - [`tables`] is what the fast path reads: hash, trie, meters, counters, ready rewrites;
 //! - [`entries`] is what the controller wrote, and the only writer of the tables;
 //! - [`router`] ties ports, workers and tables together, and is what a service is built on;
-//! - [`p4runtime`] is that service.
+//! - [`p4runtime`] is that service;
+//! - [`operations`] is what people see of a running router: telemetry and metrics.
 //!
 //! `crossbeam-queue` carries frames between workers and control threads: bounded, lock-free, without system calls. `tokio`
 //! (its channel only) hands punted frames to the service. `netlink-sys`, `netlink-packet-core` and `netlink-packet-route` ask the kernel for the
@@ -15,11 +16,13 @@
 
 pub mod entries;
 pub mod fastpath;
+pub mod operations;
 pub mod p4runtime;
 pub mod router;
 pub mod tables;
 mod worker;
 
-pub use entries::{ApplyError, CounterData, Entries};
-pub use router::{Idle, PortReport, PortSetup, Router, RouterConfig, SendError, StartError, StopError};
+pub use entries::{ApplyError, CounterData, Entries, SessionCount, TableUsage};
+pub use operations::load::LoadReading;
+pub use router::{Idle, PacketBuffers, PortReport, PortSetup, Router, RouterConfig, SendError, StartError, StopError, WorkerReport};
 pub use tables::TableSizes;

@@ -3,13 +3,14 @@
 mod housekeeping;
 mod links;
 mod ports;
+mod report;
 
 use std::hash::{BuildHasher, RandomState};
 use std::num::{NonZeroU16, NonZeroU64};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crossbeam_queue::ArrayQueue;
 
@@ -24,11 +25,15 @@ use tokio::sync::mpsc;
 
 use crate::entries::{Clock, Entries, EntriesConfig, NewEntriesError};
 use crate::fastpath::FastPath;
+use crate::operations::load::{Load, LoadWriter};
+use crate::p4runtime::UpdateCounts;
 use crate::tables::TableSizes;
 use crate::worker::{Lcore, Punted};
 use links::Links;
 pub(crate) use ports::Queues;
 use ports::RunningPort;
+pub use report::{PacketBuffers, WorkerReport};
+use report::{Seat, Start};
 
 /// A port of the router.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +84,16 @@ pub enum StartError {
     /// Two ports have one number.
     #[error("port number {0} is given twice")]
     DuplicatePort(PortId),
+    /// Two ports are one device.
+    #[error("ports {first} and {second} are both {device}; a device is one port")]
+    DuplicateDevice {
+        /// The number of the one.
+        first: PortId,
+        /// The number of the other.
+        second: PortId,
+        /// The device, or the interface below it.
+        device: String,
+    },
     /// A device is not there.
     #[error("port {port}: {source}")]
     Attach {
@@ -186,6 +201,9 @@ pub struct Router {
     packet_outs: Arc<ArrayQueue<PacketOut>>,
     punts: Mutex<Option<mpsc::Receiver<PacketIn>>>,
     pool: Pool,
+    start: Start,
+    seats: Vec<Seat>,
+    pub(crate) updates: UpdateCounts,
     stop: Arc<AtomicBool>,
     workers: Vec<WorkerHandle<()>>,
     housekeeping: Option<JoinHandle<()>>,
@@ -196,6 +214,7 @@ impl Router {
     pub fn start(config: &RouterConfig, eal: Eal) -> Result<Self, StartError> {
         let workers = u8::try_from(config.workers.len()).ok().and_then(|workers| NonZeroU16::new(workers.into()));
         let workers = workers.ok_or(StartError::Workers(config.workers.len()))?;
+        check_devices(&config.ports)?;
         let (pool, mut ports) = ports::start(config, workers, eal)?;
         let clock = Clock { hertz: eal.tsc_hz(), now: svpn_dpdk::tsc };
         // The standard library's hasher is seeded by the system.
@@ -214,6 +233,9 @@ impl Router {
             packet_outs: Arc::clone(&packet_outs),
             punts: Mutex::new(None),
             pool,
+            start: Start { time: SystemTime::now(), ticks: svpn_dpdk::tsc(), hertz: eal.tsc_hz() },
+            seats: Vec::new(),
+            updates: UpdateCounts::default(),
             stop: Arc::clone(&stop),
             workers: Vec::new(),
             housekeeping: None,
@@ -222,7 +244,11 @@ impl Router {
             let tables = Arc::clone(&end.tables);
             let (fastpath, reader) = FastPath::new(end);
             let queues = ports::queues(&mut ports, worker, workers)?;
-            let mut lcore = Lcore::new(fastpath, queues, &numbers, Arc::clone(&to_controller), pool, config.idle, tables);
+            let load = Arc::new(Load::default());
+            let assigned = queues.rx.iter().map(|(port, queue)| (*port, queue.queue())).collect();
+            router.seats.push(Seat { load: Arc::clone(&load), placement: *placement, queues: assigned });
+            let load = LoadWriter::new(load, svpn_dpdk::tsc);
+            let mut lcore = Lcore::new(fastpath, queues, &numbers, Arc::clone(&to_controller), pool, config.idle, tables, load);
             if worker == 0 {
                 lcore.serve(Arc::clone(&packet_outs));
             }
@@ -284,6 +310,22 @@ impl Router {
             None => Ok(()),
         }
     }
+}
+
+/// Fails where two ports are one device, or two devices one interface of the system.
+fn check_devices(ports: &[PortSetup]) -> Result<(), StartError> {
+    let mut seen: Vec<(PortId, &str)> = Vec::new();
+    for port in ports {
+        let names = std::iter::once(port.spec.name()).chain(port.spec.interfaces());
+        for name in names {
+            // A port may well receive and send by one interface.
+            if let Some((first, _)) = seen.iter().find(|(first, other)| *other == name && *first != port.number) {
+                return Err(StartError::DuplicateDevice { first: *first, second: port.number, device: name.to_owned() });
+            }
+            seen.push((port.number, name));
+        }
+    }
+    Ok(())
 }
 
 impl Drop for Router {

@@ -11,6 +11,7 @@ use svpn_contract::wire::PortId;
 use svpn_dpdk::{Burst, Mbuf, Pool, Reader};
 
 use crate::fastpath::{FastPath, Outputs, Punt};
+use crate::operations::load::LoadWriter;
 use crate::router::{Idle, Queues};
 use crate::tables::Tables;
 
@@ -36,6 +37,7 @@ pub(crate) struct Lcore {
     pool: Pool,
     idle: Idle,
     tables: Arc<Tables>,
+    load: LoadWriter,
 }
 
 impl Lcore {
@@ -47,8 +49,9 @@ impl Lcore {
         pool: Pool,
         idle: Idle,
         tables: Arc<Tables>,
+        load: LoadWriter,
     ) -> Self {
-        Self { fastpath, queues, out: Outputs::new(ports), to_controller, packet_outs: None, pool, idle, tables }
+        Self { fastpath, queues, out: Outputs::new(ports), to_controller, packet_outs: None, pool, idle, tables, load }
     }
 
     /// Makes it the worker that sends the controller's frames.
@@ -72,9 +75,13 @@ impl Lcore {
                 let Some((port, queue)) = self.queues.rx.get_mut(index) else { continue };
                 let received = queue.recv(&mut burst);
                 if received > 0 {
-                    self.fastpath.process(&online, &mut burst, *port, svpn_dpdk::tsc(), &mut self.out);
+                    let now = svpn_dpdk::tsc();
+                    self.load.burst(received, now);
+                    self.fastpath.process(&online, &mut burst, *port, now, &mut self.out);
                     self.flush();
                     found += received;
+                } else {
+                    self.load.nothing();
                 }
                 online.quiescent();
             }
@@ -108,7 +115,7 @@ impl Lcore {
             if outlet.burst.is_empty() {
                 continue;
             }
-            queue.send(&mut outlet.burst);
+            self.load.sent(queue.send(&mut outlet.burst));
             self.fastpath.not_transmitted(outlet.unsent());
             outlet.clear();
         }
@@ -116,9 +123,11 @@ impl Lcore {
             return;
         }
         for punted in self.out.punts.drain() {
-            let about = punted.1.about;
+            let Punt { about, reason, .. } = punted.1;
             if self.to_controller.push(punted).is_err() {
                 self.fastpath.not_punted(about);
+            } else {
+                self.load.punted(reason);
             }
         }
     }

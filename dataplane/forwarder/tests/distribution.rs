@@ -34,7 +34,8 @@ fn way_back(entries: &mut Entries) {
     let new: [Entry; 4] = [
         AttachmentEntry { key: attachment, action: AttachmentAction::ToCore }.into(),
         StationEntry { key: station, action: StationAction::Accept }.into(),
-        IlmEntry { key: IlmKey { label: Label::new(VPN_LABEL).unwrap() }, action: IlmAction::PopVrf { vrf, ttl_mode: TtlMode::UNIFORM } }.into(),
+        IlmEntry { key: IlmKey { label: Label::new(VPN_LABEL).unwrap() }, action: IlmAction::PopVrf { vrf, ttl_mode: TtlMode::UNIFORM } }
+            .into(),
         RouteV4Entry { key: RouteV4Key { vrf, dst: destination }, action: RouteV4Action::Receive }.into(),
     ];
     for entry in new.into_iter().chain((2..FLOWS).map(network::flow)) {

@@ -37,8 +37,8 @@ pub enum EalError {
     /// Shared hugepages are files, and no file system for them is mounted.
     #[error("no file system of hugepages is mounted; mount one: mount -t hugetlbfs none /dev/hugepages")]
     NotMounted,
-    /// A live process has the prefix.
-    #[error("another DPDK process runs with the file prefix {0:?}; choose another")]
+    /// A live process has the files by which others would find this one, or they cannot be written.
+    #[error("another DPDK process has the files of prefix {0:?}, or they cannot be written; choose another")]
     PrefixTaken(String),
     /// Workers of shared memory have lcores of their own.
     #[error("with shared memory the lcores are those of the workers: give no -l, -c or --lcores")]
@@ -124,6 +124,12 @@ impl Eal {
             return Ok(Self(()));
         }
         let errno = Errno::last();
+        if let Memory::Shared(shared) = &options.memory
+            && errno.code() == 0
+        {
+            // Nothing else goes wrong without a reason.
+            return Err(EalError::PrefixTaken(shared.prefix.clone()));
+        }
         Err(if errno.is(Number::EACCES) || errno.is(Number::EPERM) {
             EalError::Permission { arguments, errno }
         } else if errno.is(Number::EINVAL) {

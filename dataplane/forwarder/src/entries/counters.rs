@@ -4,12 +4,13 @@
 //! zeroed when it is inserted, after every worker that counted the one before it was quiescent.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 use svpn_contract::wire::SessionId;
-use svpn_contract::{EntryKey, Reason};
+use svpn_contract::{EntryKey, Reason, SessionKey};
 use svpn_dpdk::{GracePeriod, Reclaimer};
 
-use super::{ApplyError, Counted, CounterData, Entries, quiesce};
+use super::{ApplyError, Counted, CounterData, Entries, SessionCount, quiesce};
 use crate::tables::WorkerTables;
 
 /// What is to be added to the workers' sums.
@@ -81,6 +82,26 @@ impl Entries {
         let sum = self.discarded(session).ok_or_else(|| self.out_of_range(session))?;
         self.counters.session_discards.insert(session, value.minus(sum));
         Ok(())
+    }
+
+    /// What the sessions of a range of ids counted together.
+    pub fn sum_sessions(&self, ids: Range<u32>) -> SessionCount {
+        // Hardly any counter was ever set.
+        let offset = |session: SessionId| {
+            let key = EntryKey::Session(SessionKey { session });
+            let counted = self.counters.direct.get(&key).copied().unwrap_or_default();
+            (counted, self.counters.session_discards.get(&session).copied().unwrap_or_default())
+        };
+        let none = self.counters.direct.is_empty() && self.counters.session_discards.is_empty();
+        let count = |session: SessionId| {
+            let (counted, discarded) = if none { Default::default() } else { offset(session) };
+            SessionCount {
+                sessions: 1,
+                counted: counted.plus(self.sum(|worker| worker.counters.session(session.get()))),
+                discarded: discarded.plus(self.sum(|worker| worker.counters.session_discards(session.get()))),
+            }
+        };
+        self.session_ids(ids).map(count).fold(SessionCount::default(), SessionCount::plus)
     }
 
     /// Packets dropped for a reason.

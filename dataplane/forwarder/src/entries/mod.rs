@@ -12,6 +12,7 @@ mod idle;
 mod names;
 mod read;
 mod small;
+mod usage;
 mod v6;
 mod write;
 
@@ -38,6 +39,7 @@ pub use idle::IdleClock;
 use idle::IdleTimers;
 use names::Names;
 use small::SmallEntries;
+pub use usage::{SessionCount, TableUsage};
 use v6::EntriesV6;
 
 /// A counter's value.

@@ -23,6 +23,7 @@ mod arbitration;
 mod cells;
 mod controllers;
 mod cookies;
+mod counts;
 mod error;
 mod facts;
 mod idle;
@@ -60,6 +61,7 @@ use crate::router::{Router, SendError};
 use arbitration::{Connection, ElectionId};
 use controllers::{Controllers, Outlet};
 use cookies::Cookies;
+pub use counts::UpdateCounts;
 use operation::Written;
 use pipeline::{Keep, Pipeline};
 use profiles::Profiles;
@@ -93,6 +95,9 @@ pub trait Plane: Send + Sync + 'static {
 
     /// Whether there is a port of this number, up or down.
     fn has_port(&self, port: PortId) -> bool;
+
+    /// Counts updates by what became of them.
+    fn note_updates(&self, _result: tonic::Code, _updates: u64) {}
 }
 
 impl Plane for Router {
@@ -106,6 +111,10 @@ impl Plane for Router {
 
     fn has_port(&self, port: PortId) -> bool {
         Router::has_port(self, port)
+    }
+
+    fn note_updates(&self, result: tonic::Code, updates: u64) {
+        self.updates.add(result, updates);
     }
 }
 
@@ -256,6 +265,7 @@ impl<P: Plane> P4Runtime for Service<P> {
             Ok(write::perform(&*shared.plane, books, atomicity, &request.updates, &mut written))
         })
         .await??;
+        write::count(&results, &*self.0.plane);
         write::status(&results)?;
         Ok(Response::new(proto::WriteResponse {}))
     }

@@ -110,6 +110,15 @@ pub(super) fn atomicity(request: &proto::WriteRequest) -> Result<Atomicity, Stat
     Ok(atomicity)
 }
 
+/// Counts the updates of a batch by what became of them.
+pub(super) fn count<P: Plane>(results: &Results, plane: &P) {
+    let good = results.iter().filter(|result| result.is_ok()).count();
+    plane.note_updates(Code::Ok, good as u64);
+    for error in results.iter().filter_map(|result| result.as_ref().err()) {
+        plane.note_updates(error.code(), 1);
+    }
+}
+
 /// The status of a batch: with a `p4.v1.Error` for each update in its details if one failed.
 pub(super) fn status(results: &Results) -> Result<(), Status> {
     let Some(first) = results.iter().position(Result::is_err) else { return Ok(()) };

@@ -28,6 +28,7 @@ pub(crate) mod ports;
 pub(crate) mod route;
 pub(crate) mod route_v6;
 pub(crate) mod session;
+mod sizes;
 pub(crate) mod small;
 pub(crate) mod ticks;
 pub(crate) mod tunnel;

@@ -24,9 +24,17 @@ pub(crate) fn namespace_with(pairs: &[(&str, &str)]) {
     ip("link set lo up");
     for (router, host) in pairs {
         ip(&format!("link add {router} type veth peer name {host}"));
+        // Nothing of the kernel's own is to be counted.
+        ip(&format!("link set {router} addrgenmode none"));
+        ip(&format!("link set {host} addrgenmode none"));
         ip(&format!("link set {router} up"));
         ip(&format!("link set {host} up"));
     }
+}
+
+/// A namespace with loopback and a pair of interfaces: `router0` and `host0`.
+pub(crate) fn namespace() {
+    namespace_with(&[("router0", "host0")]);
 }
 
 fn script() -> PathBuf {
@@ -47,7 +55,7 @@ fn listen(frame: &[u8]) -> Child {
     child
 }
 
-fn send(frame: &[u8]) {
+pub(crate) fn send(frame: &[u8]) {
     let status = Command::new("python3").arg(script()).args(["send", "host0"]).arg(hex(frame)).status().expect("python3 runs");
     assert!(status.success());
 }
@@ -58,7 +66,7 @@ fn hex(bytes: &[u8]) -> String {
 
 #[tokio::test]
 async fn packet_out_leaves_by_the_port_and_a_punt_comes_in() {
-    namespace_with(&[("router0", "host0")]);
+    namespace();
     let forwarder = Forwarder::start(&["3=net_af_packet0,iface=router0"]);
     let mut client = Client::connect(&forwarder).await;
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::forwarder::Forwarder;
+use crate::metrics;
 
 #[test]
 fn p4runtime_shell_sets_the_pipeline_writes_and_reads() {
@@ -16,7 +17,7 @@ fn p4runtime_shell_sets_the_pipeline_writes_and_reads() {
     let device_config = cache.join("empty");
     fs::write(&device_config, []).expect("the cache is writable");
 
-    let forwarder = Forwarder::start(&["1=net_ring0"]);
+    let forwarder = Forwarder::with(&["1=net_ring0"], &["--metrics", "127.0.0.1:0"]);
     let output = Command::new(cache.join("venv/bin/python"))
         .arg(here.join("tests/program/controller.py"))
         .arg(&forwarder.address)
@@ -27,4 +28,9 @@ fn p4runtime_shell_sets_the_pipeline_writes_and_reads() {
     let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{said}\n{complained}");
     assert_eq!(said.trim_end().lines().last(), Some("done"), "{said}\n{complained}");
+    // What it did has been counted: one insert came twice.
+    let metrics = metrics::fetch(&forwarder.metrics_address());
+    assert_eq!(metrics::value(&metrics, "svpn_p4runtime_updates_total{result=\"ALREADY_EXISTS\"}"), 1.0, "{metrics}");
+    assert!(metrics::value(&metrics, "svpn_p4runtime_updates_total{result=\"OK\"}") >= 5.0, "{metrics}");
+    assert_eq!(metrics::value(&metrics, "svpn_table_entries{table=\"flow_acl_v4\"}"), 2.0, "{metrics}");
 }
