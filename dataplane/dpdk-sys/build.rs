@@ -40,7 +40,6 @@ const FUNCTIONS: &[&str] = &[
     "rte_get_tsc_hz",
     "rte_mempool_avail_count",
     "rte_pdump_init",
-    "rte_pktmbuf_free_bulk",
     "rte_pktmbuf_pool_create",
     "rte_rcu_qsbr_get_memsize",
     "rte_rcu_qsbr_init",

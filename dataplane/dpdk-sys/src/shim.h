@@ -42,6 +42,7 @@ uint16_t svpn_pktmbuf_data_room_size(struct rte_mempool *pool);
 struct rte_mbuf *svpn_pktmbuf_alloc(struct rte_mempool *pool);
 int svpn_pktmbuf_alloc_bulk(struct rte_mempool *pool, struct rte_mbuf **mbufs, unsigned int count);
 void svpn_pktmbuf_free(struct rte_mbuf *mbuf);
+void svpn_pktmbuf_free_bulk(struct rte_mbuf **mbufs, unsigned int count);
 
 /* The 64 bits that rte_mbuf keeps for a hash, or for whatever the mbuf's owner likes. */
 void svpn_mbuf_set_tag(struct rte_mbuf *mbuf, uint64_t tag);

@@ -181,7 +181,7 @@ unsafe fn free_range<const N: usize>(mbufs: &mut [MaybeUninit<Mbuf>; N], from: u
         // count <= N <= u16::MAX.
         unsafe {
             let first = mbufs.as_mut_ptr().add(from).cast::<*mut sys::rte_mbuf>();
-            sys::rte_pktmbuf_free_bulk(first, u32::try_from(count).unwrap_or(0));
+            sys::svpn_pktmbuf_free_bulk(first, u32::try_from(count).unwrap_or(0));
         }
     }
 }
