@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use svpn_bench::{p4runtime, pipeline};
+use svpn_bench::{memory, p4runtime, pipeline, updates};
 
 /// How fast svpn is, beside its peers in the same run.
 ///
@@ -22,6 +22,8 @@ struct CommandLine {
 #[derive(Debug, Subcommand)]
 enum Command {
     Pipeline(pipeline::Arguments),
+    Memory(memory::Arguments),
+    Updates(updates::Arguments),
     #[command(name = "p4runtime")]
     P4Runtime(p4runtime::Arguments),
 }
@@ -30,6 +32,14 @@ fn main() -> ExitCode {
     let mut output = io::stdout().lock();
     let error: Box<dyn std::error::Error> = match CommandLine::parse().command {
         Command::Pipeline(arguments) => match pipeline::run(&arguments, &mut output) {
+            Ok(()) => return ExitCode::SUCCESS,
+            Err(error) => error.into(),
+        },
+        Command::Memory(arguments) => match memory::run(&arguments, &mut output) {
+            Ok(()) => return ExitCode::SUCCESS,
+            Err(error) => error.into(),
+        },
+        Command::Updates(arguments) => match updates::run(&arguments, &mut output) {
             Ok(()) => return ExitCode::SUCCESS,
             Err(error) => error.into(),
         },

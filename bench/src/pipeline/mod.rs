@@ -107,7 +107,7 @@ pub fn run(arguments: &Arguments, output: &mut impl Write) -> Result<(), Pipelin
 }
 
 /// Hugepages where there are some, otherwise ordinary memory.
-fn start_eal() -> Result<Eal, EalError> {
+pub(crate) fn start_eal() -> Result<Eal, EalError> {
     // DPDK's own log of what it found belongs to no result.
     let quiet = vec!["--log-level=*:error".to_owned(), "--no-telemetry".to_owned()];
     let options = |memory| EalOptions { memory, pci: PciDevices::Never, arguments: quiet.clone() };

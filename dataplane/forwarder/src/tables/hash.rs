@@ -22,14 +22,12 @@ impl Seed {
     #[inline]
     pub(crate) fn hash_words<const W: usize>(self, key: [u64; W]) -> u64 {
         let (pairs, rest) = key.as_chunks::<2>();
-        match (pairs, rest) {
-            ([pair], []) => self.hash(*pair),
-            // The pairs do not wait for each other.
-            _ => {
-                let digest = pairs.iter().fold(0_u64, |digest, pair| digest.rotate_left(1) ^ self.hash(*pair));
-                self.hash([digest, rest.first().copied().unwrap_or_default()])
-            }
+        if let ([pair], []) = (pairs, rest) {
+            return self.hash(*pair);
         }
+        // The pairs do not wait for each other.
+        let digest = pairs.iter().fold(0_u64, |digest, pair| digest.rotate_left(1) ^ self.hash(*pair));
+        self.hash([digest, rest.first().copied().unwrap_or_default()])
     }
 }
 

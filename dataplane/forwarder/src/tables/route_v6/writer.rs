@@ -495,7 +495,7 @@ mod tests {
             writer.set(1, prefix, Route::Local(u32::try_from(host).unwrap())).unwrap();
         }
         // Below the root there are the fork at the last digit of the subnet, and the leaf.
-        assert_eq!(search(&table, 1, site | 5 << 64 | 77), (Some(Route::Local(5)), 2));
+        assert_eq!(search(&table, 1, site | 5 << 64 | 0x77), (Some(Route::Local(5)), 2));
         assert_eq!(search(&table, 1, site | 0x15 << 64), (None, 1));
         writer.set(1, PrefixV6 { address: 1, length: 128 }, Route::Receive).unwrap();
         assert_eq!(find(&table, 1, 1), Some(Route::Receive));
@@ -533,7 +533,7 @@ mod tests {
             held += 1;
         }
         let check = |writer: &RouteWriterV6, gone: u128| {
-            for number in 0..held + 1 {
+            for number in 0..=held {
                 let expected = (gone..held).contains(&number).then(|| Route::Local(u32::try_from(number).unwrap()));
                 assert_eq!((find(&table, 0, prefix(number).address), writer.get(0, prefix(number))), (expected, expected));
             }
