@@ -82,7 +82,7 @@ fn wildcards() -> Vec<proto::Entity> {
 
 #[cfg(test)]
 mod tests {
-    use svpn_contract::SessionKey;
+    use svpn_contract::{PuntPolicerKey, SessionKey, VrfPolicerKey};
 
     use super::*;
 
@@ -95,7 +95,8 @@ mod tests {
                 other => panic!("asked for {other:?}"),
             })
             .collect();
-        let expected: Vec<_> = TABLES.iter().map(|table| (table.id, table.id == SessionKey::TABLE_ID, 0)).collect();
+        let metered = [SessionKey::TABLE_ID, VrfPolicerKey::TABLE_ID, PuntPolicerKey::TABLE_ID];
+        let expected: Vec<_> = TABLES.iter().map(|table| (table.id, metered.contains(&table.id), 0)).collect();
         assert_eq!(asked, expected);
     }
 
