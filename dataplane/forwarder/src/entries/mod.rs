@@ -10,6 +10,7 @@ mod gre;
 mod groups;
 mod idle;
 mod names;
+mod policers;
 mod read;
 mod small;
 mod usage;
@@ -28,7 +29,7 @@ use thiserror::Error;
 use crate::tables::flow::FlowWriter;
 use crate::tables::group::GroupWriter;
 use crate::tables::hash::Seed;
-use crate::tables::meter::{Buckets, Hertz, Sharing};
+use crate::tables::meter::{Buckets, Hertz, REFRESH, Sharing, Timebase};
 use crate::tables::route::RouteWriter;
 use crate::tables::small::SmallTables;
 use crate::tables::{TableSizes, Tables, WorkerTables, nexthop, purpose, tunnel};
@@ -38,6 +39,7 @@ use groups::Groups;
 pub use idle::IdleClock;
 use idle::IdleTimers;
 use names::Names;
+use policers::PolicerEntries;
 use small::SmallEntries;
 pub use usage::{SessionCount, TableUsage};
 use v6::EntriesV6;
@@ -189,6 +191,10 @@ pub struct Entries {
     tunnel_names: Names,
     nexthop_names: Names,
     gre: GreEntries,
+    vrf_policers: PolicerEntries,
+    punt_policers: PolicerEntries,
+    /// When meters were last refreshed.
+    refreshed: u64,
     counters: Counters,
     departed: Departed,
 }
@@ -198,7 +204,7 @@ impl Entries {
     pub fn new(config: &EntriesConfig) -> Result<(Self, Vec<WorkerEnd>), NewEntriesError> {
         let sizes = config.sizes;
         let sharing = if config.workers == NonZeroU16::MIN { Sharing::OneWorker } else { Sharing::ManyWorkers };
-        let tables = Arc::new(Tables::new(&sizes, sharing, config.seed)?);
+        let tables = Arc::new(Tables::new(&sizes, sharing, Timebase::new(config.clock.hertz), config.seed)?);
         let reclaimer = Reclaimer::new(config.workers);
         let small = SmallEntries::new(&sizes, Seed::derive(config.seed, purpose::SMALL), &reclaimer);
         let mut ends = Vec::new();
@@ -224,6 +230,9 @@ impl Entries {
             tunnel_names: Names::new(sizes.tunnel_slots()),
             nexthop_names: Names::new(sizes.nexthop_slots()),
             gre: GreEntries::new(&tables, &sizes),
+            vrf_policers: PolicerEntries::new(Arc::clone(&tables.vrf_policer), sizes.vrf_policer),
+            punt_policers: PolicerEntries::new(Arc::clone(&tables.punt_policer), sizes.punt_policer),
+            refreshed: tables.timebase.moment((config.clock.now)()),
             counters: Counters::default(),
             departed: Departed::default(),
             reclaimer,
@@ -235,13 +244,7 @@ impl Entries {
     /// Makes all updates since the last call effective, and frees what workers no longer read.
     pub fn publish(&mut self) {
         self.small.publish();
-        if !self.sessions.reconfigured.is_empty() {
-            quiesce(&self.reclaimer);
-            let now = crate::tables::meter::moment((self.clock.now)());
-            for (session, buckets) in self.sessions.reconfigured.drain(..) {
-                self.tables.session.configure(session, &buckets, now);
-            }
-        }
+        self.publish_meters();
         self.departed.publish(&self.reclaimer);
         self.routes.publish(&self.reclaimer);
         self.v6.publish(&self.reclaimer);
@@ -267,6 +270,34 @@ impl Entries {
     /// Lets the workers go on.
     pub fn resume(&mut self) {
         self.tables.gate.open();
+    }
+
+    /// Fills the meters that got new numbers, when workers let go of the old ones; and looks after all of them every few days.
+    fn publish_meters(&mut self) {
+        let policers = [&self.vrf_policers, &self.punt_policers];
+        if !self.sessions.reconfigured.is_empty() || policers.into_iter().any(PolicerEntries::awaits_workers) {
+            quiesce(&self.reclaimer);
+            let now = self.now();
+            for (session, buckets) in self.sessions.reconfigured.drain(..) {
+                self.tables.session.configure(session, &buckets, now);
+            }
+            self.vrf_policers.refill(now);
+            self.punt_policers.refill(now);
+        }
+        let now = self.now();
+        if now.wrapping_sub(self.refreshed) >= REFRESH {
+            self.refreshed = now;
+            for session in 0..u32::try_from(self.sessions.meters.len()).unwrap_or(u32::MAX) {
+                self.tables.session.refresh(session, now);
+            }
+            self.vrf_policers.refresh(now);
+            self.punt_policers.refresh(now);
+        }
+    }
+
+    /// The moment it is, for meters.
+    fn now(&self) -> u64 {
+        self.tables.timebase.moment((self.clock.now)())
     }
 
     /// A port comes up or goes down: what would leave by one that is down is dropped, and members that watch it are left out of their

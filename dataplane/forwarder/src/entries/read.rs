@@ -6,8 +6,9 @@ use svpn_contract::wire::{Class, L4Port, Label, Protocol, SessionId, TtlMode, Vr
 use svpn_contract::{
     ArpResponderEntry, ArpResponderKey, AttachmentEntry, AttachmentKey, Entry, EntryKey, FlowAclV4Entry, FlowAclV4Key, FlowAclV6Entry,
     FlowAclV6Key, FlowV4Action, FlowV4Entry, FlowV4Key, FlowV6Key, GreIngressV4Key, GreIngressV6Key, IlmAction, IlmEntry, IlmKey,
-    MarkingEntry, MarkingKey, NexthopEntry, NexthopKey, Prefix as WirePrefix, RouteV4Action, RouteV4Entry, RouteV4Key, RouteV6Key,
-    SessionAction, SessionEntry, SessionKey, StationEntry, StationKey, TunnelEntry, TunnelKey,
+    MarkingEntry, MarkingKey, MeterConfig, NexthopEntry, NexthopKey, Prefix as WirePrefix, PuntPolicerAction, PuntPolicerEntry,
+    PuntPolicerKey, Reason, RouteV4Action, RouteV4Entry, RouteV4Key, RouteV6Key, SessionAction, SessionEntry, SessionKey, StationEntry,
+    StationKey, TunnelEntry, TunnelKey, VrfPolicerAction, VrfPolicerEntry, VrfPolicerKey,
 };
 
 use super::Entries;
@@ -44,7 +45,8 @@ impl Entries {
             EntryKey::Nexthop(key) => {
                 self.nexthops.get(key.nexthop.get()).map(|group| NexthopEntry { key, action: group.choice.clone() }.into())
             }
-            EntryKey::VrfPolicer(_) | EntryKey::PuntPolicer(_) => None,
+            EntryKey::VrfPolicer(key) => self.vrf_policers.get(key.vrf.get(), vrf_policer),
+            EntryKey::PuntPolicer(key) => self.punt_policers.get(key.reason as u16, |_, meter| punt_policer(key.reason, meter)),
             EntryKey::GreIngressV4(key) => self.gre.get_v4(&key),
             EntryKey::GreIngressV6(key) => self.gre.get_v6(&key),
         }
@@ -79,6 +81,11 @@ impl Entries {
                 let key = NexthopKey { nexthop: u64::from(number).try_into().unwrap_or_default() };
                 NexthopEntry { key, action: group.choice.clone() }.into()
             })),
+            VrfPolicerKey::TABLE_ID => Box::new(self.vrf_policers.iter().map(|(number, meter)| vrf_policer(number, meter))),
+            PuntPolicerKey::TABLE_ID => Box::new(self.punt_policers.iter().filter_map(|(number, meter)| {
+                let reason = u8::try_from(number).ok().and_then(Reason::from_number)?;
+                Some(punt_policer(reason, meter))
+            })),
             GreIngressV4Key::TABLE_ID => Box::new(self.gre.iter_v4()),
             GreIngressV6Key::TABLE_ID => Box::new(self.gre.iter_v6()),
             _ => Box::new(std::iter::empty()),
@@ -102,6 +109,8 @@ impl Entries {
             TunnelKey::TABLE_ID => self.tunnels.len(),
             IlmKey::TABLE_ID => self.labels.count,
             NexthopKey::TABLE_ID => self.nexthops.len(),
+            VrfPolicerKey::TABLE_ID => self.vrf_policers.len(),
+            PuntPolicerKey::TABLE_ID => self.punt_policers.len(),
             GreIngressV4Key::TABLE_ID => self.gre.len_v4(),
             GreIngressV6Key::TABLE_ID => self.gre.len_v6(),
             _ => 0,
@@ -149,6 +158,15 @@ impl Entries {
             LabelAction::Swap { label, nexthop } => {
                 IlmAction::Swap { label: Label::new(label).unwrap_or_default(), nexthop: self.nexthop_id(nexthop) }
             }
+            LabelAction::SwapPush { label, l2, nexthop } => IlmAction::SwapPush {
+                label: Label::new(label).unwrap_or_default(),
+                l2: Label::new(l2).unwrap_or_default(),
+                nexthop: self.nexthop_id(nexthop),
+            },
+            LabelAction::PopLocal { nexthop, ttl_mode: mode } => {
+                IlmAction::PopLocal { nexthop: self.nexthop_id(nexthop), ttl_mode: ttl_mode(mode) }
+            }
+            LabelAction::PopNext { ttl_mode: mode } => IlmAction::PopNext { ttl_mode: ttl_mode(mode) },
             LabelAction::Php { nexthop, ttl_mode: mode } => IlmAction::Php { nexthop: self.nexthop_id(nexthop), ttl_mode: ttl_mode(mode) },
             LabelAction::PopVrf { vrf, ttl_mode: mode } => {
                 IlmAction::PopVrf { vrf: VrfId::new(vrf).unwrap_or_default(), ttl_mode: ttl_mode(mode) }
@@ -156,6 +174,15 @@ impl Entries {
         };
         IlmEntry { key, action }.into()
     }
+}
+
+fn vrf_policer(number: u16, meter: Option<MeterConfig>) -> Entry {
+    let key = VrfPolicerKey { vrf: VrfId::new(number).unwrap_or_default() };
+    VrfPolicerEntry { key, action: VrfPolicerAction::Police, meter }.into()
+}
+
+fn punt_policer(reason: Reason, meter: Option<MeterConfig>) -> Entry {
+    PuntPolicerEntry { key: PuntPolicerKey { reason }, action: PuntPolicerAction::Police, meter }.into()
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "each field is cut to its width")]

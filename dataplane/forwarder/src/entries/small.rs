@@ -6,8 +6,7 @@ use std::sync::Arc;
 use svpn_contract::wire::SessionId;
 use svpn_contract::{
     ArpResponderAction, ArpResponderEntry, ArpResponderKey, AttachmentAction, AttachmentEntry, AttachmentKey, Entry, FlowAclV4Action,
-    FlowAclV4Entry, FlowAclV4Key, FlowAclV6Action, FlowAclV6Entry, FlowAclV6Key, MarkingAction, MarkingEntry, MarkingKey, StationAction,
-    StationEntry, StationKey,
+    FlowAclV4Entry, FlowAclV4Key, FlowAclV6Action, FlowAclV6Entry, FlowAclV6Key, MarkingAction, MarkingEntry, MarkingKey, StationAction, StationEntry, StationKey,
 };
 use svpn_dpdk::{Published, Publisher, Reclaimer};
 
@@ -227,7 +226,7 @@ fn marking(entries: &BTreeMap<MarkingKey, MarkingAction>) -> MarkingTable {
     let mut table = MarkingTable::new();
     for (key, action) in entries {
         let marking = match action {
-            MarkingAction::Mark { tc, .. } => Marking::TrafficClass(tc.get()),
+            MarkingAction::Mark { tc, dscp } => Marking::Mark { tc: tc.get(), dscp: dscp.get() },
             MarkingAction::Discard => Marking::Discard,
         };
         table.set(key.class, key.colour, marking);

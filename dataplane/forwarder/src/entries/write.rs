@@ -2,8 +2,9 @@
 
 use svpn_contract::wire::{NextHopId, TunnelId};
 use svpn_contract::{
-    Entry, EntryKey, FlowV4Action, FlowV4Entry, FlowV4Key, IlmAction, IlmEntry, IlmKey, NexthopEntry, NexthopKey, RouteV4Action,
-    RouteV4Entry, RouteV4Key, SessionAction, SessionEntry, SessionKey, TunnelEntry, TunnelKey, Update,
+    Entry, EntryKey, FlowV4Action, FlowV4Entry, FlowV4Key, IlmAction, IlmEntry, IlmKey, NexthopEntry, NexthopKey, PuntPolicerAction,
+    PuntPolicerEntry, RouteV4Action, RouteV4Entry, RouteV4Key, SessionAction, SessionEntry, SessionKey, TunnelEntry, TunnelKey, Update,
+    VrfPolicerAction, VrfPolicerEntry,
 };
 
 use super::groups::{Group, Groups, NotSet};
@@ -12,7 +13,7 @@ use super::{ApplyError, Entries, Write, admit, full, quiesce};
 use crate::tables::carry::Carry;
 use crate::tables::flow::FlowKey;
 use crate::tables::label::LabelAction;
-use crate::tables::meter::{Buckets, moment};
+use crate::tables::meter::Buckets;
 use crate::tables::route::{Prefix, Route};
 use crate::tables::{session, tunnel};
 
@@ -45,7 +46,8 @@ impl Entries {
             Entry::Tunnel(entry) => self.write_tunnel(write, entry),
             Entry::Ilm(entry) => self.write_label(write, entry),
             Entry::Nexthop(entry) => self.write_nexthop(write, entry),
-            Entry::VrfPolicer(_) | Entry::PuntPolicer(_) => Err(ApplyError::NotSupported),
+            Entry::VrfPolicer(entry) => self.write_vrf_policer(write, entry),
+            Entry::PuntPolicer(entry) => self.write_punt_policer(write, entry),
             Entry::GreIngressV4(entry) => self.gre.write_v4(write, entry, &self.reclaimer),
             Entry::GreIngressV6(entry) => self.gre.write_v6(write, entry, &self.reclaimer),
         }
@@ -67,7 +69,8 @@ impl Entries {
             EntryKey::Tunnel(key) => self.delete_tunnel(*key),
             EntryKey::Ilm(key) => self.delete_label(*key),
             EntryKey::Nexthop(key) => self.delete_nexthop(*key),
-            EntryKey::VrfPolicer(_) | EntryKey::PuntPolicer(_) => Err(ApplyError::NotFound),
+            EntryKey::VrfPolicer(key) => self.vrf_policers.delete(key.vrf.get()).inspect(|()| self.departed.add((*key).into())),
+            EntryKey::PuntPolicer(key) => self.punt_policers.delete(key.reason as u16).inspect(|()| self.departed.add((*key).into())),
             EntryKey::GreIngressV4(key) => self.gre.delete_v4(key),
             EntryKey::GreIngressV6(key) => self.gre.delete_v6(key),
         }
@@ -110,7 +113,7 @@ impl Entries {
             self.start_counter(entry.key.into());
             self.sessions.count += 1;
         }
-        let buckets = entry.meter.map(|meter| Buckets::new(meter, self.clock.hertz));
+        let buckets = entry.meter.map(|meter| Buckets::new(meter, self.tables.timebase));
         let place = session as usize;
         if self.sessions.meters.len() <= place {
             self.sessions.meters.resize(place + 1, None);
@@ -118,7 +121,7 @@ impl Entries {
         if let Some(buckets) = buckets
             && (old.is_none() || self.sessions.meters[place] != entry.meter)
         {
-            self.tables.session.configure(session, &buckets, moment((self.clock.now)()));
+            self.tables.session.configure(session, &buckets, self.now());
             if old.is_some() {
                 self.sessions.reconfigured.push((session, buckets));
             }
@@ -192,9 +195,6 @@ impl Entries {
         let present = self.tunnels.get(number).is_some();
         admit(write, present, self.tunnels.len(), self.tunnels.size())?;
         Groups::check(&entry.action)?;
-        if !entry.action.members.iter().all(|member| tunnel::fits_line(&member.action)) {
-            return Err(ApplyError::NotSupported);
-        }
         let size = self.tunnels.size();
         let nexthops: Vec<u32> = entry.action.members.iter().map(|member| tunnel::nexthop(&member.action).get()).collect();
         let references = self.nexthop_names.refer_all(&nexthops).map_err(|_| full(size))?;
@@ -239,7 +239,11 @@ impl Entries {
         let action = match entry.action {
             IlmAction::Swap { label, nexthop } => LabelAction::Swap { label: label.get(), nexthop: slot(nexthop)? },
             IlmAction::Php { nexthop, ttl_mode } => LabelAction::Php { nexthop: slot(nexthop)?, ttl_mode: ttl_mode.get() },
-            IlmAction::SwapPush { .. } | IlmAction::PopLocal { .. } | IlmAction::PopNext { .. } => return Err(ApplyError::NotSupported),
+            IlmAction::SwapPush { label, l2, nexthop } => {
+                LabelAction::SwapPush { label: label.get(), l2: l2.get(), nexthop: slot(nexthop)? }
+            }
+            IlmAction::PopLocal { nexthop, ttl_mode } => LabelAction::PopLocal { nexthop: slot(nexthop)?, ttl_mode: ttl_mode.get() },
+            IlmAction::PopNext { ttl_mode } => LabelAction::PopNext { ttl_mode: ttl_mode.get() },
             IlmAction::PopVrf { vrf, ttl_mode } => LabelAction::PopVrf { vrf: vrf.get(), ttl_mode: ttl_mode.get() },
         };
         if old.is_none() {
@@ -247,7 +251,7 @@ impl Entries {
             self.labels.count += 1;
             self.labels.end = self.labels.end.max(label + 1);
         }
-        self.workers.iter().for_each(|worker| worker.labels.set(label, action));
+        self.workers.iter().for_each(|worker| worker.labels.set(label, action, || quiesce(&self.reclaimer)));
         if let Some(old) = old {
             self.release_label(old);
         }
@@ -266,14 +270,31 @@ impl Entries {
 
     fn release_label(&mut self, action: LabelAction) {
         match action {
-            LabelAction::Swap { nexthop, .. } | LabelAction::Php { nexthop, .. } => self.nexthop_names.release(nexthop),
-            LabelAction::PopVrf { .. } => {}
+            LabelAction::Swap { nexthop, .. }
+            | LabelAction::SwapPush { nexthop, .. }
+            | LabelAction::Php { nexthop, .. }
+            | LabelAction::PopLocal { nexthop, .. } => self.nexthop_names.release(nexthop),
+            LabelAction::PopVrf { .. } | LabelAction::PopNext { .. } => {}
         }
     }
 
     /// What workers do with a label: all the same.
     pub(super) fn label(&self, label: u32) -> Option<LabelAction> {
         self.workers.first().and_then(|worker| worker.labels.get(label))
+    }
+
+    fn write_vrf_policer(&mut self, write: Write, entry: &VrfPolicerEntry) -> Result<(), ApplyError> {
+        let VrfPolicerAction::Police = entry.action;
+        let clock = (self.tables.timebase, self.now());
+        let forgotten = || self.departed.wait_for(&entry.key.into(), &self.reclaimer);
+        self.vrf_policers.write(write, entry.key.vrf.get(), entry.meter, clock, forgotten)
+    }
+
+    fn write_punt_policer(&mut self, write: Write, entry: &PuntPolicerEntry) -> Result<(), ApplyError> {
+        let PuntPolicerAction::Police = entry.action;
+        let clock = (self.tables.timebase, self.now());
+        let forgotten = || self.departed.wait_for(&entry.key.into(), &self.reclaimer);
+        self.punt_policers.write(write, entry.key.reason as u16, entry.meter, clock, forgotten)
     }
 
     fn write_nexthop(&mut self, write: Write, entry: &NexthopEntry) -> Result<(), ApplyError> {

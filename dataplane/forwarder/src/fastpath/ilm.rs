@@ -3,118 +3,185 @@
 //! ```text
 //! label stack entry: label 20 | TC 3 | bottom of stack 1 | TTL 8
 //! ```
+//!
+//! A label that is popped can leave another one to be acted upon, so the list is worked off in turns, of which most packets need one.
 
 use svpn_contract::Reason;
 use svpn_dpdk::{Burst, Mbuf};
 
-use super::packet::{Batch, Packet};
+use super::ip::Version;
+use super::packet::{Batch, First, LABELS, Packet};
 use super::parse::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_MPLS, HEAD};
-use super::{BURST, View, ip};
+use super::{BURST, View, ip, ipv6};
+use crate::tables::flow_v6::FlowKeyV6;
 use crate::tables::label::LabelAction;
 use crate::tables::small::Side;
 
 /// Bytes of a label stack entry.
 pub(super) const LABEL: usize = 4;
 pub(super) const BOTTOM: u32 = 1 << 8;
-const TTL: u32 = 0xff;
+/// As far as a pop moves the start of a packet.
+const STEP: u16 = 4;
+const TRAFFIC_CLASS: u32 = 7 << 9;
+const FIRST_UNRESERVED: u32 = 16;
+const IPV4_EXPLICIT_NULL: u32 = 0;
+const IPV6_EXPLICIT_NULL: u32 = 2;
+/// Where the four bytes of an IPv4 header begin that hold TTL and checksum.
+const IPV4_TTL: u8 = 8;
+/// Labels of a frame that are acted upon at most.
+const MOST_TURNS: usize = 4;
 
-/// The top label, if it is one that can be looked up.
+/// The top label, if it is one that is acted upon.
 #[inline]
 pub(super) fn classify(mbuf: &Mbuf, head: &[u8; HEAD], packet: &mut Packet, side: Side, view: &View<'_>) -> Result<(), Reason> {
     if side != Side::Core {
         return Err(Reason::MplsOnAttachment);
     }
-    let start = usize::from(packet.network);
-    if mbuf.len() < start + LABEL {
+    let word = head.get(usize::from(packet.start)..).and_then(<[u8]>::first_chunk);
+    begin(mbuf, *word.ok_or(Reason::FrameTruncated)?, packet, view)
+}
+
+/// The label stack entry at `packet.start`, which is `word` if the frame goes on so far, if it is one that is acted upon.
+#[inline]
+pub(super) fn begin(mbuf: &Mbuf, word: [u8; LABEL], packet: &mut Packet, view: &View<'_>) -> Result<(), Reason> {
+    if mbuf.len() < usize::from(packet.start) + LABEL {
         return Err(Reason::FrameTruncated);
     }
-    let Some(word) = head.get(start..).and_then(<[u8]>::first_chunk::<LABEL>) else { return Err(Reason::FrameTruncated) };
-    let entry = u32::from_be_bytes(*word);
+    take_turn(packet, u32::from_be_bytes(word), u8::MAX, view)
+}
+
+/// The turn of the label stack entry at `packet.start`, whose TTL is at most `ceiling`.
+#[inline]
+fn take_turn(packet: &mut Packet, entry: u32, ceiling: u8, view: &View<'_>) -> Result<(), Reason> {
     let label = entry >> 12;
     if label < FIRST_UNRESERVED {
-        return Err(reserved(label));
+        reserved(label)?;
     }
     view.labels.prefetch(label);
     packet.subject = entry;
+    packet.ttl = ttl(entry).min(ceiling);
+    packet.first = First::Label;
+    packet.place = 0;
     Ok(())
 }
 
-const FIRST_UNRESERVED: u32 = 16;
-
+/// Of the reserved labels, explicit null is acted upon.
 #[cold]
-fn reserved(label: u32) -> Reason {
+fn reserved(label: u32) -> Result<(), Reason> {
     match label {
-        1 | 13 | 14 => Reason::MplsAlert,
-        _ => Reason::ReservedLabel,
+        IPV4_EXPLICIT_NULL | IPV6_EXPLICIT_NULL => Ok(()),
+        1 | 13 | 14 => Err(Reason::MplsAlert),
+        _ => Err(Reason::ReservedLabel),
     }
 }
 
 /// What comes after a label.
 enum Next {
     /// What is below is routed.
-    Route,
+    Route(Version),
     /// The packet leaves; the subject is the next hop's slot.
     Nexthop,
+    /// It is the turn of the label below.
+    Label,
 }
 
-/// Looks all labels up, and counts them.
+/// Acts upon all labels.
 #[inline]
 pub(super) fn look_up(batch: &mut Batch, burst: &Burst<BURST>, view: &View<'_>) {
-    let Batch { packets, ilm, routes, nexthops, .. } = batch;
-    for index in ilm.iter() {
-        let packet = &mut packets[index];
-        let Some(mbuf) = burst.get(index) else { continue };
-        match act(mbuf, packet, view) {
-            Ok(Next::Nexthop) => {
-                view.tables.nexthop.prefetch(packet.subject);
-                nexthops.push(index);
+    let Batch { packets, keys_v6, labels, ilm, routes, routes_v6, nexthops, .. } = batch;
+    for turn in 1..=MOST_TURNS {
+        ilm.retain(|index| {
+            let packet = &mut packets[index];
+            let Some(mbuf) = burst.get(index) else { return false };
+            match act(mbuf, packet, &mut keys_v6[index], &mut labels[index], turn, view) {
+                Ok(Next::Nexthop) => {
+                    view.tables.nexthop.prefetch(packet.subject);
+                    nexthops.push(index);
+                }
+                Ok(Next::Route(Version::V4)) => {
+                    view.tables.route_v4.prefetch(packet.vrf);
+                    routes.push(index);
+                }
+                Ok(Next::Route(Version::V6)) => {
+                    view.tables.route_v6.prefetch(packet.vrf);
+                    routes_v6.push(index);
+                }
+                Ok(Next::Label) => return true,
+                Err(reason) => packet.stop(reason),
             }
-            Ok(Next::Route) => {
-                view.tables.route_v4.prefetch(packet.vrf);
-                routes.push(index);
-            }
-            Err(reason) => packet.stop(reason),
+            false
+        });
+        if ilm.is_empty() {
+            return;
         }
     }
 }
 
-/// Does what the label says.
+/// Does what the label whose turn it is says, and counts it.
 #[inline]
-fn act(mbuf: &Mbuf, packet: &mut Packet, view: &View<'_>) -> Result<Next, Reason> {
+fn act(
+    mbuf: &Mbuf,
+    packet: &mut Packet,
+    key_v6: &mut FlowKeyV6,
+    labels: &mut [u32; LABELS],
+    turn: usize,
+    view: &View<'_>,
+) -> Result<Next, Reason> {
     let entry = packet.subject;
+    if entry >> 12 < FIRST_UNRESERVED {
+        return explicit_null(mbuf, packet, key_v6, turn, view);
+    }
     let action = view.labels.get(entry >> 12).ok_or(Reason::UnknownLabel)?;
     view.labels.count(entry >> 12, packet.length);
+    let fits = match action {
+        LabelAction::PopVrf { .. } | LabelAction::PopLocal { .. } => entry & BOTTOM != 0,
+        LabelAction::PopNext { .. } => entry & BOTTOM == 0 && turn < MOST_TURNS && goes_on(mbuf, packet),
+        LabelAction::Swap { .. } | LabelAction::SwapPush { .. } | LabelAction::Php { .. } => true,
+    };
+    if !fits {
+        return Err(Reason::BadLabelStack);
+    }
     if let LabelAction::PopVrf { vrf, .. } = action {
-        if entry & BOTTOM == 0 {
-            return Err(Reason::BadLabelStack);
-        }
         packet.vrf = vrf;
     }
-    if entry & TTL <= 1 {
+    if packet.ttl <= 1 {
         return Err(Reason::TtlExpired);
     }
+    let ttl = packet.ttl - 1;
     match action {
         LabelAction::Swap { label, nexthop } => {
-            packet.start = packet.network;
-            packet.ethertype = ETHERTYPE_MPLS;
-            packet.word = (label << 12 | ((entry & 0xfff) - 1)).to_be_bytes();
-            packet.subject = nexthop;
+            swap(packet, label, nexthop);
+            Ok(Next::Nexthop)
+        }
+        LabelAction::SwapPush { label, l2, nexthop } => {
+            swap(packet, label, nexthop);
+            labels[LABELS - 1] = (l2 << 12 | entry & TRAFFIC_CLASS | u32::from(ttl)).to_be();
+            packet.pushed = 1;
             Ok(Next::Nexthop)
         }
         LabelAction::Php { nexthop, ttl_mode } => {
-            packet.start = packet.network + LABEL as u16;
+            packet.start += STEP;
+            expose(mbuf, packet, entry, ceiling(ttl_mode, ttl))?;
             packet.subject = nexthop;
-            expose(mbuf, packet, entry, ttl_mode)?;
             Ok(Next::Nexthop)
         }
         LabelAction::PopVrf { ttl_mode, .. } => {
-            packet.start = packet.network + LABEL as u16;
-            let ceiling = if ttl_mode == 0 { ttl(entry) } else { u8::MAX };
-            let window = mbuf.window(usize::from(packet.start)).ok_or(Reason::IpTruncated)?;
-            ip::check(mbuf, window, packet, ceiling)?;
-            Ok(Next::Route)
+            pop(packet);
+            Ok(Next::Route(ip::check_either(mbuf, packet, key_v6, ceiling(ttl_mode, packet.ttl))?))
         }
+        LabelAction::PopLocal { nexthop, ttl_mode } => {
+            pop(packet);
+            ip::check_either(mbuf, packet, key_v6, ceiling(ttl_mode, packet.ttl))?;
+            local(packet, nexthop)
+        }
+        LabelAction::PopNext { ttl_mode } => below(mbuf, packet, ceiling(ttl_mode, ttl), view),
     }
+}
+
+/// The most the TTL of what a pop exposes can be.
+#[inline]
+fn ceiling(ttl_mode: u8, ttl: u8) -> u8 {
+    if ttl_mode == 0 { ttl } else { u8::MAX }
 }
 
 /// The TTL of a label stack entry.
@@ -124,30 +191,99 @@ fn ttl(entry: u32) -> u8 {
     ttl
 }
 
-/// What a pop of the last label but one hop exposes at `packet.start` leaves; its TTL is at most the label's.
+/// Replaces the label; TC and S stay.
 #[inline]
-fn expose(mbuf: &Mbuf, packet: &mut Packet, entry: u32, ttl_mode: u8) -> Result<(), Reason> {
+fn swap(packet: &mut Packet, label: u32, nexthop: u32) {
+    let kept = packet.subject & (TRAFFIC_CLASS | BOTTOM);
+    packet.ethertype = ETHERTYPE_MPLS;
+    packet.word = (label << 12 | kept | u32::from(packet.ttl - 1)).to_be_bytes();
+    packet.subject = nexthop;
+}
+
+/// Removes the last label.
+#[inline]
+fn pop(packet: &mut Packet) {
+    packet.start += STEP;
+    packet.first = First::Ip;
+}
+
+/// What the last label carried leaves for a next hop, without a route.
+fn local(packet: &mut Packet, nexthop: u32) -> Result<Next, Reason> {
+    if packet.ttl <= 1 {
+        return Err(Reason::TtlExpired);
+    }
+    ip::set_ttl(packet, packet.ttl - 1);
+    packet.subject = nexthop;
+    Ok(Next::Nexthop)
+}
+
+/// Whether there is a whole label stack entry below the one at `packet.start`.
+fn goes_on(mbuf: &Mbuf, packet: &Packet) -> bool {
+    // Headers are in the first segment.
+    mbuf.len() >= usize::from(packet.start) + 2 * LABEL
+}
+
+/// Removes a label; it is the turn of the one below.
+fn below(mbuf: &Mbuf, packet: &mut Packet, ceiling: u8, view: &View<'_>) -> Result<Next, Reason> {
+    if !goes_on(mbuf, packet) {
+        return Err(Reason::BadLabelStack);
+    }
+    packet.start += STEP;
+    let word = mbuf.window(usize::from(packet.start)).ok_or(Reason::BadLabelStack)?;
+    take_turn(packet, u32::from_be_bytes(*word), ceiling, view)?;
+    Ok(Next::Label)
+}
+
+/// Explicit null (RFC 3032 section 2.1) says only what it carries, and is popped as pipe.
+#[cold]
+fn explicit_null(mbuf: &Mbuf, packet: &mut Packet, key_v6: &mut FlowKeyV6, turn: usize, view: &View<'_>) -> Result<Next, Reason> {
+    let entry = packet.subject;
+    let last = entry & BOTTOM != 0;
+    if !last && turn == MOST_TURNS {
+        return Err(Reason::BadLabelStack);
+    }
+    if packet.ttl <= 1 {
+        return Err(Reason::TtlExpired);
+    }
+    if !last {
+        return below(mbuf, packet, u8::MAX, view);
+    }
+    pop(packet);
+    if entry >> 12 == IPV6_EXPLICIT_NULL {
+        *key_v6 = ipv6::check(mbuf, packet, u8::MAX)?;
+        return Ok(Next::Route(Version::V6));
+    }
+    let window = mbuf.window(usize::from(packet.start)).ok_or(Reason::IpTruncated)?;
+    ip::check(mbuf, window, packet, u8::MAX)?;
+    Ok(Next::Route(Version::V4))
+}
+
+/// What the pop of a label exposes at `packet.start` leaves as it is, but for its TTL, which is at most `ceiling`.
+#[inline]
+fn expose(mbuf: &Mbuf, packet: &mut Packet, entry: u32, ceiling: u8) -> Result<(), Reason> {
     let start = usize::from(packet.start);
     let rest = (packet.length as usize).saturating_sub(start);
     let there = mbuf.len().saturating_sub(start);
     let exposed: &[u8; 12] = mbuf.window(start).ok_or(Reason::UnknownPayload)?;
     let nibble = if there == 0 { 0 } else { exposed[0] >> 4 };
-    let ceiling = if ttl_mode == 0 { ttl(entry) - 1 } else { u8::MAX };
     let [w0, w1, w2, w3, x0, x1, x2, x3, word @ ..] = *exposed;
     match (entry & BOTTOM != 0, nibble) {
         (false, _) if rest >= LABEL => {
+            packet.first = First::LabelBelow;
             packet.ethertype = ETHERTYPE_MPLS;
             packet.word = [w0, w1, w2, w3.min(ceiling)];
         }
         (false, _) => return Err(Reason::BadLabelStack),
         (true, 4) if rest >= ip::HEADER => {
+            packet.first = First::Ip;
             packet.ethertype = ETHERTYPE_IPV4;
-            packet.place = ip::TTL as u8;
+            packet.place = IPV4_TTL;
             packet.word = if word[0] > ceiling { ip::with_ttl(word, ceiling) } else { word };
         }
-        (true, 6) if rest >= ip::HEADER_V6 => {
+        (true, 6) if rest >= ipv6::HEADER => {
+            packet.first = First::Ip;
             packet.ethertype = ETHERTYPE_IPV6;
-            packet.place = 4;
+            packet.place = ipv6::WORD;
             packet.word = [x0, x1, x2, x3.min(ceiling)];
         }
         (true, _) => return Err(Reason::UnknownPayload),

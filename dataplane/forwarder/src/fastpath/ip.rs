@@ -1,25 +1,49 @@
-//! IPv4 (RFC 791): the checks of a header, its 5-tuple, and its TTL.
+//! IPv4 (RFC 791): the checks of a header, its 5-tuple, and its TTL; and what is the same for both versions of IP.
 
 use svpn_contract::Reason;
 use svpn_dpdk::Mbuf;
 
+use super::ipv6;
 use super::packet::Packet;
-use super::parse::{ETHERTYPE_IPV4, be16, be32, be64};
+use super::parse::{ETHERTYPE_IPV4, be16, be32};
 use crate::tables::flow::FlowKey;
+use crate::tables::flow_v6::FlowKeyV6;
 
 /// Bytes of an IPv4 header without options.
 pub(super) const HEADER: usize = 20;
 /// Bytes of such a header and of the ports behind it.
 pub(super) const WINDOW: usize = HEADER + 4;
-/// Bytes of an IPv6 header.
-pub(super) const HEADER_V6: usize = 40;
 /// Where the TTL is; behind it are the protocol and the checksum.
 pub(super) const TTL: usize = 8;
 /// Version 4, five words of header: no options.
 const PLAIN: u8 = 0x45;
-const TCP: u8 = 6;
-const UDP: u8 = 17;
-const SCTP: u8 = 132;
+pub(super) const TCP: u8 = 6;
+pub(super) const UDP: u8 = 17;
+pub(super) const SCTP: u8 = 132;
+/// GRE's number (RFC 2784).
+pub(super) const GRE: u8 = 47;
+
+/// Which IP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Version {
+    /// RFC 791.
+    V4,
+    /// RFC 8200.
+    V6,
+}
+
+/// Judges and reads the packet at `packet.start` that something else was taken off: IPv6 if it says so, otherwise it has to be IPv4.
+#[inline]
+pub(super) fn check_either(mbuf: &Mbuf, packet: &mut Packet, key_v6: &mut FlowKeyV6, ceiling: u8) -> Result<Version, Reason> {
+    let start = usize::from(packet.start);
+    let window: &[u8; WINDOW] = mbuf.window(start).ok_or(Reason::IpTruncated)?;
+    if mbuf.len() > start && window[0] >> 4 == 6 {
+        *key_v6 = ipv6::check(mbuf, packet, ceiling)?;
+        return Ok(Version::V6);
+    }
+    check(mbuf, window, packet, ceiling)?;
+    Ok(Version::V4)
+}
 
 /// Judges the header at `packet.start`, which `window` begins with, and reads it. `ceiling` is the most its TTL can be (RFC 3443,
 /// uniform model).
@@ -49,6 +73,7 @@ pub(super) fn check(mbuf: &Mbuf, window: &[u8; WINDOW], packet: &mut Packet, cei
     packet.word = [t0, t1, t2, t3];
     packet.place = TTL as u8;
     packet.ethertype = ETHERTYPE_IPV4;
+    packet.bytes = u16::from_be_bytes([window[2], window[3]]);
     let ports = if !has_ports(header) || header_length + 4 > total_length.min(there) {
         0
     } else if header_length == HEADER {
@@ -101,6 +126,13 @@ fn checksum_is_right(sum: u64) -> bool {
     sum == 0xffff
 }
 
+/// Notes that the packet at `packet.start` leaves with another TTL or hop limit.
+#[inline]
+pub(super) fn set_ttl(packet: &mut Packet, ttl: u8) {
+    let [w0, w1, w2, _] = packet.word;
+    packet.word = if packet.place == ipv6::WORD { [w0, w1, w2, ttl] } else { with_ttl(packet.word, ttl) };
+}
+
 /// TTL, protocol and checksum with another TTL: the checksum by equation 3 of RFC 1624, HC' = ~(~HC + ~m + m').
 #[inline]
 pub(super) fn with_ttl(word: [u8; 4], ttl: u8) -> [u8; 4] {
@@ -118,14 +150,9 @@ pub(super) fn must_stay_whole(frame: &[u8], start: usize, length: usize) -> bool
     let available = length.saturating_sub(start);
     match frame.get(start).map(|first| first >> 4) {
         Some(4) => available >= HEADER && be16(frame, start + 6).is_some_and(|flags| flags & 0x4000 != 0),
-        Some(6) => available >= HEADER_V6,
+        Some(6) => available >= ipv6::HEADER,
         _ => false,
     }
-}
-
-/// The addresses of the IPv6 header at `start`: four words.
-pub(super) fn addresses_v6(frame: &[u8], start: usize) -> Option<[u64; 4]> {
-    Some([be64(frame, start + 8)?, be64(frame, start + 16)?, be64(frame, start + 24)?, be64(frame, start + 32)?])
 }
 
 #[cfg(test)]

@@ -1,16 +1,21 @@
-//! `marking`: class and colour to traffic class.
+//! `marking`: class and colour to traffic class and code point.
 
 use svpn_contract::Reason;
 use svpn_contract::wire::Colour;
 
 use super::View;
+use super::packet::Packet;
 use crate::tables::small::Marking;
 
-/// The traffic class of labels pushed.
+/// Notes the traffic class of labels pushed and the code point of a delivery header.
 #[inline]
-pub(super) fn traffic_class(class: u8, colour: Colour, view: &View<'_>) -> Result<u8, Reason> {
+pub(super) fn mark(packet: &mut Packet, class: u8, colour: Colour, view: &View<'_>) -> Result<(), Reason> {
     match view.small.marking.get(class, colour) {
-        Marking::TrafficClass(tc) => Ok(tc),
+        Marking::Mark { tc, dscp } => {
+            packet.tc = tc;
+            packet.dscp = dscp;
+            Ok(())
+        }
         Marking::Discard => Err(Reason::MarkingDiscard),
         Marking::RedDiscard => Err(Reason::RedDiscard),
     }

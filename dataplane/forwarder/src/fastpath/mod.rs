@@ -4,7 +4,8 @@
 //! arrives while others are worked on. [`FastPath::process`] calls them in packet order, a stage a file:
 //!
 //! 1. *Classify*, all packets: Ethernet, `attachment` and `station`, ARP, the checks of an IP header.
-//! 2. *Look up*: `ilm`; `flow_v4` and `flow_acl_v4`; `session`; `route_v4`, a level of all packets at a time; `tunnel`; `nexthop`.
+//! 2. *Look up*: `gre_ingress_v4` and `gre_ingress_v6`; `ilm`; `flow_v4`, `flow_v6` and their ACLs; `session`; `route_v4` and
+//!    `route_v6`, a level of all packets at a time; `tunnel`; `nexthop`.
 //! 3. *Finish*, all packets in the order they came: rewrites the frame and puts it where it goes.
 //!
 //! A pass takes its packets from a list ([`packet::Batch`]) and puts each into the list of a later pass, having fetched what that one
@@ -25,17 +26,22 @@
 
 mod arp;
 mod attachment;
+mod delivery;
 mod flow;
+mod gre;
 mod ilm;
 mod ip;
+mod ipv6;
 mod marking;
 mod nexthop;
 mod output;
 mod packet;
 mod parse;
+mod policer;
 mod route;
 mod selector;
 mod session;
+mod spread;
 mod tunnel;
 
 use std::sync::Arc;
@@ -48,14 +54,17 @@ use crate::entries::WorkerEnd;
 use crate::tables::Tables;
 use crate::tables::counters::Counting;
 use crate::tables::label::LabelMap;
-use crate::tables::meter::moment;
 use crate::tables::small::{Side, SmallTables};
 use attachment::Ingress;
 pub use output::{About, Outlet, Outputs, Punt, Punts};
-use packet::{Batch, Fate, LABELS, NO_SESSION, Packet};
+pub(crate) use spread::Spreader;
+use packet::{Batch, Fate, LABELS, NO_DELIVERY, NO_SESSION, Packet};
 
 /// Most packets of a burst.
 pub const BURST: usize = 64;
+/// Bytes at the start of a frame in which all headers lie that are looked at or changed: Ethernet and two tags, the longest IPv4 header, GRE,
+/// four labels, another longest header and its ports are 190.
+const HEADERS: usize = 256;
 /// How many packets ahead frames are fetched, and what says where they are twice as many.
 const AHEAD: usize = 4;
 
@@ -75,6 +84,8 @@ struct View<'a> {
     tables: &'a Tables,
     small: &'a SmallTables,
     labels: &'a LabelMap,
+    /// The moment it is, for meters.
+    now: u64,
 }
 
 /// The first reason that is a drop; those of punts are below.
@@ -99,15 +110,17 @@ impl FastPath {
     /// If `online` is not of the reader made with this pipeline.
     #[inline]
     pub fn process(&mut self, online: &Online<'_>, burst: &mut Burst<BURST>, port: PortId, now: u64, out: &mut Outputs) {
-        let view = &View { tables: &self.tables, small: self.small.read(online), labels: &self.labels };
-        let (now, port) = (moment(now), port.get());
+        let now = self.tables.timebase.moment(now);
+        let view = &View { tables: &self.tables, small: self.small.read(online), labels: &self.labels, now };
+        let port = port.get();
         let (batch, counting) = (&mut *self.batch, &mut self.counting);
 
         batch.clear();
         classify_all(batch, burst, port, view);
+        gre::terminate(batch, burst, view);
         ilm::look_up(batch, burst, view);
         flow::look_up(batch, view, counting);
-        session::carry(batch, view, now, counting);
+        session::carry(batch, view, counting);
         route::search(batch, view);
         tunnel::choose(batch, view, counting);
         tunnel::enter(batch, view);
@@ -155,21 +168,32 @@ fn length(mbuf: &Mbuf) -> u32 {
 
 /// First pass: puts every packet into the list of the table that is next.
 #[inline]
-fn classify_all(batch: &mut Batch, burst: &Burst<BURST>, port: u16, view: &View<'_>) {
+fn classify_all(batch: &mut Batch, burst: &mut Burst<BURST>, port: u16, view: &View<'_>) {
     let mut ingress = Ingress::new(port, view.small);
     burst.iter().take(2 * AHEAD).for_each(Mbuf::prefetch);
     burst.iter().take(AHEAD).for_each(Mbuf::prefetch_data);
-    for (index, mbuf) in burst.iter().enumerate() {
+    for index in 0..burst.len() {
         if let Some(ahead) = burst.get(index + 2 * AHEAD) {
             ahead.prefetch();
         }
         if let Some(ahead) = burst.get(index + AHEAD) {
             ahead.prefetch_data();
         }
+        let Some(mbuf) = burst.get_mut(index) else { break };
+        if mbuf.is_chained() {
+            gather(mbuf);
+        }
         if let Err(reason) = classify(index, mbuf, batch, &mut ingress, view) {
             batch.packets[index % BURST].stop(reason);
         }
     }
+}
+
+/// Brings the headers together that lie in several segments.
+#[cold]
+fn gather(mbuf: &mut Mbuf) {
+    // Where the first segment's buffer is too small for it, they count as cut short.
+    let _ = mbuf.gather(HEADERS);
 }
 
 #[inline]
@@ -180,12 +204,15 @@ fn classify(index: usize, mbuf: &Mbuf, batch: &mut Batch, ingress: &mut Ingress<
     let head = mbuf.window(0).ok_or(Reason::FrameTruncated)?;
     let ethernet = parse::ethernet(head, mbuf.len())?;
     packet.network = ethernet.network;
+    packet.start = ethernet.network;
     let side = ingress.side(ethernet.vlans)?;
     if let Side::Attachment(vrf) = side {
         packet.vrf = vrf;
     }
-    if ethernet.ethertype == parse::ETHERTYPE_ARP {
-        return arp::classify(mbuf.data(), ethernet, packet, ingress.port, view);
+    match ethernet.ethertype {
+        parse::ETHERTYPE_ARP => return arp::classify(mbuf.data(), ethernet, packet, ingress.port, view),
+        parse::ETHERTYPE_IPV6 if ipv6::is_neighbour_discovery(head, ethernet, mbuf.len()) => return Err(Reason::Nd),
+        _ => {}
     }
     ingress.station(head)?;
     match ethernet.ethertype {
@@ -194,17 +221,27 @@ fn classify(index: usize, mbuf: &Mbuf, batch: &mut Batch, ingress: &mut Ingress<
             batch.ilm.push(index);
         }
         parse::ETHERTYPE_IPV4 => {
-            packet.start = packet.network;
             let window = head.get(usize::from(packet.start)..).and_then(<[u8]>::first_chunk);
             ip::check(mbuf, window.ok_or(Reason::IpTruncated)?, packet, u8::MAX)?;
             if side == Side::Core {
-                view.tables.route_v4.prefetch(packet.vrf);
-                batch.routes.push(index);
+                gre::classify(index, mbuf, batch, ip::Version::V4, view);
             } else {
                 let hash = view.tables.flow_v4.hash(packet.key);
                 view.tables.flow_v4.prefetch(hash);
                 batch.hashes[index % BURST] = hash;
                 batch.flows.push(index);
+            }
+        }
+        parse::ETHERTYPE_IPV6 => {
+            let key = ipv6::check(mbuf, packet, u8::MAX)?;
+            batch.keys_v6[index % BURST] = key;
+            if side == Side::Core {
+                gre::classify(index, mbuf, batch, ip::Version::V6, view);
+            } else {
+                let hash = view.tables.flow_v6.hash(key);
+                view.tables.flow_v6.prefetch(hash);
+                batch.hashes[index % BURST] = hash;
+                batch.flows_v6.push(index);
             }
         }
         _ => return Err(Reason::UnknownEthertype),
@@ -217,6 +254,7 @@ fn classify(index: usize, mbuf: &Mbuf, batch: &mut Batch, ingress: &mut Ingress<
 fn finish(mut mbuf: Mbuf, packet: &Packet, labels: [u32; LABELS], port: u16, view: &View<'_>, counting: &mut Counting, out: &mut Outputs) {
     let about = About { length: packet.length, session: packet.session };
     let left = match packet.fate {
+        Fate::Leave if packet.delivery != NO_DELIVERY => delivery::leave(&mut mbuf, packet, labels[LABELS - 1], view),
         Fate::Leave => nexthop::leave(&mut mbuf, packet, labels, view),
         Fate::Answer => arp::answer(&mut mbuf, port, view),
         Fate::Stop(reason) => Err(reason),
@@ -224,19 +262,20 @@ fn finish(mut mbuf: Mbuf, packet: &Packet, labels: [u32; LABELS], port: u16, vie
     match left {
         Ok(port) => {
             if let Err(mbuf) = out.send(port, mbuf, about) {
-                stop(mbuf, Punt { port, reason: Reason::TransmitQueueFull, vrf: packet.vrf, about }, counting, out);
+                stop(mbuf, Punt { port, reason: Reason::TransmitQueueFull, vrf: packet.vrf, about }, view, counting, out);
             }
         }
-        Err(reason) => stop(mbuf, Punt { port, reason, vrf: packet.vrf, about }, counting, out),
+        Err(reason) => stop(mbuf, Punt { port, reason, vrf: packet.vrf, about }, view, counting, out),
     }
 }
 
 /// Punts or drops a packet.
 #[inline(never)]
-fn stop(mbuf: Mbuf, punt: Punt, counting: &mut Counting, out: &mut Outputs) {
+fn stop(mbuf: Mbuf, punt: Punt, view: &View<'_>, counting: &mut Counting, out: &mut Outputs) {
     let about = punt.about;
-    if punt.reason as u8 >= FIRST_DROP {
-        count_drop(counting, punt.reason, about);
+    let dropped = if punt.reason as u8 >= FIRST_DROP { Some(punt.reason) } else { policer::punt(punt.reason, view) };
+    if let Some(reason) = dropped {
+        count_drop(counting, reason, about);
         out.drop(mbuf);
         return;
     }

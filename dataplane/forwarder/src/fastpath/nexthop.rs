@@ -14,7 +14,7 @@ pub(super) fn choose(batch: &mut Batch, burst: &Burst<BURST>, view: &View<'_>) {
     let Batch { packets, nexthops, .. } = batch;
     for index in nexthops.iter() {
         let packet = &mut packets[index];
-        let hash = || burst.get(index).map_or(0, |mbuf| selector::of_frame(mbuf.data(), packet.network, view.tables.nexthop_seed));
+        let hash = || burst.get(index).map_or(0, |mbuf| selector::of_frame(mbuf.data(), packet, view.tables.nexthop_seed));
         if let Some(line) = view.tables.nexthop.choose(packet.subject, hash) {
             view.tables.nexthop.prefetch_line(line);
             packet.subject = line;
@@ -28,7 +28,9 @@ pub(super) fn choose(batch: &mut Batch, burst: &Burst<BURST>, view: &View<'_>) {
 const STACK: usize = LABELS * LABEL;
 /// What is written of a buffer at most: Ethernet with its tags, labels, and the start of the packet behind them.
 const BEFORE: usize = HEADER + STACK;
-const AROUND: usize = BEFORE + 16;
+const AROUND: usize = BEFORE + BEHIND;
+/// What is written of the packet itself is in so many bytes.
+pub(super) const BEHIND: usize = 16;
 
 /// Sends a packet off: returns the port, the frame being as it leaves. Where it cannot leave the frame is as it was received.
 ///
@@ -49,12 +51,20 @@ pub(super) fn leave(mbuf: &mut Mbuf, packet: &Packet, labels: [u32; LABELS], vie
     for (place, entry) in around[HEADER..BEFORE].as_chunks_mut::<LABEL>().0.iter_mut().zip(labels) {
         *place = entry.to_ne_bytes();
     }
-    let place = BEFORE + usize::from(packet.place & 0xf).min(AROUND - BEFORE - packet.word.len());
-    around[place..place + packet.word.len()].copy_from_slice(&packet.word);
+    write_word(around, packet);
     let ethernet = STACK - pushed;
     around[ethernet..ethernet + HEADER].copy_from_slice(&member.header.with(packet.ethertype));
     mbuf.reface(start, member.header.length() + pushed).ok_or(Reason::PortUnavailable)?;
     Ok(member.port)
+}
+
+/// Writes the four bytes of the packet that change; the packet is the last [`BEHIND`] bytes.
+#[inline]
+pub(super) fn write_word<const N: usize>(around: &mut [u8; N], packet: &Packet) {
+    if let Some(behind) = around.last_chunk_mut::<BEHIND>() {
+        let place = usize::from(packet.place & 0xf).min(BEHIND - packet.word.len());
+        behind[place..place + packet.word.len()].copy_from_slice(&packet.word);
+    }
 }
 
 /// Fails where nothing can leave by a port.
@@ -65,7 +75,7 @@ pub(super) fn available(port: u16, view: &View<'_>) -> Result<(), Reason> {
 
 /// What does not fit: the controller tells the sender if the packet must not be fragmented on its way (RFC 1191, RFC 8200 section 5).
 #[cold]
-fn too_big(frame: &[u8], packet: &Packet) -> Reason {
-    let whole = selector::inner(frame, packet.network).is_some_and(|start| ip::must_stay_whole(frame, start, packet.length as usize));
+pub(super) fn too_big(frame: &[u8], packet: &Packet) -> Reason {
+    let whole = selector::inner(frame, packet).is_some_and(|start| ip::must_stay_whole(frame, start, packet.length as usize));
     if whole { Reason::TooBig } else { Reason::TooBigDrop }
 }

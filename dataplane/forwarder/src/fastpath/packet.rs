@@ -4,7 +4,9 @@ use svpn_contract::Reason;
 
 use super::BURST;
 use crate::tables::flow::FlowKey;
+use crate::tables::flow_v6::FlowKeyV6;
 use crate::tables::route::Walk;
+use crate::tables::route_v6::WalkV6;
 
 /// What is known of a packet: a cache line, so that a pass touches one. Wider things that few passes need are in arrays beside it
 /// ([`Batch`]).
@@ -29,6 +31,8 @@ pub(super) struct Packet {
     pub(super) ttl: u8,
     /// Traffic class of the labels it gets.
     pub(super) tc: u8,
+    /// Differentiated services code point of the delivery header it gets.
+    pub(super) dscp: u8,
     /// Labels it gets.
     pub(super) pushed: u8,
     /// The VRF known so far.
@@ -37,14 +41,44 @@ pub(super) struct Packet {
     pub(super) network: u16,
     /// Where the header acted upon begins; it and what follows it leave.
     pub(super) start: u16,
-    /// What leaves, with the labels it gets.
+    /// What is at `start`.
+    pub(super) first: First,
+    /// What leaves, with the labels it gets; in GRE it is that behind the delivery header.
     pub(super) ethertype: u16,
+    /// Bytes of the IP packet acted upon, by its own header.
+    pub(super) bytes: u16,
+    /// Which ceiling there is for a packet of no session.
+    pub(super) ceiling: Ceiling,
+    /// The line of the tunnel whose delivery header it gets, or [`NO_DELIVERY`].
+    pub(super) delivery: u32,
     /// VRF and 5-tuple of an IPv4 packet.
     pub(super) key: FlowKey,
 }
 
+/// No tunnel's line: there are fewer.
+pub(super) const NO_DELIVERY: u32 = u32::MAX;
 /// No session's id: ids are below the table's size.
 pub(super) const NO_SESSION: u32 = u32::MAX;
+
+/// A ceiling on packets of no session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ceiling {
+    /// None: the core brought it.
+    None,
+    /// `vrf_policer`.
+    Vrf,
+}
+
+/// What a packet begins with, before it gets anything in front.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum First {
+    /// An IP header.
+    Ip,
+    /// A label stack entry.
+    Label,
+    /// A label stack entry below one that was removed at last.
+    LabelBelow,
+}
 
 /// What becomes of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,11 +102,16 @@ impl Packet {
         fate: Fate::Leave,
         ttl: 0,
         tc: 0,
+        dscp: 0,
         pushed: 0,
         vrf: 0,
         network: 0,
         start: 0,
+        first: First::Ip,
         ethertype: 0,
+        bytes: 0,
+        ceiling: Ceiling::None,
+        delivery: NO_DELIVERY,
         key: FlowKey { addresses: 0, rest: 0 },
     };
 
@@ -146,18 +185,28 @@ impl List {
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) packets: [Packet; BURST],
-    /// Hashes of flow keys.
+    /// VRF and 5-tuples of IPv6 packets.
+    pub(super) keys_v6: [FlowKeyV6; BURST],
+    /// Hashes of keys: of flows, or of GRE tunnels that end here.
     pub(super) hashes: [u64; BURST],
     /// Searches of routes.
     pub(super) walks: [Walk; BURST],
+    /// The same of IPv6.
+    pub(super) walks_v6: [WalkV6; BURST],
     /// Label stack entries to be pushed: the last `pushed` of four, the innermost last.
     pub(super) labels: [[u32; LABELS]; BURST],
+    /// Look-ups in `gre_ingress_v4` and `gre_ingress_v6`; the subject is the GRE key.
+    pub(super) gre: List,
     /// Look-ups in `ilm`; the subject is the label stack entry.
     pub(super) ilm: List,
     /// Look-ups in `flow_v4` and `flow_acl_v4`.
     pub(super) flows: List,
+    /// Look-ups in `flow_v6` and `flow_acl_v6`.
+    pub(super) flows_v6: List,
     /// Searches in `route_v4`.
     pub(super) routes: List,
+    /// Searches in `route_v6`.
+    pub(super) routes_v6: List,
     /// Look-ups in `session`; the subject is the session.
     pub(super) sessions: List,
     /// Look-ups in `tunnel`; the subject is the slot, then the line.
@@ -173,12 +222,17 @@ impl Batch {
     pub(super) fn new() -> Self {
         Self {
             packets: [Packet::NEW; BURST],
+            keys_v6: [FlowKeyV6::default(); BURST],
             hashes: [0; BURST],
             walks: [Walk::default(); BURST],
+            walks_v6: [WalkV6::default(); BURST],
             labels: [[0; LABELS]; BURST],
+            gre: List::new(),
             ilm: List::new(),
             flows: List::new(),
+            flows_v6: List::new(),
             routes: List::new(),
+            routes_v6: List::new(),
             sessions: List::new(),
             tunnels: List::new(),
             nexthops: List::new(),
@@ -188,8 +242,8 @@ impl Batch {
     /// Empties the lists.
     #[inline]
     pub(super) fn clear(&mut self) {
-        let Self { ilm, flows, routes, sessions, tunnels, nexthops, .. } = self;
-        for list in [ilm, flows, routes, sessions, tunnels, nexthops] {
+        let Self { gre, ilm, flows, flows_v6, routes, routes_v6, sessions, tunnels, nexthops, .. } = self;
+        for list in [gre, ilm, flows, flows_v6, routes, routes_v6, sessions, tunnels, nexthops] {
             list.clear();
         }
     }

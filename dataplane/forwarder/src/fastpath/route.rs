@@ -1,15 +1,21 @@
-//! `route_v4`: the way of packets of no session.
+//! `route_v4` and `route_v6`: the way of packets of no session.
 
 use svpn_contract::Reason;
 use svpn_contract::wire::Colour;
 
 use super::packet::{Batch, Packet};
-use super::{View, ip, marking};
-use crate::tables::route::{Route, Walk};
+use super::{View, ip, marking, policer};
+use crate::tables::route::Route;
 
 /// Searches all routes, a level of all packets at a time.
 #[inline]
 pub(super) fn search(batch: &mut Batch, view: &View<'_>) {
+    search_v4(batch, view);
+    search_v6(batch, view);
+}
+
+#[inline]
+fn search_v4(batch: &mut Batch, view: &View<'_>) {
     let Batch { packets, walks, routes, tunnels, nexthops, .. } = batch;
     if routes.is_empty() {
         return;
@@ -31,7 +37,35 @@ pub(super) fn search(batch: &mut Batch, view: &View<'_>) {
     }
     for index in routes.iter() {
         let packet = &mut packets[index];
-        match follow(packet, &walks[index], view) {
+        match follow(packet, view.tables.route_v4.route(&walks[index]), view) {
+            Ok(Next::Tunnel) => tunnels.push(index),
+            Ok(Next::Nexthop) => nexthops.push(index),
+            Err(reason) => packet.stop(reason),
+        }
+    }
+}
+
+#[inline]
+fn search_v6(batch: &mut Batch, view: &View<'_>) {
+    let Batch { packets, keys_v6, walks_v6, routes_v6, tunnels, nexthops, .. } = batch;
+    if routes_v6.is_empty() {
+        return;
+    }
+    for index in routes_v6.iter() {
+        walks_v6[index] = view.tables.route_v6.start(packets[index].vrf, keys_v6[index].destination());
+    }
+    loop {
+        let mut going = false;
+        for index in routes_v6.iter() {
+            going |= view.tables.route_v6.step(&mut walks_v6[index]);
+        }
+        if !going {
+            break;
+        }
+    }
+    for index in routes_v6.iter() {
+        let packet = &mut packets[index];
+        match follow(packet, view.tables.route_v6.route(&walks_v6[index]), view) {
             Ok(Next::Tunnel) => tunnels.push(index),
             Ok(Next::Nexthop) => nexthops.push(index),
             Err(reason) => packet.stop(reason),
@@ -49,21 +83,24 @@ enum Next {
 
 /// What becomes of a packet whose route was searched to the end.
 #[inline]
-fn follow(packet: &mut Packet, walk: &Walk, view: &View<'_>) -> Result<Next, Reason> {
-    match view.tables.route_v4.route(walk).ok_or(Reason::NoRoute)? {
+fn follow(packet: &mut Packet, route: Option<Route>, view: &View<'_>) -> Result<Next, Reason> {
+    match route.ok_or(Reason::NoRoute)? {
         Route::Receive => Err(Reason::Receive),
         Route::Discard => Err(Reason::RouteDiscard),
         Route::ViaTunnel(_) | Route::Local(_) if packet.ttl <= 1 => Err(Reason::TtlExpired),
         Route::ViaTunnel(carry) => {
             view.tables.tunnel.prefetch(carry.tunnel);
-            packet.tc = marking::traffic_class(carry.class, Colour::GREEN, view)?;
+            marking::mark(packet, carry.class, policer::routed(packet, view), view)?;
             packet.vpn_label = carry.vpn_label;
             packet.subject = carry.tunnel;
             Ok(Next::Tunnel)
         }
         Route::Local(nexthop) => {
+            if policer::routed(packet, view) == Colour::RED {
+                return Err(Reason::RedDiscard);
+            }
             view.tables.nexthop.prefetch(nexthop);
-            packet.word = ip::with_ttl(packet.word, packet.ttl - 1);
+            ip::set_ttl(packet, packet.ttl - 1);
             packet.subject = nexthop;
             Ok(Next::Nexthop)
         }

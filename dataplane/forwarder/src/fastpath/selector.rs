@@ -1,15 +1,15 @@
 //! The hash that chooses among a tunnel's or next hop's members: of the inner 5-tuple, so one flow keeps one path and order.
 
 use super::ilm::{BOTTOM, LABEL};
-use super::ip;
-use super::parse::{ETHERTYPE_MPLS, be16, be32};
+use super::packet::{First, Packet};
+use super::parse::{be16, be32, be64};
+use super::{ip, ipv6};
 use crate::tables::flow::FlowKey;
+use crate::tables::flow_v6::FlowKeyV6;
 use crate::tables::hash::Seed;
 
 /// Labels that are looked through.
 const DEPTH: usize = 4;
-/// The next header of an IPv6 fragment header (RFC 8200 section 4.5).
-const FRAGMENT: u8 = 44;
 
 /// Of an IPv4 packet whose header was read.
 #[inline]
@@ -17,10 +17,17 @@ pub(super) fn of_key(key: FlowKey, seed: Seed) -> u32 {
     half(seed.hash([key.addresses, key.protocol_and_ports()]))
 }
 
-/// Of the packet in a frame behind `network` bytes of Ethernet and tags, through at most four labels; the same for all where there is none to be seen.
+/// Of an IPv6 packet whose header was read.
 #[inline(never)]
-pub(super) fn of_frame(frame: &[u8], network: u16, seed: Seed) -> u32 {
-    let hash = inner(frame, network).and_then(|start| match frame.get(start)? >> 4 {
+pub(super) fn of_key_v6(key: FlowKeyV6, seed: Seed) -> u32 {
+    let [addresses @ .., rest] = key.words();
+    half(hash_v6(addresses, rest & 0xff_ffff_ffff, seed))
+}
+
+/// Of the packet in a frame, through at most four labels; the same for all where there is none to be seen.
+#[inline(never)]
+pub(super) fn of_frame(frame: &[u8], packet: &Packet, seed: Seed) -> u32 {
+    let hash = inner(frame, packet).and_then(|start| match frame.get(start)? >> 4 {
         4 => of_ipv4(frame, start, seed),
         6 => of_ipv6(frame, start, seed),
         _ => None,
@@ -28,13 +35,15 @@ pub(super) fn of_frame(frame: &[u8], network: u16, seed: Seed) -> u32 {
     hash.map_or(0, half)
 }
 
-/// Where the packet within labels begins; for a frame without, right behind Ethernet and tags.
-pub(super) fn inner(frame: &[u8], network: u16) -> Option<usize> {
-    let mut start = usize::from(network);
-    if be16(frame, start.checked_sub(2)?)? != ETHERTYPE_MPLS {
-        return Some(start);
-    }
-    for _ in 0..DEPTH {
+/// Where the packet within the labels begins that are left of those received.
+pub(super) fn inner(frame: &[u8], packet: &Packet) -> Option<usize> {
+    let mut start = usize::from(packet.start);
+    let labels = match packet.first {
+        First::Ip => return Some(start),
+        First::Label => DEPTH,
+        First::LabelBelow => DEPTH - 1,
+    };
+    for _ in 0..labels {
         let entry = be32(frame, start)?;
         start += LABEL;
         if entry & BOTTOM != 0 {
@@ -60,18 +69,19 @@ fn of_ipv4(frame: &[u8], start: usize, seed: Seed) -> Option<u64> {
 }
 
 fn of_ipv6(frame: &[u8], start: usize, seed: Seed) -> Option<u64> {
-    let [source, source_end, destination, destination_end] = ip::addresses_v6(frame, start)?;
-    let addresses = seed.hash([seed.hash([source, source_end]) ^ destination, destination_end]);
-    let rest = frame.get(start + ip::HEADER_V6..)?;
+    let word = |at: usize| be64(frame, start + at);
+    let addresses = [word(8)?, word(16)?, word(24)?, word(32)?];
+    let rest = frame.get(start + ipv6::HEADER..)?;
     let payload = usize::from(be16(frame, start + 4)?);
     let l4 = rest.get(..payload.min(rest.len()))?;
-    let protocol = *frame.get(start + 6)?;
-    let (protocol, ports) = match (protocol, l4.first()) {
-        (FRAGMENT, Some(next)) if l4.len() >= 8 => (*next, 0),
-        (6 | 17 | 132, _) => (protocol, be32(l4, 0).unwrap_or(0)),
-        _ => (protocol, 0),
-    };
-    Some(seed.hash([addresses, u64::from(protocol) << 32 | u64::from(ports)]))
+    let (protocol, ports) = ipv6::protocol_and_ports(*frame.get(start + 6)?, l4);
+    Some(hash_v6(addresses, u64::from(protocol) << 32 | u64::from(ports), seed))
+}
+
+/// Of addresses, source first, and protocol and ports.
+fn hash_v6([source, source_end, destination, destination_end]: [u64; 4], rest: u64, seed: Seed) -> u64 {
+    let addresses = seed.hash([seed.hash([source, source_end]) ^ destination, destination_end]);
+    seed.hash([addresses, rest])
 }
 
 /// The better half of a hash.

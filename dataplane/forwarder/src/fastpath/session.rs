@@ -8,11 +8,11 @@ use crate::tables::counters::Counting;
 
 /// Counts and meters every session's packets, which then go into their tunnels. An expired one is neither counted nor metered.
 #[inline]
-pub(super) fn carry(batch: &mut Batch, view: &View<'_>, now: u64, counting: &mut Counting) {
+pub(super) fn carry(batch: &mut Batch, view: &View<'_>, counting: &mut Counting) {
     let Batch { packets, sessions, tunnels, .. } = batch;
     for index in sessions.iter() {
         let packet = &mut packets[index];
-        match police(packet, view, now, counting) {
+        match police(packet, view, counting) {
             Ok(()) => tunnels.push(index),
             Err(reason) => packet.stop(reason),
         }
@@ -20,7 +20,7 @@ pub(super) fn carry(batch: &mut Batch, view: &View<'_>, now: u64, counting: &mut
 }
 
 #[inline]
-fn police(packet: &mut Packet, view: &View<'_>, now: u64, counting: &mut Counting) -> Result<(), Reason> {
+fn police(packet: &mut Packet, view: &View<'_>, counting: &mut Counting) -> Result<(), Reason> {
     if packet.ttl <= 1 {
         return Err(Reason::TtlExpired);
     }
@@ -29,8 +29,8 @@ fn police(packet: &mut Packet, view: &View<'_>, now: u64, counting: &mut Countin
     view.tables.tunnel.prefetch(carry.tunnel);
     packet.session = session;
     counting.session(session, packet.length);
-    let colour = view.tables.session.meter(session, packet.length, now);
-    packet.tc = marking::traffic_class(carry.class, colour, view)?;
+    let colour = view.tables.session.meter(session, packet.length, view.now);
+    marking::mark(packet, carry.class, colour, view)?;
     packet.vpn_label = carry.vpn_label;
     packet.subject = carry.tunnel;
     Ok(())

@@ -24,6 +24,8 @@ pub(crate) mod hash;
 pub(crate) mod label;
 pub(crate) mod meter;
 pub(crate) mod nexthop;
+pub(crate) mod police;
+pub(crate) mod policer;
 pub(crate) mod ports;
 pub(crate) mod route;
 pub(crate) mod route_v6;
@@ -47,7 +49,8 @@ use gre_ingress::{GreIngressV4, GreIngressV6};
 use group::GroupTable;
 use hash::Seed;
 use label::LabelMap;
-use meter::Sharing;
+use meter::{Sharing, Timebase};
+use policer::PolicerTable;
 use ports::PortSet;
 use route::RouteTable;
 use route_v6::RouteTableV6;
@@ -65,6 +68,12 @@ pub(crate) struct Tables {
     pub(crate) nexthop: Arc<GroupTable>,
     pub(crate) gre_ingress_v4: Arc<GreIngressV4>,
     pub(crate) gre_ingress_v6: Arc<GreIngressV6>,
+    /// By VRF, in bytes.
+    pub(crate) vrf_policer: Arc<PolicerTable>,
+    /// By reason, in packets.
+    pub(crate) punt_policer: Arc<PolicerTable>,
+    /// Of all meters.
+    pub(crate) timebase: Timebase,
     /// The ports that exist and whose link is up.
     pub(crate) up: PortSet,
     /// Closed while workers are to stand still.
@@ -88,12 +97,13 @@ pub(crate) mod purpose {
     pub(crate) const SMALL: u64 = 2;
     pub(crate) const TUNNEL: u64 = 3;
     pub(crate) const NEXTHOP: u64 = 4;
+    pub(crate) const WORKERS: u64 = 64;
     pub(crate) const FLOWS_V6: u64 = 6;
     pub(crate) const GRE: u64 = 5;
 }
 
 impl Tables {
-    pub(crate) fn new(sizes: &TableSizes, sharing: Sharing, seed: u64) -> Result<Self, OutOfMemory> {
+    pub(crate) fn new(sizes: &TableSizes, sharing: Sharing, timebase: Timebase, seed: u64) -> Result<Self, OutOfMemory> {
         Ok(Self {
             flow_v4: Arc::new(FlowTable::new(sizes.flow_v4, Seed::derive(seed, purpose::FLOWS))?),
             flow_v6: FlowTableV6::new(sizes.flow_v6, Seed::derive(seed, purpose::FLOWS_V6))?,
@@ -104,6 +114,9 @@ impl Tables {
             nexthop: Arc::new(GroupTable::new(sizes.nexthop_slots(), sizes.nexthop_lines())?),
             gre_ingress_v4: Arc::new(GreIngressV4::new(sizes.gre_ingress_v4, Seed::derive(seed, purpose::GRE))?),
             gre_ingress_v6: Arc::new(GreIngressV6::new(sizes.gre_ingress_v6, Seed::derive(seed, purpose::GRE))?),
+            vrf_policer: Arc::new(PolicerTable::new(PolicerTable::VRFS, sharing)?),
+            punt_policer: Arc::new(PolicerTable::new(PolicerTable::REASONS, sharing)?),
+            timebase,
             up: PortSet::default(),
             gate: Gate::default(),
             tunnel_seed: Seed::derive(seed, purpose::TUNNEL),
@@ -152,6 +165,10 @@ pub struct TableSizes {
     pub gre_ingress_v4: u32,
     /// `gre_ingress_v6`.
     pub gre_ingress_v6: u32,
+    /// `vrf_policer`.
+    pub vrf_policer: u32,
+    /// `punt_policer`.
+    pub punt_policer: u32,
 }
 
 impl TableSizes {
@@ -208,6 +225,8 @@ impl Default for TableSizes {
             nexthop: size("nexthop"),
             gre_ingress_v4: size("gre_ingress_v4"),
             gre_ingress_v6: size("gre_ingress_v6"),
+            vrf_policer: size("vrf_policer"),
+            punt_policer: size("punt_policer"),
         }
     }
 }

@@ -201,7 +201,7 @@ fn name(place: usize) -> u32 {
 }
 
 /// The search of one address. Those of a burst go down together, so that what one waits for arrives while the others are worked on.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct WalkV6 {
     /// The address bits to come.
     rest: u128,

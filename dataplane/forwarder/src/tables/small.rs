@@ -98,8 +98,13 @@ impl SmallTables {
 /// What happens to a class and colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Marking {
-    /// Labels pushed have this traffic class.
-    TrafficClass(u8),
+    /// Labels pushed have this traffic class, delivery headers this code point.
+    Mark {
+        /// RFC 5462.
+        tc: u8,
+        /// RFC 2474.
+        dscp: u8,
+    },
     /// An entry says so.
     Discard,
     /// Red without an entry.
@@ -111,14 +116,15 @@ pub(crate) enum Marking {
 pub(crate) struct MarkingTable([Marking; 32]);
 
 impl MarkingTable {
-    /// The table without entries: TC = class, and red discards.
+    /// The table without entries: TC = class, the class selector code point of the class (RFC 2474), and red discards.
     pub(crate) fn new() -> Self {
         let mut table = [Marking::RedDiscard; 32];
         for (class, row) in (0..).zip(table.chunks_exact_mut(4)) {
-            row[usize::from(Colour::GREEN.get())] = Marking::TrafficClass(class);
-            row[usize::from(Colour::YELLOW.get())] = Marking::TrafficClass(class);
+            let mark = Marking::Mark { tc: class, dscp: class << 3 };
+            row[usize::from(Colour::GREEN.get())] = mark;
+            row[usize::from(Colour::YELLOW.get())] = mark;
             // There is no colour 3, but a key may have it; without an entry it would be no red.
-            row[3] = Marking::TrafficClass(class);
+            row[3] = mark;
         }
         Self(table)
     }

@@ -26,8 +26,6 @@ pub(crate) struct TunnelMember {
     pub(crate) ttl_mode: u8,
     /// What is put in front.
     pub(crate) encapsulation: Encapsulation,
-    /// The transport label's stack entry, without TC, S and TTL, where there is one; `None` for a tunnel of one hop.
-    pub(crate) transport: Option<u32>,
 }
 
 /// What a tunnel puts in front of a packet.
@@ -55,6 +53,9 @@ const GRE_V4: u8 = 4;
 const GRE_V6: u8 = 6;
 
 impl Transport {
+    /// No labels.
+    pub(crate) const NONE: Self = Self { entries: [0; TRANSPORT], labels: 0 };
+
     /// Of these labels, the outermost first.
     fn new<const COUNT: usize>(labels: [Label; COUNT]) -> Self {
         const { assert!(COUNT <= TRANSPORT, "a line has room for so many") };
@@ -70,11 +71,7 @@ impl Transport {
 impl TunnelMember {
     #[inline]
     fn new(nexthop: u32, ttl_mode: u8, encapsulation: Encapsulation) -> Self {
-        let transport = match encapsulation {
-            Encapsulation::Labels(Transport { entries: [.., entry], labels: 1 }) => Some(entry),
-            _ => None,
-        };
-        Self { nexthop, ttl_mode, encapsulation, transport }
+        Self { nexthop, ttl_mode, encapsulation }
     }
 
     #[inline]
@@ -119,11 +116,6 @@ impl TunnelMember {
 /// The next hop of a member.
 pub(crate) fn nexthop(action: &TunnelAction) -> NextHopId {
     parts(action).0
-}
-
-/// Whether the fast path does what an action says.
-pub(crate) fn fits_line(action: &TunnelAction) -> bool {
-    matches!(action, TunnelAction::Lsp0 { .. } | TunnelAction::Lsp1 { .. })
 }
 
 /// The line of a member whose next hop has this slot.

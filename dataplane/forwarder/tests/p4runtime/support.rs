@@ -92,12 +92,15 @@ pub(crate) fn sizes() -> TableSizes {
         flow_v4: 1024,
         flow_v6: 1024,
         flow_acl_v4: 256,
+        flow_acl_v6: 256,
         session: 64,
         route_v4: 1024,
         route_v6: 1024,
         tunnel: 64,
         ilm: 1024,
         nexthop: 64,
+        gre_ingress_v4: 64,
+        gre_ingress_v6: 64,
         ..TableSizes::default()
     }
 }
