@@ -4,14 +4,16 @@
 //! same core says much. So everything here is measured together with a peer, several times in turn, and medians are printed.
 //!
 //! - [`pipeline`]: the forwarder's fast path, beside `dpdk-testpmd`;
+//! - [`latency`]: how long a packet is under way through a worker;
 //! - [`memory`]: bytes of its tables for each entry;
 //! - [`updates`]: how many updates a second they take while packets are forwarded;
 //! - [`p4runtime`]: its service, over a socket, and what updates cost the packets.
 //!
-//! `clap` reads the command line; `rand` chooses keys; `nix` reads the processor time of a thread, which is what rates are counted in;
+//! `hdrhistogram` counts latencies; `clap` reads the command line; `rand` chooses keys; `nix` reads the processor time of a thread, which is what rates are counted in;
 //! `serde` and `serde_json` write what other programs read; `tonic`, `tokio` and `tokio-stream` speak gRPC.
 
 pub mod large;
+pub mod latency;
 pub mod memory;
 pub mod p4runtime;
 pub mod pipeline;

@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use svpn_bench::{memory, p4runtime, pipeline, updates};
+use svpn_bench::{latency, memory, p4runtime, pipeline, updates};
 
 /// How fast svpn is, beside its peers in the same run.
 ///
@@ -24,6 +24,7 @@ enum Command {
     Pipeline(pipeline::Arguments),
     Memory(memory::Arguments),
     Updates(updates::Arguments),
+    Latency(latency::Arguments),
     #[command(name = "p4runtime")]
     P4Runtime(p4runtime::Arguments),
 }
@@ -32,6 +33,10 @@ fn main() -> ExitCode {
     let mut output = io::stdout().lock();
     let error: Box<dyn std::error::Error> = match CommandLine::parse().command {
         Command::Pipeline(arguments) => match pipeline::run(&arguments, &mut output) {
+            Ok(()) => return ExitCode::SUCCESS,
+            Err(error) => error.into(),
+        },
+        Command::Latency(arguments) => match latency::run(&arguments, &mut output) {
             Ok(()) => return ExitCode::SUCCESS,
             Err(error) => error.into(),
         },

@@ -1,14 +1,14 @@
 //! One worker: its pipeline, its packets, and the loops that are timed.
 
 use std::any::Any;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use svpn_contract::wire::PortId;
 use svpn_dpdk::{
     AttachError, AttachedPort, Burst, Eal, Online, Placement, Pool, PoolExhausted, Port, PortConfig, PortError, PortSpec, PortSpecError,
-    Reader, RxQueue, TakeQueueError, TxQueue, Worker, WorkerError, tsc,
+    Reader, RingReceiver, RingSender, RxQueue, TakeQueueError, TxQueue, Worker, WorkerError, tsc,
 };
 use svpn_forwarder::fastpath::{BURST, FastPath, Outputs};
 use thiserror::Error;
@@ -107,6 +107,39 @@ impl Lane {
     #[cfg(test)]
     pub(super) fn set_traffic(&mut self, traffic: Traffic) {
         self.traffic = traffic;
+    }
+
+    /// The packets it is measured with.
+    pub(crate) fn traffic(&self) -> Traffic {
+        self.traffic.clone()
+    }
+
+    /// Takes what comes out of one ring through the pipeline and into the other, until told to stop, between two samples; returns how many
+    /// packets did not leave by the port they should.
+    pub(crate) fn relay(&mut self, input: &mut RingReceiver, output: &mut RingSender, stop: &AtomicBool) -> Result<u64, LaneError> {
+        let Self { fastpath, reader, out, check, pool, ingress, .. } = self;
+        let mut online = reader.online();
+        check.run(fastpath, &mut online, out, *pool)?;
+        let mut burst: Burst<BURST> = Burst::new();
+        let mut lost = 0;
+        while !stop.load(Ordering::Relaxed) {
+            online.quiescent();
+            let received = input.recv(&mut burst);
+            if received == 0 {
+                std::hint::spin_loop();
+                continue;
+            }
+            fastpath.process(&online, &mut burst, *ingress, tsc(), out);
+            let mut sent = 0;
+            for outlet in out.outlets() {
+                sent += output.send(&mut outlet.burst);
+                outlet.clear();
+            }
+            out.punts.drain().for_each(drop);
+            lost += (received - sent) as u64;
+        }
+        check.run(fastpath, &mut online, out, *pool)?;
+        Ok(lost)
     }
 
     /// Times the pipeline alone, between two samples.

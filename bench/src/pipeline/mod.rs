@@ -26,6 +26,7 @@ pub use report::Row;
 pub use scenario::Scenario;
 pub use testpmd::{Testpmd, TestpmdError};
 pub use traffic::{FrameSizes, Traffic};
+pub(crate) use traffic::{LONGEST_FRAME, SHORTEST_FRAME};
 
 /// Why nothing, or not everything, was measured.
 #[derive(Debug, Error)]

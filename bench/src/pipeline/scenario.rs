@@ -8,12 +8,13 @@ use std::net::Ipv4Addr;
 
 use clap::ValueEnum;
 use svpn_contract::wire::{
-    Class, L4Port, Label, MacAddr, Mtu, NextHopId, OutOfRange, PortId, Protocol, SessionId, TtlMode, TunnelId, VlanId, VrfId,
+    Class, GreKey, L4Port, Label, MacAddr, Mtu, NextHopId, OutOfRange, PortId, Protocol, SessionId, TtlMode, TunnelId, VlanId, VrfId,
 };
 use svpn_contract::{
-    AttachmentAction, AttachmentEntry, AttachmentKey, Choice, Entry, FlowV4Action, FlowV4Entry, FlowV4Key, IlmAction, IlmEntry, IlmKey,
-    MeterConfig, NexthopAction, NexthopEntry, NexthopKey, Prefix, RouteV4Action, RouteV4Entry, RouteV4Key, SessionAction, SessionEntry,
-    SessionKey, StationAction, StationEntry, StationKey, TunnelAction, TunnelEntry, TunnelKey,
+    AttachmentAction, AttachmentEntry, AttachmentKey, Choice, Entry, FlowV4Action, FlowV4Entry, FlowV4Key, GreIngressV4Action,
+    GreIngressV4Entry, GreIngressV4Key, IlmAction, IlmEntry, IlmKey, MeterConfig, NexthopAction, NexthopEntry, NexthopKey, Prefix,
+    RouteV4Action, RouteV4Entry, RouteV4Key, SessionAction, SessionEntry, SessionKey, StationAction, StationEntry, StationKey,
+    TunnelAction, TunnelEntry, TunnelKey,
 };
 use svpn_forwarder::TableSizes;
 
@@ -30,6 +31,10 @@ pub enum Scenario {
     Session,
     /// A customer's packet of no session: route, two labels pushed; keys are prefixes.
     Route,
+    /// As session, in GRE over IPv4 with a key instead of the labels; keys are sessions.
+    GreEncap,
+    /// A packet at the end of its GRE tunnel: delivery header removed, routed in its VRF; keys are tunnels.
+    GreDecap,
     /// A packet at the end of its tunnel: label removed, routed in its VRF to the customer; keys are prefixes.
     Egress,
     /// As session, with frames of 64, 570 and 1400 bytes.
@@ -49,19 +54,26 @@ const VRF: u16 = 1;
 const SOURCE_PORT: u16 = 5000;
 const DESTINATION_PORT: u16 = 5004;
 const UDP: u8 = 17;
+/// Both ends of all GRE tunnels, the far one first where they end here.
+const DELIVERY: [Ipv4Addr; 2] = [Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2)];
+/// Where all packets that come by GRE are sent to.
+const INNER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 0);
 /// Bytes per second and bytes: what no measurement exceeds, and two buckets that differ, so that both are worked on.
 const METER: MeterConfig = MeterConfig { cir: 50_000_000_000, cburst: 1_000_000_000, pir: 50_000_000_000, pburst: 2_000_000_000 };
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Swap, Self::Php, Self::Session, Self::Route, Self::Egress, Self::Imix];
+    pub const ALL: [Self; 8] =
+        [Self::Swap, Self::Php, Self::Session, Self::Route, Self::GreEncap, Self::GreDecap, Self::Egress, Self::Imix];
 
     /// Most entries it can have.
     pub fn most_entries(self) -> u32 {
         match self {
             Self::Swap | Self::Php => Label::MAX.get() - Label::FIRST_UNRESERVED.get() + 1,
             // Distinct last three bytes of an address, or distinct /24.
-            Self::Session | Self::Imix | Self::Route | Self::Egress => 1 << 24,
+            Self::Session | Self::Imix | Self::GreEncap | Self::Route | Self::Egress => 1 << 24,
+            // A line each.
+            Self::GreDecap => 1 << 22,
         }
     }
 
@@ -81,6 +93,7 @@ impl Scenario {
             session: sizes.session.max(entries),
             route_v4: sizes.route_v4.max(entries),
             ilm: sizes.ilm.max(entries),
+            gre_ingress_v4: sizes.gre_ingress_v4.max(entries),
             ..sizes
         }
     }
@@ -89,7 +102,8 @@ impl Scenario {
     pub(super) fn payload(self) -> Payload {
         match self {
             Self::Swap | Self::Php | Self::Egress => Payload::LabelledUdp,
-            Self::Session | Self::Route | Self::Imix => Payload::Udp,
+            Self::Session | Self::GreEncap | Self::Route | Self::Imix => Payload::Udp,
+            Self::GreDecap => Payload::UdpInGre,
         }
     }
 
@@ -99,7 +113,9 @@ impl Scenario {
             // The label stack entry ends it.
             Self::Swap | Self::Php => 10,
             // Both addresses.
-            Self::Session | Self::Route | Self::Imix => 26,
+            Self::Session | Self::GreEncap | Self::Route | Self::Imix => 26,
+            // GRE with its key.
+            Self::GreDecap => 34,
             Self::Egress => 30,
         }
     }
@@ -111,10 +127,12 @@ impl Scenario {
                 let entry = (Label::FIRST_UNRESERVED.get() + index) << 12 | 0x100 | 64;
                 (0x0000_8847_0000_0000 | u64::from(entry)).to_be_bytes()
             }
-            Self::Session | Self::Imix => {
+            Self::Session | Self::GreEncap | Self::Imix => {
                 let (source, destination) = addresses(index);
                 (u64::from(source) << 32 | u64::from(destination)).to_be_bytes()
             }
+            // Key present, IPv4.
+            Self::GreDecap => (0x2000_0800_0000_0000 | u64::from(index + 1)).to_be_bytes(),
             Self::Route | Self::Egress => {
                 let destination = prefix(index) | u32::from(any);
                 (u64::from(!destination) << 32 | u64::from(destination)).to_be_bytes()
@@ -129,8 +147,8 @@ impl Scenario {
     pub fn common_entries(self) -> Result<Vec<Entry>, OutOfRange> {
         let (port, untagged) = (ingress()?, VlanId::default());
         let circuit = match self {
-            Self::Swap | Self::Php | Self::Egress => AttachmentAction::ToCore,
-            Self::Session | Self::Route | Self::Imix => AttachmentAction::ToVrf { vrf: VrfId::new(VRF)? },
+            Self::Swap | Self::Php | Self::GreDecap | Self::Egress => AttachmentAction::ToCore,
+            Self::Session | Self::GreEncap | Self::Route | Self::Imix => AttachmentAction::ToVrf { vrf: VrfId::new(VRF)? },
         };
         let mut entries: Vec<Entry> = vec![
             AttachmentEntry { key: AttachmentKey { port, vlan: untagged, inner_vlan: untagged }, action: circuit }.into(),
@@ -144,14 +162,28 @@ impl Scenario {
             entries.push(NexthopEntry { key: NexthopKey { nexthop: nexthop(number)? }, action: Choice::only(action) }.into());
         }
         for number in 0..TUNNELS {
-            let action = TunnelAction::Lsp1 { l1: Label::new(1000 + number)?, nexthop: nexthop(number)?, ttl_mode: TtlMode::UNIFORM };
+            let action = self.tunnel_action(number)?;
             entries.push(TunnelEntry { key: TunnelKey { tunnel: tunnel(number)? }, action: Choice::only(action) }.into());
+        }
+        if self == Self::GreDecap {
+            let action = RouteV4Action::Local { nexthop: nexthop(0)? };
+            let dst = Prefix { value: INNER, length: 8 };
+            entries.push(RouteV4Entry { key: RouteV4Key { vrf: VrfId::new(VRF)?, dst }, action }.into());
         }
         if self == Self::Egress {
             let action = IlmAction::PopVrf { vrf: VrfId::new(VRF)?, ttl_mode: TtlMode::UNIFORM };
             entries.push(IlmEntry { key: IlmKey { label: Label::FIRST_UNRESERVED }, action }.into());
         }
         Ok(entries)
+    }
+
+    fn tunnel_action(self, number: u32) -> Result<TunnelAction, OutOfRange> {
+        let (nexthop, ttl_mode) = (nexthop(number)?, TtlMode::UNIFORM);
+        Ok(if self == Self::GreEncap {
+            TunnelAction::GreV4 { src: DELIVERY[0], dst: DELIVERY[1], key: GreKey::new(1 + number)?, nexthop, ttl_mode }
+        } else {
+            TunnelAction::Lsp1 { l1: Label::new(1000 + number)?, nexthop, ttl_mode }
+        })
     }
 
     /// The entries of one key.
@@ -172,7 +204,8 @@ impl Scenario {
                 let action = IlmAction::Php { nexthop: nexthop(index)?, ttl_mode: TtlMode::UNIFORM };
                 vec![IlmEntry { key: IlmKey { label: label()? }, action }.into()]
             }
-            Self::Session | Self::Imix => {
+            Self::Session | Self::GreEncap | Self::Imix => {
+                let vpn_label = if self == Self::GreEncap { Label::IMPLICIT_NULL } else { vpn_label };
                 let session = SessionId::new(index)?;
                 let (src, dst) = addresses(index);
                 let key = FlowV4Key {
@@ -188,6 +221,10 @@ impl Scenario {
                     FlowV4Entry { key, action: FlowV4Action::Assign { session }, idle_timeout: None }.into(),
                     SessionEntry { key: SessionKey { session }, action: carry, meter: Some(METER) }.into(),
                 ]
+            }
+            Self::GreDecap => {
+                let key = GreIngressV4Key { src: DELIVERY[0], dst: DELIVERY[1], key: GreKey::new(index + 1)? };
+                vec![GreIngressV4Entry { key, action: GreIngressV4Action::DecapVrf { vrf } }.into()]
             }
             Self::Route => {
                 let action = RouteV4Action::ViaTunnel { tunnel: tunnel(index)?, vpn_label, class };
@@ -208,6 +245,8 @@ impl fmt::Display for Scenario {
             Self::Php => "php",
             Self::Session => "session",
             Self::Route => "route",
+            Self::GreEncap => "gre-encap",
+            Self::GreDecap => "gre-decap",
             Self::Egress => "egress",
             Self::Imix => "imix",
         })
@@ -221,6 +260,12 @@ pub(super) fn ethernet() -> [u8; 12] {
     // Locally administered, and of nobody.
     header[6..].copy_from_slice(&[2, 0, 0, 0, 0, 0]);
     header
+}
+
+/// Addresses of the delivery header of GRE that ends here, as on the wire.
+pub(super) fn delivery_addresses() -> [u8; 8] {
+    let [src, dst] = DELIVERY.map(|address| u64::from(address.to_bits()));
+    (src << 32 | dst).to_be_bytes()
 }
 
 /// UDP's ports, as on the wire.

@@ -12,11 +12,16 @@ use super::scenario::{self, Scenario};
 /// Bytes of a frame that are written; what follows is whatever is in the buffer.
 const HEAD: usize = SHORTEST_FRAME as usize;
 /// Bytes of the shortest frame that can be asked for.
-pub(super) const SHORTEST_FRAME: u16 = 64;
+pub(crate) const SHORTEST_FRAME: u16 = 64;
 /// Bytes of the longest frame that can be asked for.
-pub(super) const LONGEST_FRAME: u16 = 1500;
+pub(crate) const LONGEST_FRAME: u16 = 1500;
 const ETHERNET: usize = 14;
 const LABEL: usize = 4;
+const IPV4: usize = 20;
+/// Bytes of GRE with a key.
+const GRE: usize = 8;
+const UDP: u8 = 17;
+const PROTOCOL_GRE: u8 = 47;
 
 /// The sizes of a scenario's frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +39,8 @@ pub(super) enum Payload {
     Udp,
     /// The same with one label in front.
     LabelledUdp,
+    /// The same in GRE over IPv4, with a key.
+    UdpInGre,
 }
 
 impl FrameSizes {
@@ -160,22 +167,43 @@ fn head(payload: Payload, length: u16, patch: [u8; 8], patch_at: usize) -> [u8; 
             frame[12..ETHERNET + LABEL].copy_from_slice(&[0x88, 0x47, 0x00, 0x01, 0x01, 64]);
             ETHERNET + LABEL
         }
+        Payload::UdpInGre => {
+            frame[12..ETHERNET].copy_from_slice(&[0x08, 0x00]);
+            ETHERNET + IPV4 + GRE
+        }
     };
-    let total = length.saturating_sub(u16::try_from(ip).unwrap_or_default());
-    let header = &mut frame[ip..ip + 28];
-    header[0] = 0x45;
-    header[2..4].copy_from_slice(&total.to_be_bytes());
-    // TTL 64, UDP.
-    header[8..10].copy_from_slice(&[64, 17]);
-    header[12..20].copy_from_slice(&[10, 0, 0, 1, 10, 0, 0, 2]);
-    header[20..24].copy_from_slice(&scenario::udp_ports());
-    header[24..26].copy_from_slice(&total.saturating_sub(20).to_be_bytes());
+    let bytes_from = |start: usize| length.saturating_sub(u16::try_from(start).unwrap_or_default());
+    // A short frame has no room for all of UDP.
+    if let Some(udp) = frame.get_mut(ip + IPV4..ip + IPV4 + 6) {
+        udp[..4].copy_from_slice(&scenario::udp_ports());
+        udp[4..].copy_from_slice(&bytes_from(ip + IPV4).to_be_bytes());
+    }
+    ipv4(&mut frame, ip, UDP, bytes_from(ip), [10, 0, 0, 1, 10, 0, 0, 2]);
+    if payload == Payload::UdpInGre {
+        ipv4(&mut frame, ETHERNET, PROTOCOL_GRE, bytes_from(ETHERNET), scenario::delivery_addresses());
+    }
     frame[patch_at..patch_at + 8].copy_from_slice(&patch);
-    let sum: u32 = frame[ip..ip + 20].as_chunks::<2>().0.iter().map(|word| u32::from(u16::from_be_bytes(*word))).sum();
+    checksum(&mut frame[ip..ip + IPV4]);
+    frame
+}
+
+/// An IPv4 header without options, TTL 64.
+fn ipv4(frame: &mut [u8; HEAD], at: usize, protocol: u8, total_length: u16, addresses: [u8; 8]) {
+    let header = &mut frame[at..at + IPV4];
+    header[0] = 0x45;
+    header[2..4].copy_from_slice(&total_length.to_be_bytes());
+    header[8..10].copy_from_slice(&[64, protocol]);
+    header[12..].copy_from_slice(&addresses);
+    checksum(header);
+}
+
+/// Makes the checksum of an IPv4 header right (RFC 1071).
+fn checksum(header: &mut [u8]) {
+    header[10..12].fill(0);
+    let sum: u32 = header.as_chunks::<2>().0.iter().map(|word| u32::from(u16::from_be_bytes(*word))).sum();
     let sum = (sum & 0xffff) + (sum >> 16);
     let [.., high, low] = (!((sum & 0xffff) + (sum >> 16))).to_be_bytes();
-    frame[ip + 10..ip + 12].copy_from_slice(&[high, low]);
-    frame
+    header[10..12].copy_from_slice(&[high, low]);
 }
 
 #[cfg(test)]
