@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use svpn_contract::wire::PortId;
 use svpn_dpdk::{EalOptions, Memory, PciDevices, Placement, PoolConfig, PortSpec, SharedMemory};
-use svpn_forwarder::{Idle, PortSetup, RouterConfig, TableSizes};
+use svpn_forwarder::{Distribution, Idle, PortSetup, RouterConfig, TableSizes};
 
 /// A label switch router and provider edge: a DPDK pipeline that a controller programs by P4Runtime.
 ///
@@ -33,11 +33,18 @@ pub(crate) struct Arguments {
     ports: Vec<NumberedPort>,
 
     /// Bytes after the Ethernet header that a received frame may have, tags not counted: 68 to 9600, as in --mtu 9000. Without it each
-    /// driver chooses, mostly 1500.
+    /// driver chooses, mostly 1500. The kernel's interfaces have an MTU of their own, to be set there; for frames above 2 KiB `af_packet`
+    /// needs framesz= and blocksz= as well.
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u16).range(68..=9600), help_heading = "Ports")]
     mtu: Option<u16>,
 
-    /// How many threads forward packets: 1 to 255. Every port needs as many transmit queues (`af_packet`: `qpairs=`).
+    /// Bytes of a frame that one packet buffer holds. Without it, all of the longest frame. Smaller ones save memory: larger frames then take several, on
+    /// ports whose drivers can receive and send such.
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u16).range(512..=65_000), help_heading = "Ports")]
+    buffer: Option<u16>,
+
+    /// How many threads forward packets: 1 to 255. A port with a queue for each (`af_packet`: `qpairs=`) costs least; the log says what
+    /// each has.
     #[arg(long, value_name = "NUMBER", default_value = "1", value_parser = clap::value_parser!(u8).range(1..), conflicts_with = "processors",
         help_heading = "Forwarding")]
     workers: u8,
@@ -46,6 +53,10 @@ pub(crate) struct Arguments {
     /// /proc/cpuinfo, --processors 2,3.
     #[arg(long, value_name = "PROCESSOR", value_delimiter = ',', help_heading = "Forwarding")]
     processors: Vec<usize>,
+
+    /// Whether forwarding threads hand received packets to one another, by a hash of the inner addresses and ports.
+    #[arg(long, value_enum, default_value_t = Distribute::Auto, help_heading = "Forwarding")]
+    distribute: Distribute,
 
     /// What forwarding threads do while no packet comes.
     #[arg(long, value_enum, default_value_t = IdleMode::Backoff, help_heading = "Forwarding")]
@@ -140,6 +151,27 @@ impl From<IdleMode> for Idle {
         match mode {
             IdleMode::Backoff => Self::Sleep { longest: Duration::from_micros(100) },
             IdleMode::Spin => Self::Spin,
+        }
+    }
+}
+
+/// Whether workers hand received packets to one another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Distribute {
+    /// On ports with fewer receive queues than there are threads.
+    Auto,
+    /// On all ports, also where the device spreads packets but does not see through labels.
+    Always,
+    /// On no port: each receive queue's packets stay with its thread.
+    Never,
+}
+
+impl From<Distribute> for Distribution {
+    fn from(choice: Distribute) -> Self {
+        match choice {
+            Distribute::Auto => Self::WhereNeeded,
+            Distribute::Always => Self::Always,
+            Distribute::Never => Self::Never,
         }
     }
 }
@@ -275,10 +307,12 @@ impl Arguments {
         let pairs = u32::try_from(self.ports.len() * workers.len()).unwrap_or(u32::MAX);
         let enough = pairs.saturating_mul(Self::PER_QUEUE_PAIR).clamp(default.mbufs, 1 << 24).next_power_of_two() - 1;
         // A frame, its Ethernet header and two tags.
-        let frame_bytes = self.mtu.map_or(default.frame_bytes, |mtu| default.frame_bytes.max(mtu + 22));
+        let whole = self.mtu.map_or(default.frame_bytes, |mtu| default.frame_bytes.max(mtu + 22));
+        let frame_bytes = self.buffer.unwrap_or(whole);
         RouterConfig {
             ports: self.ports.iter().map(|port| PortSetup { number: port.number, spec: port.spec.clone(), mtu: self.mtu }).collect(),
             workers,
+            distribution: self.distribute.into(),
             sizes,
             idle: self.idle.into(),
             pool: PoolConfig { mbufs: self.packets.unwrap_or(enough), frame_bytes, ..default },
@@ -314,7 +348,7 @@ mod tests {
     #[test]
     fn a_whole_line_is_understood() {
         let line = "--device-id 7 --grpc [::1]:5000 --port 1=net_null0 --port 511=3b:00.0,rx=1 --processors 2,3 --idle spin --size session=9 \
-                    --mtu 9000 --seed 5 -- --no-huge -m 300 --no-pci --in-memory --log-level 7";
+                    --mtu 9000 --seed 5 --distribute always -- --no-huge -m 300 --no-pci --in-memory --log-level 7";
         let arguments = parse(line).unwrap();
         let config = arguments.router_config();
         assert_eq!((arguments.device_id, arguments.grpc), (7, "[::1]:5000".parse().unwrap()));
@@ -323,7 +357,7 @@ mod tests {
             [(1, "net_null0", Some(9000)), (511, "0000:3b:00.0", Some(9000))]
         );
         assert_eq!(config.workers, [Placement::Processor(2), Placement::Processor(3)]);
-        assert_eq!((config.idle, config.seed), (Idle::Spin, NonZeroU64::new(5)));
+        assert_eq!((config.idle, config.seed, config.distribution), (Idle::Spin, NonZeroU64::new(5), Distribution::Always));
         assert_eq!(config.sizes, TableSizes { session: 9, ..TableSizes::default() });
         assert_eq!((config.pool.mbufs, config.pool.frame_bytes), (16383, 9022));
         let eal = arguments.eal_options().unwrap();
@@ -339,9 +373,11 @@ mod tests {
         assert_eq!((eal.memory, eal.pci), (Memory::Hugepages, PciDevices::WhenNamed));
         assert_eq!(eal.arguments, ["-m", "100", "--file-prefix", "svpn-1"]);
         let config = arguments.router_config();
-        assert_eq!(config.workers, [Placement::Anywhere]);
+        assert_eq!((&config.workers[..], config.distribution), (&[Placement::Anywhere][..], Distribution::WhereNeeded));
         assert_eq!(config.idle, Idle::Sleep { longest: Duration::from_micros(100) });
         assert_eq!((config.sizes, config.pool), (TableSizes::default(), PoolConfig::default()));
+        let chained = parse("--device-id 1 --port 1=net_null0 --mtu 9000 --buffer 2048").unwrap().router_config();
+        assert_eq!((chained.pool.frame_bytes, chained.ports[0].mtu), (2048, Some(9000)));
         let attached = parse("--device-id 1 --port 1=net_null0 -- --no-huge -m77").unwrap().eal_options().unwrap();
         assert_eq!(attached.memory, Memory::Ordinary { mebibytes: 77 });
     }

@@ -24,5 +24,7 @@ mod worker;
 
 pub use entries::{ApplyError, CounterData, Entries, SessionCount, TableUsage};
 pub use operations::load::LoadReading;
-pub use router::{Idle, PacketBuffers, PortReport, PortSetup, Router, RouterConfig, SendError, StartError, StopError, WorkerReport};
+pub use router::{
+    Distribution, Idle, PacketBuffers, PortReport, PortSetup, Router, RouterConfig, SendError, StartError, StopError, WorkerReport,
+};
 pub use tables::TableSizes;

@@ -3,6 +3,7 @@
 mod housekeeping;
 mod links;
 mod ports;
+mod queues;
 mod report;
 
 use std::hash::{BuildHasher, RandomState};
@@ -24,14 +25,16 @@ use thiserror::Error;
 use tokio::sync::mpsc;
 
 use crate::entries::{Clock, Entries, EntriesConfig, NewEntriesError};
-use crate::fastpath::FastPath;
+use crate::fastpath::{FastPath, Spreader};
 use crate::operations::load::{Load, LoadWriter};
 use crate::p4runtime::UpdateCounts;
-use crate::tables::TableSizes;
+use crate::tables::hash::Seed;
+use crate::tables::{TableSizes, purpose};
 use crate::worker::{Lcore, Punted};
 use links::Links;
-pub(crate) use ports::Queues;
 use ports::RunningPort;
+pub use queues::Distribution;
+pub(crate) use queues::Queues;
 pub use report::{PacketBuffers, WorkerReport};
 use report::{Seat, Start};
 
@@ -65,6 +68,8 @@ pub struct RouterConfig {
     pub ports: Vec<PortSetup>,
     /// One worker for each, at least one.
     pub workers: Vec<Placement>,
+    /// Whether workers hand received packets to one another.
+    pub distribution: Distribution,
     /// How many entries each table takes.
     pub sizes: TableSizes,
     /// What workers do while no packet comes.
@@ -73,6 +78,15 @@ pub struct RouterConfig {
     pub pool: PoolConfig,
     /// Seeds every hash; `None`: a random one. Routers with different seeds spread flows independently.
     pub seed: Option<NonZeroU64>,
+}
+
+impl RouterConfig {
+    /// Bytes of the longest frame that any port may have: its MTU, an Ethernet header and two tags.
+    fn longest_frame(&self) -> usize {
+        const USUAL_MTU: u16 = 1500;
+        let mtu = self.ports.iter().map(|port| port.mtu.unwrap_or(USUAL_MTU)).max();
+        usize::from(mtu.unwrap_or(USUAL_MTU)) + 22
+    }
 }
 
 /// Why a router does not start.
@@ -110,15 +124,15 @@ pub enum StartError {
         /// Why.
         source: PortError,
     },
-    /// Every worker sends on every port, on a transmit queue of its own.
-    #[error("port {port} has {queues} transmit queues for {workers} workers; give the device more (af_packet: qpairs=)")]
-    TransmitQueues {
+    /// The longest frame takes several buffers, and the device sends only what lies in one.
+    #[error("port {port}: a frame of {needed} bytes does not fit into a buffer of {buffer}, and the device does not send from several")]
+    Buffers {
         /// The port's number.
         port: PortId,
-        /// Transmit queues of the device.
-        queues: u16,
-        /// Workers.
-        workers: u16,
+        /// Bytes of the longest frame of any port.
+        needed: usize,
+        /// Bytes of a frame that a buffer holds.
+        buffer: u16,
     },
     /// No packet memory.
     #[error(transparent)]
@@ -151,14 +165,14 @@ pub enum SendError {
     /// The router has no such port.
     #[error("there is no port {0}")]
     UnknownPort(PortId),
-    /// The frame has less than an Ethernet header or more than a packet buffer.
+    /// The frame has less than an Ethernet header or is longer than any that ports have.
     #[error("a frame has {least} to {most} bytes, not {length}")]
     Length {
         /// The frame's bytes.
         length: usize,
         /// Bytes of an Ethernet header.
         least: usize,
-        /// Bytes of a packet buffer.
+        /// Bytes of a packet buffer, or of the longest frame any port may have.
         most: usize,
     },
     /// Frames come faster than they can be sent.
@@ -200,6 +214,7 @@ pub struct Router {
     ports: Arc<[RunningPort]>,
     packet_outs: Arc<ArrayQueue<PacketOut>>,
     punts: Mutex<Option<mpsc::Receiver<PacketIn>>>,
+    longest: usize,
     pool: Pool,
     start: Start,
     seats: Vec<Seat>,
@@ -215,7 +230,7 @@ impl Router {
         let workers = u8::try_from(config.workers.len()).ok().and_then(|workers| NonZeroU16::new(workers.into()));
         let workers = workers.ok_or(StartError::Workers(config.workers.len()))?;
         check_devices(&config.ports)?;
-        let (pool, mut ports) = ports::start(config, workers, eal)?;
+        let (pool, ports) = ports::start(config, workers, eal)?;
         let clock = Clock { hertz: eal.tsc_hz(), now: svpn_dpdk::tsc };
         // The standard library's hasher is seeded by the system.
         let seed = config.seed.map_or_else(|| RandomState::new().hash_one(0_u8), NonZeroU64::get);
@@ -232,6 +247,7 @@ impl Router {
             ports: Arc::from([]),
             packet_outs: Arc::clone(&packet_outs),
             punts: Mutex::new(None),
+            longest: pool.frame_bytes().max(config.longest_frame()),
             pool,
             start: Start { time: SystemTime::now(), ticks: svpn_dpdk::tsc(), hertz: eal.tsc_hz() },
             seats: Vec::new(),
@@ -240,15 +256,15 @@ impl Router {
             workers: Vec::new(),
             housekeeping: None,
         };
-        for ((worker, placement), end) in (0_u16..).zip(&config.workers).zip(ends) {
-            let tables = Arc::clone(&end.tables);
+        let spreader = Spreader::new(Seed::derive(seed, purpose::WORKERS));
+        let queues = queues::assign(ports.iter().map(|port| (port.number, &port.port, port.plan)), workers, spreader)?;
+        for (((worker, placement), end), queues) in (0_u16..).zip(&config.workers).zip(ends).zip(queues) {
             let (fastpath, reader) = FastPath::new(end);
-            let queues = ports::queues(&mut ports, worker, workers)?;
             let load = Arc::new(Load::default());
-            let assigned = queues.rx.iter().map(|(port, queue)| (*port, queue.queue())).collect();
+            let assigned = queues.rx.iter().filter_map(|(port, source)| Some((*port, source.queue()?))).collect();
             router.seats.push(Seat { load: Arc::clone(&load), placement: *placement, queues: assigned });
             let load = LoadWriter::new(load, svpn_dpdk::tsc);
-            let mut lcore = Lcore::new(fastpath, queues, &numbers, Arc::clone(&to_controller), pool, config.idle, tables, load);
+            let mut lcore = Lcore::new(fastpath, queues, &numbers, Arc::clone(&to_controller), pool, config.idle, load);
             if worker == 0 {
                 lcore.serve(Arc::clone(&packet_outs));
             }
@@ -282,7 +298,7 @@ impl Router {
         if !self.has_port(packet.egress_port) {
             return Err(SendError::UnknownPort(packet.egress_port));
         }
-        let (length, most) = (packet.frame.len(), self.pool.frame_bytes());
+        let (length, most) = (packet.frame.len(), self.longest);
         if !(ETHERNET..=most).contains(&length) {
             return Err(SendError::Length { length, least: ETHERNET, most });
         }

@@ -1,4 +1,10 @@
 //! One lcore: polls its receive queues, runs the fast path, sends, and says that it holds no reference to a table.
+//!
+//! Where a port has fewer queues than there are workers, they hand packets to one another, by rings between two of them each: what was received to
+//! the worker that its flow belongs to (`distribute`), what is to be sent to one that has a transmit queue (`relay`).
+
+mod distribute;
+mod relay;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,12 +14,14 @@ use std::time::Duration;
 use crossbeam_queue::ArrayQueue;
 use svpn_contract::packet::PacketOut;
 use svpn_contract::wire::PortId;
-use svpn_dpdk::{Burst, Mbuf, Pool, Reader};
+use svpn_dpdk::{Burst, Mbuf, Online, Pool, Reader};
 
-use crate::fastpath::{FastPath, Outputs, Punt};
+use crate::fastpath::{BURST, FastPath, Outputs, Punt};
 use crate::operations::load::LoadWriter;
 use crate::router::{Idle, Queues};
 use crate::tables::Tables;
+pub(crate) use distribute::{Distributor, Source};
+pub(crate) use relay::{Exit, Relay};
 
 /// A frame on its way to the controller.
 pub(crate) type Punted = (Mbuf, Punt);
@@ -48,9 +56,9 @@ impl Lcore {
         to_controller: Arc<ArrayQueue<Punted>>,
         pool: Pool,
         idle: Idle,
-        tables: Arc<Tables>,
         load: LoadWriter,
     ) -> Self {
+        let tables = fastpath.tables();
         Self { fastpath, queues, out: Outputs::new(ports), to_controller, packet_outs: None, pool, idle, tables, load }
     }
 
@@ -72,19 +80,10 @@ impl Lcore {
                     self.wait(stop);
                     online = reader.online();
                 }
-                let Some((port, queue)) = self.queues.rx.get_mut(index) else { continue };
-                let received = queue.recv(&mut burst);
-                if received > 0 {
-                    let now = svpn_dpdk::tsc();
-                    self.load.burst(received, now);
-                    self.fastpath.process(&online, &mut burst, *port, now, &mut self.out);
-                    self.flush();
-                    found += received;
-                } else {
-                    self.load.nothing();
-                }
+                found += self.poll(index, &online, &mut burst);
                 online.quiescent();
             }
+            found += self.relay();
             found += self.send_packet_outs();
             if found > 0 {
                 empty_polls = 0;
@@ -100,6 +99,56 @@ impl Lcore {
             }
         }
         while self.send_packet_outs() > 0 {}
+        self.finish(online, &mut burst);
+    }
+
+    /// Takes a burst of one source through the fast path; returns how many packets were received.
+    #[inline]
+    fn poll(&mut self, index: usize, online: &Online<'_>, burst: &mut Burst<BURST>) -> usize {
+        let Some((port, source)) = self.queues.rx.get_mut(index) else { return 0 };
+        let received = source.recv(burst, &mut self.fastpath);
+        if received == 0 {
+            self.load.nothing();
+            return 0;
+        }
+        let now = svpn_dpdk::tsc();
+        // Another worker's packets have been counted there.
+        self.load.burst(if matches!(source, Source::Worker(_)) { 0 } else { received }, now);
+        if !burst.is_empty() {
+            self.fastpath.process(online, burst, *port, now, &mut self.out);
+            self.flush();
+        }
+        received
+    }
+
+    /// Sends what other workers have for this one's transmit queues; returns how many packets there were.
+    #[inline]
+    fn relay(&mut self) -> usize {
+        self.queues.relays.iter_mut().map(|relay| relay.pass(&mut self.queues.tx, &mut self.fastpath, &mut self.load)).sum()
+    }
+
+    /// Takes what other workers have handed over to its end: first what they received for this one, then what they send through it. Each
+    /// worker gives up its own ends in the same order, so none waits for one that waits for it.
+    fn finish(&mut self, mut online: Online<'_>, burst: &mut Burst<BURST>) {
+        self.queues.rx.retain(|(_, source)| matches!(source, Source::Worker(_)));
+        while !self.queues.rx.is_empty() {
+            let open: Vec<bool> = self.queues.rx.iter().map(|(_, source)| source.is_open()).collect();
+            let found: Vec<usize> = (0..open.len()).map(|index| self.poll(index, &online, burst)).collect();
+            let mut more = open.into_iter().zip(found).map(|(open, found)| open || found > 0);
+            self.queues.rx.retain(|_| more.next().unwrap_or(false));
+            self.relay();
+            online.quiescent();
+            thread::yield_now();
+        }
+        drop(online);
+        self.queues.tx.iter_mut().for_each(Exit::close);
+        loop {
+            let open = self.queues.relays.iter().any(|relay| !relay.is_closed());
+            if self.relay() == 0 && !open {
+                break;
+            }
+            thread::yield_now();
+        }
     }
 
     /// Waits at the gate; the device's queues hold what comes in meanwhile.
@@ -111,11 +160,11 @@ impl Lcore {
 
     /// Sends what the fast path has put into the outlets, and passes on what is for the controller.
     fn flush(&mut self) {
-        for (outlet, queue) in self.out.outlets().iter_mut().zip(&mut self.queues.tx) {
+        for (outlet, exit) in self.out.outlets().iter_mut().zip(&mut self.queues.tx) {
             if outlet.burst.is_empty() {
                 continue;
             }
-            self.load.sent(queue.send(&mut outlet.burst));
+            self.load.sent(exit.send(outlet));
             self.fastpath.not_transmitted(outlet.unsent());
             outlet.clear();
         }
@@ -140,7 +189,7 @@ impl Lcore {
             && let Some(packet) = queue.pop()
         {
             count += 1;
-            match self.pool.alloc_with(&packet.frame) {
+            match self.pool.alloc_chain(&packet.frame) {
                 Ok(mbuf) => self.fastpath.send(packet.egress_port, mbuf, &mut self.out),
                 Err(_) => self.fastpath.no_buffer(packet.frame.len()),
             }

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use network::{FRAME, SESSION, circuit, core, frame};
 use svpn_contract::packet::{PacketIn, PacketOut};
-use svpn_contract::wire::{PortId, SessionId, VrfId};
-use svpn_contract::{Reason, SessionKey};
+use svpn_contract::wire::{Mtu, PortId, SessionId, VrfId};
+use svpn_contract::{Entry, NexthopAction, Reason, SessionKey, Update};
 use svpn_dpdk::{Eal, EalOptions, Placement, PoolConfig, PortSpec};
-use svpn_forwarder::{CounterData, Idle, PortSetup, Router, RouterConfig, SendError, TableSizes};
+use svpn_forwarder::{CounterData, Distribution, Idle, PortSetup, Router, RouterConfig, SendError, TableSizes};
 
 const SENT: u64 = 500;
 
@@ -21,6 +21,7 @@ fn config() -> RouterConfig {
     RouterConfig {
         ports: vec![port(circuit(), "net_ring0"), port(core(), "net_ring1")],
         workers: vec![Placement::Anywhere],
+        distribution: Distribution::WhereNeeded,
         sizes: TableSizes {
             flow_v4: 64,
             flow_v6: 64,
@@ -58,6 +59,74 @@ fn wait_until(what: &str, so: impl Fn() -> bool) {
     while !so() {
         assert!(start.elapsed() < Duration::from_mins(1), "{what} never happened");
         thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Bytes of a large frame.
+const JUMBO: usize = 9000;
+
+/// A packet of the session, of as many bytes, whose payload tells where each belongs.
+fn jumbo() -> Vec<u8> {
+    let mut frame = frame();
+    let length = u16::try_from(JUMBO - 14).unwrap();
+    // Equation 3 of RFC 1624.
+    let field = |frame: &[u8], at: usize| u32::from(u16::from_be_bytes([frame[at], frame[at + 1]]));
+    let sum = (!field(&frame, 24) & 0xffff) + (!field(&frame, 16) & 0xffff) + u32::from(length);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    frame[16..18].copy_from_slice(&length.to_be_bytes());
+    frame[24..26].copy_from_slice(&(!u16::try_from(sum).unwrap()).to_be_bytes());
+    frame.extend((FRAME..JUMBO).map(|index| u8::try_from(index % 251).unwrap()));
+    frame
+}
+
+/// The next hop, with room for large frames.
+fn wide_nexthop() -> Entry {
+    let Entry::Nexthop(mut nexthop) = network::nexthop(1) else { unreachable!("it is one") };
+    for member in &mut nexthop.action.members {
+        let NexthopAction::Rewrite { mtu, .. } = &mut member.action;
+        *mtu = Mtu::new(9100).unwrap();
+    }
+    nexthop.into()
+}
+
+#[test]
+fn large_frames_pass_in_one_buffer_and_in_several() {
+    let eal = Eal::init(&EalOptions::virtual_devices(256)).unwrap();
+    for (workers, frame_bytes) in [(1, 16_000), (1, 1000), (2, 1000)] {
+        let mut config = config();
+        config.workers = vec![Placement::Anywhere; workers];
+        config.pool = PoolConfig { frame_bytes, ..config.pool };
+        config.ports.iter_mut().for_each(|port| port.mtu = Some(9000));
+        let router = Router::start(&config, eal).unwrap();
+        let mut punts = router.take_punts().unwrap();
+        network::install(&mut router.entries(), None);
+        {
+            let mut entries = router.entries();
+            entries.apply(&Update::Modify(wide_nexthop())).unwrap();
+            entries.publish();
+        }
+        for _ in 0..SENT {
+            send(&router, &jumbo());
+        }
+        // Every byte of a large frame goes to the controller.
+        let arp = [&[0xff; 6][..], &[2, 0, 0, 0, 2, 2], &[8, 6, 0, 1, 8, 0, 6, 4, 0, 1], &[0; 20], &jumbo()[42..]].concat();
+        send(&router, &arp);
+        wait_until("every frame's drop", || drops(&router) == SENT);
+        {
+            let entries = router.entries();
+            let id = SessionId::new(SESSION).unwrap();
+            assert_eq!(
+                entries.counter(&SessionKey { session: id }.into()),
+                Some(CounterData { packets: SENT, bytes: SENT * JUMBO as u64 })
+            );
+            assert_eq!(entries.drops(Reason::UnknownAttachment), CounterData { packets: SENT, bytes: SENT * (JUMBO as u64 + 8) });
+        }
+        assert_eq!(punts.blocking_recv().unwrap().frame, arp);
+        let longest = 9022;
+        let packet = PacketOut { egress_port: core(), frame: vec![0; usize::from(frame_bytes).max(longest) + 1] };
+        assert!(matches!(router.send(packet), Err(SendError::Length { .. })));
+        router.stop().unwrap();
     }
 }
 

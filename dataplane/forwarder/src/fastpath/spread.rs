@@ -1,10 +1,13 @@
 //! Which of several workers gets a packet, where the device does not decide it.
 
+use std::sync::Arc;
+
 use svpn_contract::Reason;
 use svpn_dpdk::Mbuf;
 
 use super::packet::{First, Packet};
 use super::{About, FastPath, count_drop, parse, selector};
+use crate::tables::Tables;
 use crate::tables::hash::Seed;
 
 /// Chooses a worker for each packet by a hash of its inner 5-tuple, through labels: the packets of one flow go to one worker.
@@ -29,11 +32,16 @@ impl Spreader {
         }
         let hash = selector::of_frame(mbuf.data(), &packet, self.0);
         // The workers' equal parts of all hashes.
-        (u64::from(hash) * workers as u64 >> u32::BITS).try_into().unwrap_or_default()
+        ((u64::from(hash) * workers as u64) >> u32::BITS).try_into().unwrap_or_default()
     }
 }
 
 impl FastPath {
+    /// The tables that it reads.
+    pub(crate) fn tables(&self) -> Arc<Tables> {
+        Arc::clone(&self.tables)
+    }
+
     /// Counts received packets that the worker they were for had no room for.
     pub(crate) fn not_handed_over(&mut self, packets: &[Mbuf]) {
         for mbuf in packets {

@@ -106,7 +106,7 @@ pub(super) fn assign<'a>(
             let device = port.take_rx_queue(queue).map_err(failed)?;
             let own = owner(place, queue, workers);
             let source = if plan.distributes {
-                Source::Shared(Distributor::new(device, spreader, rings(&mut all, own, number)))
+                Source::Shared(Box::new(Distributor::new(device, spreader, rings(&mut all, own, number))))
             } else {
                 Source::Device(device)
             };

@@ -13,7 +13,7 @@ pub(crate) enum Source {
     /// A queue of its own.
     Device(RxQueue),
     /// A queue whose packets it shares with other workers.
-    Shared(Distributor),
+    Shared(Box<Distributor>),
     /// Another worker.
     Worker(RingReceiver),
 }
@@ -27,6 +27,15 @@ impl Source {
             Self::Device(queue) => queue.recv(burst),
             Self::Shared(distributor) => distributor.recv(burst, fastpath),
             Self::Worker(ring) => ring.recv(burst),
+        }
+    }
+
+    /// The number of the device's queue; `None` if the packets come from another worker.
+    pub(crate) fn queue(&self) -> Option<u16> {
+        match self {
+            Self::Device(queue) => Some(queue.queue()),
+            Self::Shared(distributor) => Some(distributor.queue.queue()),
+            Self::Worker(_) => None,
         }
     }
 
@@ -99,6 +108,9 @@ mod tests {
     use crate::tables::hash::Seed;
     use crate::{CounterData, Entries, TableSizes};
 
+    /// Packets that the ring to the other worker holds.
+    const ROOM: u16 = 40;
+
     /// A frame of a flow, that holds its number.
     fn frame(flow: u8, number: u8) -> Vec<u8> {
         let mut frame = vec![0; 12];
@@ -121,10 +133,9 @@ mod tests {
         let (entries, mut ends) = Entries::new(&EntriesConfig { sizes, workers: NonZeroU16::MIN, seed: 1, clock }).unwrap();
         let (mut fastpath, _reader) = FastPath::new(ends.pop().unwrap());
 
-        const ROOM: u16 = 40;
         let (sender, mut receiver) = ring(NonZeroU16::new(ROOM).unwrap());
         let spreader = Spreader::new(Seed::derive(1, 1));
-        let mut source = Source::Shared(Distributor::new(port.take_rx_queue(0).unwrap(), spreader, [None, Some(sender)]));
+        let mut source = Source::Shared(Box::new(Distributor::new(port.take_rx_queue(0).unwrap(), spreader, [None, Some(sender)])));
         let (mut own, mut all): (Vec<Vec<u8>>, usize) = (Vec::new(), 0);
         for number in 0..4 {
             let mut burst: Burst<BURST> = Burst::new();

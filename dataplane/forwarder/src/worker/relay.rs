@@ -5,6 +5,7 @@
 use svpn_dpdk::{Burst, RingReceiver, RingSender, TxQueue};
 
 use crate::fastpath::{About, BURST, FastPath, Outlet};
+use crate::operations::load::LoadWriter;
 
 /// Where a worker's packets for one port go.
 #[derive(Debug)]
@@ -18,9 +19,9 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
-    /// Sends what is in the outlet; what there is no room for stays. Does not wait.
+    /// Sends what is in the outlet; what there is no room for stays. Returns how many packets left by the device. Does not wait.
     #[inline]
-    pub(super) fn send(&mut self, outlet: &mut Outlet) {
+    pub(super) fn send(&mut self, outlet: &mut Outlet) -> usize {
         match self {
             Self::Closed => 0,
             Self::Device(queue) => queue.send(&mut outlet.burst),
@@ -31,9 +32,10 @@ impl Exit {
                         mbuf.set_tag(about.to_tag());
                     }
                 }
-                ring.send(&mut outlet.burst)
+                ring.send(&mut outlet.burst);
+                0
             }
-        };
+        }
     }
 
     /// Lets the other worker know that nothing more comes.
@@ -59,14 +61,14 @@ impl Relay {
 
     /// Sends a burst of them; returns how many there were. What the queue has no room for is dropped and counted, as if its own worker had sent
     /// it.
-    pub(super) fn pass(&mut self, exits: &mut [Exit], fastpath: &mut FastPath) -> usize {
+    pub(super) fn pass(&mut self, exits: &mut [Exit], fastpath: &mut FastPath, load: &mut LoadWriter) -> usize {
         let mut burst: Burst<BURST> = Burst::new();
         let count = self.ring.recv(&mut burst);
         if count == 0 {
             return 0;
         }
         if let Some(Exit::Device(queue)) = exits.get_mut(self.exit) {
-            queue.send(&mut burst);
+            load.sent(queue.send(&mut burst));
         }
         for mbuf in &burst {
             fastpath.not_transmitted(&[About::from_tag(mbuf.tag())]);
