@@ -94,6 +94,8 @@ impl Counts {
             route_v6: size(self.routes_v6),
             tunnel: size(self.tunnels),
             nexthop: size(self.nexthops),
+            gre_ingress_v4: 1,
+            gre_ingress_v6: 1,
             ..TableSizes::default()
         }
     }

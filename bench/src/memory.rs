@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use clap::Args;
 use serde::Serialize;
+use svpn_contract::wire::Label;
 use svpn_forwarder::Entries;
 use svpn_forwarder::entries::WorkerEnd;
 use thiserror::Error;
@@ -68,6 +69,9 @@ struct Row {
     seconds: f64,
 }
 
+/// All labels there are: each has its place, used or not.
+const LABELS: u32 = Label::MAX.get() - Label::FIRST_UNRESERVED.get() + 1;
+
 /// A kind of entries: how many of what, and what they are divided by.
 type Kind = (&'static str, Counts, u32);
 
@@ -96,7 +100,7 @@ pub fn run(arguments: &Arguments, output: &mut impl Write) -> Result<(), MemoryE
         writeln!(output, "{:<8}{:<15}{:>10}{:>8}{:>9}{:>11}", "WORKERS", "KIND", "ENTRIES", "MiB", "SECONDS", "BYTES EACH")?;
     }
     for workers in &arguments.workers {
-        measure(Counts::LARGE, *workers, |row| write_row(&row, arguments.json, output))?;
+        measure(Counts { labels: LABELS, ..Counts::LARGE }, *workers, |row| write_row(&row, arguments.json, output))?;
     }
     Ok(())
 }

@@ -165,7 +165,10 @@ impl Entries {
     fn delete_route(&mut self, key: RouteV4Key) -> Result<(), ApplyError> {
         let (vrf, prefix) = route_key(key);
         let old = self.routes.get(vrf, prefix).ok_or(ApplyError::NotFound)?;
-        self.routes.remove(vrf, prefix);
+        if !self.routes.remove(vrf, prefix) {
+            // There was no room for the node without it, and nothing has changed.
+            return Err(full(self.sizes.route_v4));
+        }
         self.release_route(old);
         Ok(())
     }
