@@ -1,5 +1,6 @@
 //! A router: ports, workers and tables, started and stopped together.
 
+mod clock;
 mod housekeeping;
 mod links;
 mod ports;
@@ -231,7 +232,7 @@ impl Router {
         let workers = workers.ok_or(StartError::Workers(config.workers.len()))?;
         check_devices(&config.ports)?;
         let (pool, ports) = ports::start(config, workers, eal)?;
-        let clock = Clock { hertz: eal.tsc_hz(), now: svpn_dpdk::tsc };
+        let clock = Clock { hertz: clock::hertz(eal.tsc_hz()), now: svpn_dpdk::tsc };
         // The standard library's hasher is seeded by the system.
         let seed = config.seed.map_or_else(|| RandomState::new().hash_one(0_u8), NonZeroU64::get);
         let (mut entries, ends) = Entries::new(&EntriesConfig { sizes: config.sizes, workers, seed, clock })?;
