@@ -1,279 +1,137 @@
 //! The fast path does what the oracle of the contract says: the same entries, the same frames, the same outcomes, byte for byte, and the same
-//! counters.
+//! counters, for a million random frames in random networks.
+//!
+//! The seeds are the same each time; `ORACLE_SEED` in the environment starts elsewhere, `ORACLE_FRAMES` asks for more or fewer. A case that
+//! fails is made smaller and written out as text. It is tried again by `ORACLE_CASE`, the name of a file with that text; what was mended
+//! stays in `tests/cases`.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::num::{NonZeroU16, NonZeroU64};
-use std::sync::OnceLock;
+mod twin;
+
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::time::Duration;
+use std::{env, fs};
 
-use proptest::prelude::*;
-use svpn_contract::generators::{PORTS, arrival, changes, network};
-use svpn_contract::oracle::{ApplyError as OracleError, Count, Link, Oracle, Outcome};
-use svpn_contract::packet::PacketIn;
-use svpn_contract::wire::{PortId, SessionId, VrfId};
-use svpn_contract::{Counting, Entry, Reason, TABLES, Update};
-use svpn_dpdk::{Burst, Eal, EalOptions, Mbuf, Pool, PoolConfig, Reader};
-use svpn_forwarder::entries::{Clock, EntriesConfig, PortState};
-use svpn_forwarder::fastpath::{BURST, FastPath, Outputs};
-use svpn_forwarder::{ApplyError, CounterData, Entries, TableSizes};
+use svpn_contract::generators::{Case, Step};
+use svpn_contract::wire::PortId;
+use twin::{Arrival, BUFFERS, Difference, Twin, pool};
 
-/// Sessions of the small world, and some.
-const SESSIONS: u32 = 64;
+/// Frames of all parts together.
+const FRAMES: u64 = 1_000_000;
+/// Frames through one network.
+const OF_A_CASE: usize = 400;
+/// Tests that share the frames, so that they run beside each other.
+const PARTS: u64 = 4;
 
-fn pool() -> Pool {
-    static POOL: OnceLock<Pool> = OnceLock::new();
-    *POOL.get_or_init(|| {
-        let eal = Eal::init(&EalOptions::virtual_devices(64)).unwrap();
-        Pool::new(eal, "frames", PoolConfig { mbufs: 1023, cache: 0, ..PoolConfig::default() }).unwrap()
-    })
+/// A number from the environment.
+fn number(name: &str) -> Option<u64> {
+    let text = env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|error| panic!("{name}={text}: {error}")))
 }
 
-fn port(number: u16) -> PortId {
-    PortId::new(number).unwrap()
+/// In how many places a frame is cut, and where: some of them are, so that any header can lie across two buffers.
+fn arrival(port: PortId, frame: &[u8], place: usize) -> Arrival {
+    let cuts = if place % 8 == 7 { (1..=place % 5).map(|cut| (place * 31 + cut * 17) % 61).collect() } else { Vec::new() };
+    Arrival { port, frame: frame.to_vec(), cuts }
 }
 
-/// The implementation, with everything in one thread.
-struct Forwarder {
-    entries: Entries,
-    fastpath: FastPath,
-    reader: Reader,
-    out: Outputs,
-}
-
-/// What came out of a burst, in order.
-#[derive(Default)]
-struct Results {
-    sent: BTreeMap<PortId, VecDeque<Vec<u8>>>,
-    punts: VecDeque<PacketIn>,
-}
-
-impl Forwarder {
-    fn new(seed: u64) -> Self {
-        let sizes = TableSizes {
-            flow_v4: 1024,
-            flow_v6: 1024,
-            flow_acl_v4: 1024,
-            session: SESSIONS,
-            route_v4: 1024,
-            route_v6: 1024,
-            tunnel: 64,
-            ilm: 1024,
-            nexthop: 64,
-            ..TableSizes::default()
-        };
-        let clock = Clock { hertz: NonZeroU64::new(1_000_000_000).unwrap(), now: || 0 };
-        let config = EntriesConfig { sizes, workers: NonZeroU16::MIN, seed, clock };
-        let (mut entries, mut ends) = Entries::new(&config).unwrap();
-        let (fastpath, reader) = FastPath::new(ends.pop().unwrap());
-        let ports = PORTS.map(port);
-        for port in ports {
-            entries.set_port_state(port, PortState::Up);
-        }
-        Self { entries, fastpath, reader, out: Outputs::new(&ports) }
-    }
-
-    fn process(&mut self, ingress: PortId, frames: &[Vec<u8>], now: Duration) -> Results {
-        let mut burst: Burst<BURST> = Burst::new();
-        for frame in frames {
-            burst.push(pool().alloc_with(frame).unwrap()).unwrap();
-        }
-        let online = self.reader.online();
-        let ticks = u64::try_from(now.as_nanos()).unwrap();
-        self.fastpath.process(&online, &mut burst, ingress, ticks, &mut self.out);
-        let mut results = Results::default();
-        let bytes = |mbuf: Mbuf| mbuf.data().to_vec();
-        for (number, outlet) in PORTS.into_iter().zip(self.out.outlets()) {
-            assert_eq!(outlet.unsent().len(), outlet.burst.len());
-            results.sent.insert(port(number), outlet.burst.drain().map(bytes).collect());
-            outlet.clear();
-        }
-        for (mbuf, punt) in self.out.punts.drain() {
-            results.punts.push_back(PacketIn {
-                ingress_port: port(punt.port),
-                reason: punt.reason,
-                vrf: VrfId::new(punt.vrf).unwrap(),
-                frame: bytes(mbuf),
-            });
-        }
-        results
-    }
-}
-
-impl Results {
-    /// Which of the possible outcomes of the next frame happened; what it left behind is taken away. `dropped` is the reason that was
-    /// counted, where there can have been several.
-    fn take(&mut self, possible: &[Outcome], dropped: Option<Reason>) -> Option<Outcome> {
-        let happened = possible.iter().find(|outcome| match outcome {
-            Outcome::Sent { port, frame } => self.sent.get(port).and_then(VecDeque::front) == Some(frame),
-            Outcome::Punt(packet) => self.punts.front() == Some(packet),
-            Outcome::Dropped(_) => false,
-        });
-        let fits = |outcome: &&Outcome| matches!(outcome, Outcome::Dropped(reason) if dropped.is_none_or(|dropped| dropped == *reason));
-        let happened = happened.or_else(|| possible.iter().find(fits))?.clone();
-        match &happened {
-            Outcome::Sent { port, .. } => drop(self.sent.get_mut(port).and_then(VecDeque::pop_front)),
-            Outcome::Punt(_) => drop(self.punts.pop_front()),
-            Outcome::Dropped(_) => {}
-        }
-        Some(happened)
-    }
-
-    fn is_empty(&self) -> bool {
-        self.punts.is_empty() && self.sent.values().all(VecDeque::is_empty)
-    }
-}
-
-/// One thing that happens to both.
-#[derive(Debug, Clone)]
-enum Step {
-    /// Frames come in, at a time after the step before.
-    Frames(Vec<(PortId, Vec<u8>)>, Duration),
-    /// The controller writes a batch.
-    Batch(Vec<Update>),
-    /// A link changes.
-    Link(PortId, Link),
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let wait = prop_oneof![Just(0_u64), 0..100_000_000_u64].prop_map(Duration::from_nanos);
-    let step = prop_oneof![
-        8 => (prop::collection::vec(arrival(), 1..40), wait).prop_map(|(frames, wait)| Step::Frames(frames, wait)),
-        2 => changes().prop_map(Step::Batch),
-        1 => (prop::sample::select(&PORTS[..]), prop::sample::select(&[Link::Up, Link::Down][..])).prop_map(|(number, link)| Step::Link(port(number), link)),
-    ];
-    prop::collection::vec(step, 1..12)
-}
-
-fn data(count: Count) -> CounterData {
-    CounterData { packets: count.packets, bytes: count.bytes }
-}
-
-fn apply(forwarder: &mut Forwarder, oracle: &mut Oracle, update: &Update) -> Result<(), TestCaseError> {
-    let expected = match oracle.apply(update) {
-        Ok(()) => Ok(()),
-        Err(OracleError::AlreadyExists(_)) => Err(ApplyError::AlreadyExists),
-        Err(OracleError::NotFound(_)) => Err(ApplyError::NotFound),
-    };
-    prop_assert_eq!(forwarder.entries.apply(update), expected, "{:?}", update);
-    Ok(())
-}
-
-/// Sends frames through both, those of one port together, in bursts as long as there is no choice to be made: what becomes of a frame
-/// of which several things can become is seen from what it alone changes.
-fn run(forwarder: &mut Forwarder, oracle: &mut Oracle, frames: &[(PortId, Vec<u8>)], now: Duration) -> Result<(), TestCaseError> {
-    for ingress in PORTS.map(port) {
-        let mut frames = frames.iter().filter(|(port, _)| *port == ingress).map(|(_, frame)| frame.clone()).peekable();
-        while frames.peek().is_some() {
-            let mut ahead = oracle.clone();
-            let mut burst = Vec::new();
-            while let Some(frame) = frames.next_if(|frame| ahead.possible(ingress, frame, now).len() == 1) {
-                ahead.process(ingress, &frame, now);
-                burst.push(frame);
+/// The same happens to both, and nothing differs after any step.
+fn go(case: &Case) -> Result<(), Difference> {
+    let mut twin = Twin::new(case.0.len() as u64);
+    let mut now = Duration::from_secs(1);
+    for step in &case.0 {
+        match step {
+            Step::Write(updates) => {
+                updates.iter().try_for_each(|update| twin.apply(update))?;
+                twin.publish();
+                twin.compare()?;
             }
-            send(forwarder, oracle, ingress, &burst, now)?;
-            if let Some(frame) = frames.next() {
-                send(forwarder, oracle, ingress, &[frame], now)?;
+            Step::Frames { after, frames } => {
+                now += *after;
+                let arrivals = frames.iter().enumerate().map(|(place, (port, frame))| arrival(*port, frame, place));
+                twin.receive(&arrivals.collect::<Vec<_>>(), now)?;
+                twin.compare_drops()?;
             }
+            Step::Link(port, link) => twin.set_link(*port, *link),
         }
     }
-    Ok(())
+    twin.compare()?;
+    twin.compare_lists()
 }
 
-/// Sends a burst through both.
-fn send(forwarder: &mut Forwarder, oracle: &mut Oracle, ingress: PortId, frames: &[Vec<u8>], now: Duration) -> Result<(), TestCaseError> {
-    let counted = |entries: &Entries| Reason::ALL.iter().map(|reason| entries.drops(*reason).packets).collect::<Vec<_>>();
-    let before = counted(&forwarder.entries);
-    let mut results = forwarder.process(ingress, frames, now);
-    let changed = |(before, after): (&u64, &u64)| before != after;
-    let dropped = before.iter().zip(&counted(&forwarder.entries)).position(changed).map(|index| Reason::ALL[index]);
-    for frame in frames {
-        let possible = oracle.possible(ingress, frame, now);
-        let happened = results.take(&possible, dropped.filter(|_| possible.len() > 1));
-        let Some(happened) = happened else {
-            return Err(TestCaseError::fail(format!(
-                "{frame:02x?} on {ingress}: possible is {possible:02x?}, next are {:02x?} and {:02x?}",
-                results.sent, results.punts
-            )));
-        };
-        oracle.observe(ingress, frame, now, &happened).map_err(|mismatch| TestCaseError::fail(mismatch.to_string()))?;
+/// Why a case fails: by a difference, a panic, or buffers that did not come back.
+fn failure(case: &Case) -> Option<String> {
+    match catch_unwind(AssertUnwindSafe(|| go(case))) {
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+            Some(format!("panicked: {}", text.unwrap_or("without a word")))
+        }
+        Ok(Err(difference)) => Some(difference.to_string()),
+        Ok(Ok(())) if pool().available() != BUFFERS => Some(format!("{} of {BUFFERS} buffers are back", pool().available())),
+        Ok(Ok(())) => None,
     }
-    prop_assert!(results.is_empty(), "more came out than went in: {:02x?} {:02x?}", results.sent, results.punts);
-    Ok(())
 }
 
-/// All counters, and all entries one by one, of both.
-fn compare(forwarder: &Forwarder, oracle: &Oracle) -> Result<(), TestCaseError> {
-    let entries = &forwarder.entries;
-    let mut dropped = 0;
-    for reason in Reason::ALL {
-        prop_assert_eq!(entries.drops(*reason), data(oracle.drops(*reason)), "{:?}", reason);
-        dropped += entries.drops(*reason).packets;
-    }
-    for session in 0..SESSIONS {
-        let session = SessionId::new(session).unwrap();
-        prop_assert_eq!(entries.session_discards(session), Some(data(oracle.session_discards(session))), "{:?}", session);
-    }
-    for entry in oracle.entries() {
-        let key = entry.key();
-        prop_assert_eq!(entries.get(&key), Some(entry.clone()));
-        prop_assert_eq!(entries.counter(&key), oracle.direct_counter(&key).map(data), "{:?}", key);
-    }
-    let totals = oracle.totals();
-    prop_assert_eq!(dropped, totals.drops);
-    prop_assert_eq!(totals.inputs, totals.outputs + totals.punts + totals.drops);
-    Ok(())
+/// Makes a case that fails smaller, and says all about it.
+fn report(name: &str, case: &Case, first: &str) -> ! {
+    // A panic would be written for each of the many that are tried.
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let smallest = case.smallest(|case| failure(case).is_some());
+    let why = failure(&smallest).unwrap_or_else(|| first.to_owned());
+    std::panic::set_hook(hook);
+    panic!("{name}: {why}\n\nThe smallest case that fails; ORACLE_CASE=<file with these lines> tries it again:\n{smallest}");
 }
 
-/// The lists of entries of both.
-fn compare_lists(forwarder: &Forwarder, oracle: &Oracle) -> Result<(), TestCaseError> {
-    let entries = &forwarder.entries;
-    for table in TABLES {
-        let listed: Vec<Entry> = entries.iter(table.id).collect();
-        prop_assert_eq!(listed.len(), entries.len(table.id));
-        prop_assert_eq!(listed.len(), oracle.entries().filter(|entry| entry.key().table_id() == table.id).count(), "{}", table.name);
-        for entry in &listed {
-            prop_assert_eq!(oracle.get(&entry.key()), Some(entry));
-            prop_assert_eq!(entries.counter(&entry.key()).is_some(), table.counting == Counting::Direct);
+fn try_seeds(seeds: Range<u64>) {
+    let first = number("ORACLE_SEED").unwrap_or_default();
+    for seed in seeds.map(|seed| first.wrapping_add(seed)) {
+        let case = Case::random(seed, OF_A_CASE);
+        if let Some(why) = failure(&case) {
+            report(&format!("seed {seed}"), &case, &why);
         }
     }
-    Ok(())
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { max_shrink_iters: 4000, ..ProptestConfig::default() })]
+/// The seeds of a part.
+fn try_part(part: u64) {
+    let each = number("ORACLE_FRAMES").unwrap_or(FRAMES).div_ceil(PARTS * OF_A_CASE as u64);
+    try_seeds(part * each..(part + 1) * each);
+}
 
-    #[test]
-    fn the_forwarder_does_what_the_oracle_says(seed: u64, network in network(), steps in steps()) {
-        let mut forwarder = Forwarder::new(seed);
-        let mut oracle = Oracle::new(PORTS.map(port));
-        for entry in network {
-            apply(&mut forwarder, &mut oracle, &Update::Insert(entry))?;
+#[test]
+fn the_forwarder_does_what_the_oracle_says_1() {
+    try_part(0);
+}
+
+#[test]
+fn the_forwarder_does_what_the_oracle_says_2() {
+    try_part(1);
+}
+
+#[test]
+fn the_forwarder_does_what_the_oracle_says_3() {
+    try_part(2);
+}
+
+#[test]
+fn the_forwarder_does_what_the_oracle_says_4() {
+    try_part(3);
+}
+
+/// Every case that failed once, and the one that is asked for.
+#[test]
+fn what_failed_once_fails_no_more() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    let files = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let files = files.map(|file| file.expect("the folder is readable").path());
+    for file in files.chain(env::var_os("ORACLE_CASE").map(Into::into)) {
+        let name = file.display().to_string();
+        let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let case: Case = text.parse().unwrap_or_else(|error| panic!("{name}: {error}"));
+        if let Some(why) = failure(&case) {
+            report(&name, &case, &why);
         }
-        forwarder.entries.publish();
-        let mut now = Duration::from_secs(1);
-        for step in steps {
-            match step {
-                Step::Frames(frames, wait) => {
-                    now += wait;
-                    run(&mut forwarder, &mut oracle, &frames, now)?;
-                }
-                Step::Batch(updates) => {
-                    for update in &updates {
-                        apply(&mut forwarder, &mut oracle, update)?;
-                    }
-                    forwarder.entries.publish();
-                }
-                Step::Link(port, link) => {
-                    oracle.set_link(port, link);
-                    let state = if link == Link::Up { PortState::Up } else { PortState::Down };
-                    forwarder.entries.set_port_state(port, state);
-                }
-            }
-            compare(&forwarder, &oracle)?;
-        }
-        compare_lists(&forwarder, &oracle)?;
-        // Every buffer is back: nothing was kept, and nothing was given back twice.
-        drop(forwarder);
-        prop_assert_eq!(pool().available(), 1023);
     }
 }

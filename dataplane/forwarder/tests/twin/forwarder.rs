@@ -53,6 +53,7 @@ impl Forwarder {
             tunnel: 64,
             ilm: 1024,
             nexthop: 64,
+            vrf_policer: 64,
             ..TableSizes::default()
         };
         let clock = Clock { hertz: NonZeroU64::new(1_000_000_000).expect("not 0"), now: || 0 };

@@ -81,6 +81,17 @@ fn data(count: Count) -> CounterData {
     CounterData { packets: count.packets, bytes: count.bytes }
 }
 
+/// The ethertype behind at most two tags.
+fn ethertype(frame: &[u8]) -> Option<[u8; 2]> {
+    let mut rest = frame.get(12..)?;
+    for _ in 0..2 {
+        if let [0x81, 0, _, _, behind @ ..] | [0x88, 0xa8, _, _, behind @ ..] = rest {
+            rest = behind;
+        }
+    }
+    rest.first_chunk().copied()
+}
+
 /// Both.
 #[derive(Debug)]
 pub struct Twin {
@@ -116,7 +127,8 @@ impl Twin {
     }
 
     /// Frames come in, those of one port together, in bursts as long as there is no choice to be made: what becomes of a frame of which
-    /// several things can become is seen from what it alone changes.
+    /// several things can become is seen from what it alone changes. Packets of a burst are at one moment, and which of different kinds
+    /// are metered first is the forwarder's affair: so those that share a meter come in different bursts.
     pub fn receive(&mut self, arrivals: &[Arrival], now: Duration) -> Result<(), Difference> {
         let mut ports: Vec<PortId> = arrivals.iter().map(|arrival| arrival.port).collect();
         ports.sort_unstable();
@@ -126,12 +138,19 @@ impl Twin {
             while arrivals.peek().is_some() {
                 let mut ahead = self.oracle.clone();
                 let mut burst = Vec::new();
-                while let Some(arrival) = arrivals.next_if(|arrival| ahead.possible(port, &arrival.frame, now).len() == 1) {
+                let mut metered = BTreeMap::new();
+                let mut goes_along = |arrival: &Arrival, ahead: &Oracle| {
+                    let kind = ethertype(&arrival.frame);
+                    let meters = ahead.meters(port, &arrival.frame, now);
+                    ahead.possible(port, &arrival.frame, now).len() == 1
+                        && meters.into_iter().all(|meter| *metered.entry(meter).or_insert(kind) == kind)
+                };
+                while let Some(arrival) = arrivals.next_if(|arrival| goes_along(arrival, &ahead)) {
                     ahead.process(port, &arrival.frame, now);
                     burst.push(arrival);
                 }
                 self.burst(port, &burst, now)?;
-                if let Some(arrival) = arrivals.next() {
+                if let Some(arrival) = arrivals.next_if(|_| burst.is_empty()) {
                     self.burst(port, &[arrival], now)?;
                 }
             }

@@ -54,13 +54,18 @@ impl Kept {
         self.0.clear();
     }
 
-    /// Remembers what was chosen, and what looks the same from outside.
-    pub(super) fn keep(&mut self, picks: Picks, also: impl Fn(&EntryKey, usize) -> bool) {
+    /// Remembers what was chosen, and what looks the same from outside: where another such walk did not come to an entry at all, nobody
+    /// knows that its choice was made.
+    pub(super) fn keep(&mut self, picks: Picks, also: &[Picks]) {
         for pick in picks.made {
             let Some(tuple) = pick.tuple else { continue };
+            if also.iter().any(|other| other.made.iter().all(|made| made.key != pick.key)) {
+                continue;
+            }
             let chosen = pick.candidates[pick.chosen];
-            let members = pick.candidates.into_iter().filter(|member| *member == chosen || also(&pick.key, *member));
-            self.0.insert((pick.key, tuple), members.collect());
+            let looks_the_same = |member: usize| member == chosen || also.iter().any(|other| other.has(&pick.key, member));
+            let members = pick.candidates.iter().copied().filter(|member| looks_the_same(*member)).collect();
+            self.0.insert((pick.key, tuple), members);
         }
     }
 }

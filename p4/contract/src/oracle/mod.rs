@@ -248,11 +248,21 @@ impl Oracle {
         outcomes
     }
 
+    /// The entries whose meters a frame runs through that comes in on a port at a time; nothing is counted.
+    pub fn meters(&self, port: PortId, frame: &[u8], now: Duration) -> Vec<EntryKey> {
+        let mut keys: Vec<EntryKey> =
+            self.walks(port, frame, now).into_iter().flat_map(|walked| walked.effects.metered).map(|(key, _)| key).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys
+    }
+
     /// Sends a frame through; of several members that may be chosen the first is.
     pub fn process(&mut self, port: PortId, frame: &[u8], now: Duration) -> Outcome {
         let walked = self.walk(port, frame, now, &[]);
         let outcome = walked.outcome.clone();
-        self.settle(frame, walked, |_, _| true);
+        // Nobody else is held to this choice.
+        self.settle(frame, Walked { picks: Picks::new(&[]), ..walked }, &[]);
         outcome
     }
 
@@ -268,12 +278,12 @@ impl Oracle {
             return Err(Mismatch { observed: observed.clone(), possible });
         };
         let also: Vec<Picks> = matching.into_iter().map(|walked| walked.picks).collect();
-        self.settle(frame, walked, |key, member| also.iter().any(|picks| picks.has(key, member)));
+        self.settle(frame, walked, &also);
         Ok(())
     }
 
-    /// Counts a walk. `also` tells which other members would have looked the same from outside.
-    fn settle(&mut self, frame: &[u8], walked: Walked, also: impl Fn(&EntryKey, usize) -> bool) {
+    /// Counts a walk. `also` are the choices of other walks that look the same from outside.
+    fn settle(&mut self, frame: &[u8], walked: Walked, also: &[Picks]) {
         self.meters.extend(walked.effects.metered);
         self.counters.settle(frame, &walked.effects.counted, walked.effects.session, &walked.outcome);
         self.kept.keep(walked.picks, also);
