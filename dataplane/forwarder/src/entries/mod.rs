@@ -86,9 +86,6 @@ pub enum ApplyError {
         /// Most members.
         most: usize,
     },
-    /// The router has no place for such entries.
-    #[error("this router does not support such entries")]
-    NotSupported,
 }
 
 /// Whether frames can leave by a port.

@@ -120,7 +120,6 @@ impl UpdateError {
                 ApplyError::TableFull { .. } => Code::ResourceExhausted,
                 ApplyError::OutOfRange { .. } => Code::OutOfRange,
                 ApplyError::Members { .. } => Code::InvalidArgument,
-                ApplyError::NotSupported => Code::Unimplemented,
             },
             Self::Profile(error) => error.code(),
             Self::Cell(error) => error.code(),
