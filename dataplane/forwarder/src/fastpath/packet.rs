@@ -179,6 +179,23 @@ impl List {
     pub(super) fn is_empty(&self) -> bool {
         self.count == 0
     }
+
+    /// Puts the packets into the order in which they came.
+    #[cold]
+    pub(super) fn sort(&mut self) {
+        if let Some(indices) = self.indices.get_mut(..self.count) {
+            indices.sort_unstable();
+        }
+    }
+
+    /// The packets of two lists in the order in which they came.
+    #[cold]
+    pub(super) fn merged(&self, other: &Self) -> Self {
+        let mut merged = Self::new();
+        self.iter().chain(other.iter()).for_each(|index| merged.push(index));
+        merged.sort();
+        merged
+    }
 }
 
 /// A burst between the passes: one element of each array for each packet, and a list for each look-up.

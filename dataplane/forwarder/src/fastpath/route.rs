@@ -3,8 +3,9 @@
 use svpn_contract::Reason;
 use svpn_contract::wire::Colour;
 
-use super::packet::{Batch, Packet};
-use super::{View, ip, marking, policer};
+use super::packet::{Batch, List, Packet};
+use super::parse::ETHERTYPE_IPV6;
+use super::{BURST, View, ip, marking, policer};
 use crate::tables::route::Route;
 
 /// Searches all routes, a level of all packets at a time.
@@ -12,60 +13,54 @@ use crate::tables::route::Route;
 pub(super) fn search(batch: &mut Batch, view: &View<'_>) {
     search_v4(batch, view);
     search_v6(batch, view);
+    let Batch { packets, walks, walks_v6, routes, routes_v6, tunnels, nexthops, .. } = batch;
+    if routes_v6.is_empty() {
+        follow_all(packets, routes, tunnels, nexthops, view, |index, _| view.tables.route_v4.route(&walks[index]));
+    } else if routes.is_empty() {
+        follow_all(packets, routes_v6, tunnels, nexthops, view, |index, _| view.tables.route_v6.route(&walks_v6[index]));
+    } else {
+        // Packets of both may be of one VRF, whose meter takes them as they came.
+        follow_all(packets, &routes.merged(routes_v6), tunnels, nexthops, view, |index, packet| match packet.ethertype {
+            ETHERTYPE_IPV6 => view.tables.route_v6.route(&walks_v6[index]),
+            _ => view.tables.route_v4.route(&walks[index]),
+        });
+    }
 }
 
 #[inline]
 fn search_v4(batch: &mut Batch, view: &View<'_>) {
-    let Batch { packets, walks, routes, tunnels, nexthops, .. } = batch;
-    if routes.is_empty() {
-        return;
-    }
+    let Batch { packets, walks, routes, .. } = batch;
     for index in routes.iter() {
         let packet = &packets[index];
         #[allow(clippy::cast_possible_truncation, reason = "the destination is the low half")]
         let destination = packet.key.addresses as u32;
         walks[index] = view.tables.route_v4.start(packet.vrf, destination);
     }
-    loop {
-        let mut going = false;
-        for index in routes.iter() {
-            going |= view.tables.route_v4.step(&mut walks[index]);
-        }
-        if !going {
-            break;
-        }
-    }
-    for index in routes.iter() {
-        let packet = &mut packets[index];
-        match follow(packet, view.tables.route_v4.route(&walks[index]), view) {
-            Ok(Next::Tunnel) => tunnels.push(index),
-            Ok(Next::Nexthop) => nexthops.push(index),
-            Err(reason) => packet.stop(reason),
-        }
-    }
+    while routes.iter().fold(false, |going, index| going | view.tables.route_v4.step(&mut walks[index])) {}
 }
 
 #[inline]
 fn search_v6(batch: &mut Batch, view: &View<'_>) {
-    let Batch { packets, keys_v6, walks_v6, routes_v6, tunnels, nexthops, .. } = batch;
-    if routes_v6.is_empty() {
-        return;
-    }
+    let Batch { packets, keys_v6, walks_v6, routes_v6, .. } = batch;
     for index in routes_v6.iter() {
         walks_v6[index] = view.tables.route_v6.start(packets[index].vrf, keys_v6[index].destination());
     }
-    loop {
-        let mut going = false;
-        for index in routes_v6.iter() {
-            going |= view.tables.route_v6.step(&mut walks_v6[index]);
-        }
-        if !going {
-            break;
-        }
-    }
-    for index in routes_v6.iter() {
+    while routes_v6.iter().fold(false, |going, index| going | view.tables.route_v6.step(&mut walks_v6[index])) {}
+}
+
+/// Does what the route of each packet says.
+#[inline]
+fn follow_all(
+    packets: &mut [Packet; BURST],
+    list: &List,
+    tunnels: &mut List,
+    nexthops: &mut List,
+    view: &View<'_>,
+    route: impl Fn(usize, &Packet) -> Option<Route>,
+) {
+    for index in list.iter() {
         let packet = &mut packets[index];
-        match follow(packet, view.tables.route_v6.route(&walks_v6[index]), view) {
+        match follow(packet, route(index, packet), view) {
             Ok(Next::Tunnel) => tunnels.push(index),
             Ok(Next::Nexthop) => nexthops.push(index),
             Err(reason) => packet.stop(reason),
