@@ -8,7 +8,9 @@ use std::time::Duration;
 use clap::Args;
 use hdrhistogram::{CreationError, Histogram};
 use serde::Serialize;
-use svpn_dpdk::{Burst, Eal, Placement, Pool, PoolConfig, PoolError, RingReceiver, RingSender, Worker, WorkerError, WorkerHandle, ring, tsc};
+use svpn_dpdk::{
+    Burst, Eal, Placement, Pool, PoolConfig, PoolError, RingReceiver, RingSender, Worker, WorkerError, WorkerHandle, ring, tsc,
+};
 use svpn_forwarder::fastpath::BURST;
 use thiserror::Error;
 
@@ -141,14 +143,18 @@ pub fn run(arguments: &Arguments, output: &mut impl Write) -> Result<(), Latency
     let eal = start_eal()?;
     let pool = Pool::new(eal, "svpn-latency", PoolConfig { mbufs: 16_383, cache: 256, ..PoolConfig::default() })?;
     if !arguments.json {
-        writeln!(output, "scenario    entries  frame  no-drop Mpps  offered Mpps        packets  lost  p50 µs  p99 µs  p99.9 µs  p99.99 µs  longest µs")?;
+        writeln!(
+            output,
+            "scenario    entries  frame  no-drop Mpps  offered Mpps        packets  lost  p50 µs  p99 µs  p99.9 µs  p99.99 µs  longest µs"
+        )?;
     }
     for scenario in &arguments.scenario {
         let row = measure(eal, pool, *scenario, arguments)?;
         if arguments.json {
             writeln!(output, "{}", serde_json::to_string(&row).map_err(io::Error::from)?)?;
         } else {
-            let Row { scenario, frame, no_drop_mpps, offered_mpps, packets, lost, p50_us, p99_us, p99_9_us, p99_99_us, longest_us, .. } = row;
+            let Row { scenario, frame, no_drop_mpps, offered_mpps, packets, lost, p50_us, p99_us, p99_9_us, p99_99_us, longest_us, .. } =
+                row;
             let entries = arguments.entries;
             writeln!(
                 output,
@@ -169,7 +175,8 @@ fn measure(eal: Eal, pool: Pool, scenario: Scenario, arguments: &Arguments) -> R
     let hertz = eal.tsc_hz().get() as f64;
     let sender = Sender { pool, traffic: lane.traffic(), longest: usize::from(sizes.longest()), to, from, hertz };
     let stop = Arc::new(AtomicBool::new(false));
-    let (stopped, place) = (Arc::clone(&stop), |index: usize| Placement::Processor(arguments.processors.get(index).copied().unwrap_or(index)));
+    let (stopped, place) =
+        (Arc::clone(&stop), |index: usize| Placement::Processor(arguments.processors.get(index).copied().unwrap_or(index)));
     let worker = Worker::spawn(eal, "svpn-relay", place(1), move |_: &Worker| lane.relay(&mut input, &mut output, &stopped).map(|_| ()))?;
     let asked = (f64::from(arguments.load) / 100.0, Duration::from_secs(arguments.seconds));
     let found = Worker::spawn(eal, "svpn-sender", place(0), move |_: &Worker| sender.search(asked)).map(join);

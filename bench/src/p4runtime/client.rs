@@ -26,7 +26,7 @@ const WINDOW: u32 = 16 << 20;
 /// The primary controller.
 #[derive(Debug)]
 pub struct Client {
-    client: P4RuntimeClient<Channel>,
+    service: P4RuntimeClient<Channel>,
     _requests: mpsc::Sender<proto::StreamMessageRequest>,
     _answers: Streaming<proto::StreamMessageResponse>,
 }
@@ -61,7 +61,7 @@ impl Client {
             ..Default::default()
         };
         client.set_forwarding_pipeline_config(config).await?;
-        Ok(Self { client, _requests: requests, _answers: answers })
+        Ok(Self { service: client, _requests: requests, _answers: answers })
     }
 
     /// Writes batches in their order, with some on their way at a time, and waits for the last answer.
@@ -76,7 +76,7 @@ impl Client {
             {
                 answer.await.map_err(|_| P4RuntimeError::Panicked)??;
             }
-            let mut client = self.client.clone();
+            let mut client = self.service.clone();
             answers.push_back(tokio::spawn(async move { client.write(request).await.map(drop) }));
         }
         for answer in answers {
@@ -91,7 +91,7 @@ impl Client {
     /// [`P4RuntimeError`]: the read is refused.
     pub async fn read_all(&mut self) -> Result<usize, P4RuntimeError> {
         let entities = vec![proto::Entity { entity: Some(Entity::TableEntry(proto::TableEntry::default())) }];
-        let mut answers = self.client.read(proto::ReadRequest { device_id: DEVICE, entities, role: String::new() }).await?.into_inner();
+        let mut answers = self.service.read(proto::ReadRequest { device_id: DEVICE, entities, role: String::new() }).await?.into_inner();
         let mut count = 0;
         while let Some(answer) = answers.message().await? {
             count += answer.entities.len();
@@ -102,6 +102,6 @@ impl Client {
     /// Another user of the same connection.
     #[must_use]
     pub(super) fn handle(&self) -> P4RuntimeClient<Channel> {
-        self.client.clone()
+        self.service.clone()
     }
 }

@@ -15,8 +15,11 @@ use super::worker::{Carried, Carrier};
 use super::workload::{Kind, Version};
 use super::{P4RuntimeError, Row, workload};
 
+/// Its name, what it makes of an entry, and of which entries.
+type Operation = (&'static str, fn(Entry) -> Update, Version);
+
 /// What is done with entries, in this order.
-const OPERATIONS: [(&str, fn(Entry) -> Update, Version); 3] = [
+const OPERATIONS: [Operation; 3] = [
     ("insert", Update::Insert, Version::First),
     ("modify", Update::Modify, Version::Changed),
     ("delete", |entry| Update::Delete(entry.key()), Version::First),

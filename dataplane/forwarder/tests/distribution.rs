@@ -84,7 +84,7 @@ fn run(eal: Eal, workers: usize, distribution: Distribution) {
     let mut punted = 0;
     let start = Instant::now();
     while punted + drops(&router).values().sum::<u64>() < total {
-        assert!(start.elapsed() < Duration::from_secs(60), "{punted} punts and {:?} of {total}", drops(&router));
+        assert!(start.elapsed() < Duration::from_mins(1), "{punted} punts and {:?} of {total}", drops(&router));
         while packets.peek().is_some_and(|packet| router.send(packet.clone()) != Err(SendError::QueueFull)) {
             packets.next();
         }

@@ -141,8 +141,12 @@ fn change(entries: &mut Entries) -> u64 {
             }
         }
         if number < CHANGES {
-            passing(number, 0).into_iter().for_each(|entry| apply(entries, Update::Insert(entry)));
-            passing(number, 1).into_iter().for_each(|entry| apply(entries, Update::Modify(entry)));
+            for entry in passing(number, 0) {
+                apply(entries, Update::Insert(entry));
+            }
+            for entry in passing(number, 1) {
+                apply(entries, Update::Modify(entry));
+            }
         }
         if number % 4 == 0 {
             entries.publish();

@@ -48,7 +48,7 @@ impl IdleClock {
 
 /// The tick it is.
 fn tick(clock: Clock) -> u32 {
-    u32::try_from((clock.now)() / clock.hertz.get() & u64::from(u32::MAX)).unwrap_or_default()
+    u32::try_from(((clock.now)() / clock.hertz.get()) & u64::from(u32::MAX)).unwrap_or_default()
 }
 
 /// Ticks for which an entry is idle at the least that was hit in one tick, now that it is another.

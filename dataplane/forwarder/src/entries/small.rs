@@ -6,7 +6,8 @@ use std::sync::Arc;
 use svpn_contract::wire::SessionId;
 use svpn_contract::{
     ArpResponderAction, ArpResponderEntry, ArpResponderKey, AttachmentAction, AttachmentEntry, AttachmentKey, Entry, FlowAclV4Action,
-    FlowAclV4Entry, FlowAclV4Key, FlowAclV6Action, FlowAclV6Entry, FlowAclV6Key, MarkingAction, MarkingEntry, MarkingKey, StationAction, StationEntry, StationKey,
+    FlowAclV4Entry, FlowAclV4Key, FlowAclV6Action, FlowAclV6Entry, FlowAclV6Key, MarkingAction, MarkingEntry, MarkingKey, StationAction,
+    StationEntry, StationKey,
 };
 use svpn_dpdk::{Published, Publisher, Reclaimer};
 

@@ -10,24 +10,22 @@ pub(super) fn look_up(batch: &mut Batch, view: &View<'_>, counting: &Counting) {
     let Batch { packets, keys_v6, hashes, flows, flows_v6, routes, routes_v6, sessions, .. } = batch;
     for index in flows.iter() {
         let packet = &mut packets[index];
-        match view.tables.flow_v4.find(packet.key, hashes[index]).or_else(|| view.small.flow_acl_v4.find(packet.key)) {
-            Some(session) => begin(session, index, packet, sessions, view, counting),
-            None => {
-                limit(packet, view);
-                view.tables.route_v4.prefetch(packet.vrf);
-                routes.push(index);
-            }
+        if let Some(session) = view.tables.flow_v4.find(packet.key, hashes[index]).or_else(|| view.small.flow_acl_v4.find(packet.key)) {
+            begin(session, index, packet, sessions, view, counting);
+        } else {
+            limit(packet, view);
+            view.tables.route_v4.prefetch(packet.vrf);
+            routes.push(index);
         }
     }
     for index in flows_v6.iter() {
         let (packet, key) = (&mut packets[index], keys_v6[index]);
-        match view.tables.flow_v6.find(key, hashes[index]).or_else(|| view.small.flow_acl_v6.find(key)) {
-            Some(session) => begin(session, index, packet, sessions, view, counting),
-            None => {
-                limit(packet, view);
-                view.tables.route_v6.prefetch(packet.vrf);
-                routes_v6.push(index);
-            }
+        if let Some(session) = view.tables.flow_v6.find(key, hashes[index]).or_else(|| view.small.flow_acl_v6.find(key)) {
+            begin(session, index, packet, sessions, view, counting);
+        } else {
+            limit(packet, view);
+            view.tables.route_v6.prefetch(packet.vrf);
+            routes_v6.push(index);
         }
     }
     // Packets of both may be of one session, whose meter takes them as they came.

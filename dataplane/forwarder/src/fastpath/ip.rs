@@ -14,7 +14,7 @@ pub(super) const HEADER: usize = 20;
 /// Bytes of such a header and of the ports behind it.
 pub(super) const WINDOW: usize = HEADER + 4;
 /// Where the TTL is; behind it are the protocol and the checksum.
-pub(super) const TTL: usize = 8;
+pub(super) const PLACE: u8 = 8;
 /// Version 4, five words of header: no options.
 const PLAIN: u8 = 0x45;
 pub(super) const TCP: u8 = 6;
@@ -71,7 +71,7 @@ pub(super) fn check(mbuf: &Mbuf, window: &[u8; WINDOW], packet: &mut Packet, cei
     }
     packet.ttl = t0.min(ceiling);
     packet.word = [t0, t1, t2, t3];
-    packet.place = TTL as u8;
+    packet.place = PLACE;
     packet.ethertype = ETHERTYPE_IPV4;
     packet.bytes = u16::from_be_bytes([window[2], window[3]]);
     let ports = if !has_ports(header) || header_length + 4 > total_length.min(there) {

@@ -68,14 +68,10 @@ pub(super) fn protocol_and_ports(next_header: u8, behind: &[u8]) -> (u8, u32) {
     }
 }
 
-/// Whether a frame is of neighbour discovery: ICMPv6 133 to 137 right behind the IPv6 header, with a hop limit of 255.
+/// Whether a frame is of neighbour discovery: `ICMPv6` 133 to 137 right behind the IPv6 header, with a hop limit of 255.
 #[inline]
 pub(super) fn is_neighbour_discovery(head: &[u8; HEAD], ethernet: Ethernet, bytes: usize) -> bool {
     let start = usize::from(ethernet.network);
     let byte = |at: usize| head.get(start + at).copied().unwrap_or(0);
-    bytes > start + HEADER
-        && byte(7) == u8::MAX
-        && byte(6) == ICMP_V6
-        && byte(0) >> 4 == 6
-        && NEIGHBOUR_DISCOVERY.contains(&byte(HEADER))
+    bytes > start + HEADER && byte(7) == u8::MAX && byte(6) == ICMP_V6 && byte(0) >> 4 == 6 && NEIGHBOUR_DISCOVERY.contains(&byte(HEADER))
 }

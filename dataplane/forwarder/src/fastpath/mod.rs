@@ -57,8 +57,8 @@ use crate::tables::label::LabelMap;
 use crate::tables::small::{Side, SmallTables};
 use attachment::Ingress;
 pub use output::{About, Outlet, Outputs, Punt, Punts};
-pub(crate) use spread::Spreader;
 use packet::{Batch, Fate, LABELS, NO_DELIVERY, NO_SESSION, Packet};
+pub(crate) use spread::Spreader;
 
 /// Most packets of a burst.
 pub const BURST: usize = 64;

@@ -292,7 +292,8 @@ mod tests {
                 info.type_info.as_mut().unwrap().serializable_enums.get_mut("Reason").unwrap().members[1].value = vec![9];
             }),
             ("direct meter \"session_meter\" is 0x15000001, Some(MeterSpec { unit: Packets", |info| {
-                info.direct_meters[0].spec.as_mut().unwrap().unit = config::meter_spec::Unit::Packets.into();
+                let meter = info.direct_meters.iter_mut().find(|meter| named(meter.preamble.as_ref(), "session_meter"));
+                meter.unwrap().spec.as_mut().unwrap().unit = config::meter_spec::Unit::Packets.into();
             }),
             ("register \"state\" is unknown", |info| {
                 let preamble = Some(config::Preamble { name: "state".into(), ..Default::default() });

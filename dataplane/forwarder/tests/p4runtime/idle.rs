@@ -42,7 +42,7 @@ async fn the_primary_hears_of_an_idle_entry_again_and_again() {
     let expected = proto::TableEntry { action: None, ..wanted };
     for now in [32, 64] {
         set_clock(now);
-        assert_eq!(notified(&mut primary).await, [expected.clone()]);
+        assert_eq!(notified(&mut primary).await, std::slice::from_ref(&expected));
     }
     // A longer one begins anew; the next message is for another reason.
     primary.write(Atomicity::ContinueOnError, vec![Update::Modify(flow(Some(1000)).into()).encode()]).await.unwrap();

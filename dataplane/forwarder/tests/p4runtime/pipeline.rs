@@ -42,7 +42,9 @@ async fn another_pipeline_is_refused_with_the_difference() {
     let mut primary = server.primary().await;
     primary.insert(&network()).await;
     let mut foreign = our_config(2);
-    foreign.p4info.as_mut().unwrap().tables[0].match_fields[0].bitwidth = 32;
+    let tables = &mut foreign.p4info.as_mut().unwrap().tables;
+    let station = tables.iter_mut().find(|table| table.preamble.as_ref().is_some_and(|preamble| preamble.name == "station"));
+    station.unwrap().match_fields[0].bitwidth = 32;
     for action in [Action::Verify, Action::VerifyAndSave, Action::VerifyAndCommit, Action::ReconcileAndCommit] {
         let refused = primary.set_config(action, Some(foreign.clone())).await.unwrap_err();
         assert_eq!(refused.code(), Code::InvalidArgument);

@@ -253,7 +253,8 @@ impl Controller {
 
     /// The table entries that one selects, with their meters, as the contract has them.
     pub(crate) async fn entries(&mut self, mut wanted: proto::TableEntry) -> Result<Vec<Entry>, Status> {
-        if wanted.table_id == 0 || wanted.table_id == svpn_contract::SessionKey::TABLE_ID {
+        let metered = |table: &&svpn_contract::TableFacts| table.id == wanted.table_id && table.metering != svpn_contract::Metering::None;
+        if wanted.table_id == 0 || svpn_contract::TABLES.iter().any(|table| metered(&table)) {
             wanted.meter_config = Some(proto::MeterConfig::default());
         }
         let found = self.read(vec![Entity::TableEntry(wanted)]).await?;

@@ -19,7 +19,7 @@ const DEVICE: u64 = 7;
 const ELECTION: Option<proto::Uint128> = Some(proto::Uint128 { high: 0, low: 1 });
 
 pub(crate) struct Client {
-    client: P4RuntimeClient<Channel>,
+    service: P4RuntimeClient<Channel>,
     requests: mpsc::Sender<proto::StreamMessageRequest>,
     answers: Streaming<proto::StreamMessageResponse>,
 }
@@ -27,10 +27,10 @@ pub(crate) struct Client {
 impl Client {
     /// One that has bid and won.
     pub(crate) async fn connect(forwarder: &Forwarder) -> Self {
-        let mut client = P4RuntimeClient::connect(format!("http://{}", forwarder.address)).await.expect("it listens");
+        let mut service = P4RuntimeClient::connect(format!("http://{}", forwarder.address)).await.expect("it listens");
         let (requests, outbound) = mpsc::channel(4);
-        let answers = client.stream_channel(ReceiverStream::new(outbound)).await.expect("a stream opens").into_inner();
-        let mut client = Self { client, requests, answers };
+        let answers = service.stream_channel(ReceiverStream::new(outbound)).await.expect("a stream opens").into_inner();
+        let mut client = Self { service, requests, answers };
         client
             .say(Request::Arbitration(proto::MasterArbitrationUpdate { device_id: DEVICE, election_id: ELECTION, ..Default::default() }))
             .await;
@@ -48,7 +48,7 @@ impl Client {
             config: Some(proto::ForwardingPipelineConfig { p4info: Some(p4info()), ..Default::default() }),
             ..Default::default()
         };
-        client.client.set_forwarding_pipeline_config(request).await.expect("it is our pipeline");
+        client.service.set_forwarding_pipeline_config(request).await.expect("it is our pipeline");
         client
     }
 
@@ -67,6 +67,6 @@ impl Client {
         let update = |entity| proto::Update { r#type: kind.into(), entity: Some(proto::Entity { entity: Some(entity) }) };
         let updates = entities.into_iter().map(update).collect();
         let request = proto::WriteRequest { device_id: DEVICE, election_id: ELECTION, updates, ..Default::default() };
-        self.client.write(request).await.expect("the updates are possible");
+        self.service.write(request).await.expect("the updates are possible");
     }
 }

@@ -80,7 +80,7 @@ impl Forwarder {
         let mut results = Results::default();
         for (port, outlet) in self.ports.iter().zip(self.out.outlets()) {
             assert_eq!(outlet.unsent().len(), outlet.burst.len());
-            results.sent.insert(*port, outlet.burst.drain().map(content).collect());
+            results.sent.insert(*port, outlet.burst.drain().map(|mbuf| content(&mbuf)).collect());
             outlet.clear();
         }
         for (mbuf, punt) in self.out.punts.drain() {
@@ -88,7 +88,7 @@ impl Forwarder {
                 ingress_port: PortId::new(punt.port).expect("a port's number"),
                 reason: punt.reason,
                 vrf: VrfId::new(punt.vrf).expect("16 bits"),
-                frame: content(mbuf),
+                frame: content(&mbuf),
             });
         }
         results
@@ -96,7 +96,7 @@ impl Forwarder {
 }
 
 /// The bytes of a frame, whose length must be that of its segments.
-fn content(mbuf: Mbuf) -> Vec<u8> {
+fn content(mbuf: &Mbuf) -> Vec<u8> {
     let frame = mbuf.segments().collect::<Vec<_>>().concat();
     assert_eq!(frame.len(), mbuf.total_len());
     frame

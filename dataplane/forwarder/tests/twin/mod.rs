@@ -31,6 +31,7 @@ impl fmt::Display for Difference {
     }
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "what was just read from both")]
 fn same<T: PartialEq + fmt::Debug>(forwarder: T, oracle: T, what: impl fmt::Debug) -> Result<(), Difference> {
     if forwarder == oracle {
         return Ok(());
@@ -196,8 +197,8 @@ impl Twin {
         }
         for entry in oracle.entries() {
             let key = entry.key();
-            same(entries.get(&key), Some(entry.clone()), &key)?;
-            same(entries.counter(&key), oracle.direct_counter(&key).map(data), &key)?;
+            same(entries.get(&key), Some(entry.clone()), key)?;
+            same(entries.counter(&key), oracle.direct_counter(&key).map(data), key)?;
         }
         self.compare_drops()
     }
