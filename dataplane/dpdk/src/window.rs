@@ -48,6 +48,27 @@ impl Mbuf {
         Some(())
     }
 
+    /// [`Mbuf::around`] and [`Mbuf::reface`] at once: replaces the first `removed` bytes of the data by the `added` bytes that end where the
+    /// data left begins, and opens `N` bytes of the buffer, `before` of them in front of that place, for the new ones to be written. `None`,
+    /// and no change, if one of the two cannot be, or more than `before` are to be added.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "both are at most buf_len")]
+    pub fn replace_front<const N: usize>(&mut self, removed: usize, before: usize, added: usize) -> Option<&mut [u8; N]> {
+        let raw = self.raw_mut();
+        let length = usize::from(raw.data_len);
+        let place = usize::from(raw.data_off).wrapping_add(removed);
+        // The first excludes that `place` has wrapped.
+        if removed > length || added > before || place < before || place - before + N > usize::from(raw.buf_len) {
+            return None;
+        }
+        // Both are at most buf_len: data_off + data_len is, and `added` bytes lie before `place`.
+        raw.data_off = (place - added) as u16;
+        raw.data_len = (length - removed + added) as u16;
+        raw.pkt_len = raw.pkt_len.wrapping_add(added as u32).wrapping_sub(removed as u32);
+        // SAFETY: as in `around`.
+        Some(unsafe { &mut *raw.buf_addr.cast::<u8>().add(place - before).cast::<[u8; N]>() })
+    }
+
     /// Asks the processor to fetch what says where the data is; before [`Mbuf::prefetch_data`], which needs it.
     #[inline]
     pub fn prefetch(&self) {
@@ -74,6 +95,17 @@ mod tests {
         mbuf.reface(18, 20).unwrap();
         assert_eq!(mbuf.data(), [&[0xee; 20][..], &frame[18..]].concat());
         assert_eq!((mbuf.len(), mbuf.total_len(), mbuf.headroom()), (102, 102, 126));
+
+        // Both at once.
+        let front: &mut [u8; 30] = mbuf.replace_front(20, 24, 18).unwrap();
+        assert_eq!(front[24..], frame[18..24]);
+        front[6..24].fill(0xdd);
+        assert_eq!(mbuf.data(), [&[0xdd; 18][..], &frame[18..]].concat());
+        assert_eq!((mbuf.len(), mbuf.total_len(), mbuf.headroom()), (100, 100, 128));
+        assert!(mbuf.replace_front::<1>(101, 0, 0).is_none() && mbuf.replace_front::<1>(usize::MAX, 0, 0).is_none());
+        assert!(mbuf.replace_front::<1>(0, 4, 5).is_none() && mbuf.replace_front::<1>(0, 129, 1).is_none());
+        assert!(mbuf.replace_front::<2000>(100, 0, 0).is_none());
+        mbuf.replace_front::<1>(18, 20, 20).unwrap();
 
         // More than there is, and no change.
         assert!(mbuf.around::<1>(0, 127).is_none() && mbuf.around::<1>(103, 1).is_none() && mbuf.around::<200>(102, 0).is_some());

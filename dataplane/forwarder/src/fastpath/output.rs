@@ -9,6 +9,7 @@ use super::packet::NO_SESSION;
 
 /// What has to be known of a packet if it is not sent after all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(align(8))]
 pub struct About {
     /// Bytes of the frame as received.
     pub(super) length: u32,

@@ -1,5 +1,7 @@
 //! Counters: each worker has its own, which it alone writes, so counting takes no atomic read-modify-write; reading sums them up.
 
+use std::sync::atomic::Ordering;
+
 use svpn_contract::Reason;
 use svpn_dpdk::OutOfMemory;
 
@@ -120,6 +122,8 @@ impl Counting {
 /// Adds one packet to the two words at `place`, which nobody else writes.
 #[inline]
 pub(crate) fn add<K>(words: &super::words::Words<K>, place: usize, bytes: u32) {
-    words.store(place, words.load(place).wrapping_add(1));
-    words.store(place + 1, words.load(place + 1).wrapping_add(u64::from(bytes)));
+    if let Some([packets, sum]) = words.block(place) {
+        packets.store(packets.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        sum.store(sum.load(Ordering::Relaxed).wrapping_add(u64::from(bytes)), Ordering::Relaxed);
+    }
 }

@@ -132,25 +132,36 @@ impl FlowTable {
 
     #[inline]
     fn probe(&self, bucket: u32, key: FlowKey) -> Probe {
-        for entry in 0..ENTRIES {
-            let place = bucket as usize * LINE + entry * ENTRY;
-            loop {
-                let tag = self.words.load_acquire(place + TAG);
-                if tag & PRESENT == 0 || tag >> 8 != key.rest || self.words.load(place + ADDRESSES) != key.addresses {
-                    break;
+        let Some([a0, h0, t0, a1, h1, t1, ..]) = self.words.line(bucket as usize * LINE) else { return Probe::Other };
+        match self.probe_place([a0, h0, t0], key) {
+            Probe::Other => self.probe_place([a1, h1, t1], key),
+            found @ Probe::Found(_) => found,
+        }
+    }
+
+    #[inline]
+    fn probe_place(&self, [addresses, hit, tag]: [&AtomicU64; ENTRY], key: FlowKey) -> Probe {
+        loop {
+            let before = tag.load(Ordering::Acquire);
+            if before & PRESENT == 0 || before >> 8 != key.rest || addresses.load(Ordering::Relaxed) != key.addresses {
+                return Probe::Other;
+            }
+            let word = hit.load(Ordering::Relaxed);
+            // What was read before this fence is no newer than the tag read after it.
+            fence(Ordering::Acquire);
+            if tag.load(Ordering::Relaxed) == before {
+                let (read, now) = (Hit::from_word(word), self.ticker.now());
+                if read.last != now {
+                    note(hit, word, Hit { last: now, ..read });
                 }
-                let hit = self.words.load(place + HIT);
-                // What was read before this fence is no newer than the tag read after it.
-                fence(Ordering::Acquire);
-                if self.words.load(place + TAG) == tag {
-                    let (read, now) = (Hit::from_word(hit), self.ticker.now());
-                    if read.last != now {
-                        self.words.replace(place + HIT, hit, Hit { last: now, ..read }.word());
-                    }
-                    return Probe::Found(read.value);
-                }
+                return Probe::Found(read.value);
             }
         }
-        Probe::Other
     }
+}
+
+/// Notes a hit, unless somebody has meanwhile, who had a newer word.
+#[cold]
+fn note(hit: &AtomicU64, read: u64, noted: Hit) {
+    let _ = hit.compare_exchange(read, noted.word(), Ordering::Relaxed, Ordering::Relaxed);
 }

@@ -12,7 +12,7 @@
 use svpn_dpdk::{OutOfMemory, Reclaimer};
 
 use super::blocks::{Block, Blocks};
-use super::words::{LINE, SparseWords};
+use super::words::{LINE, SparseWords, WordsView};
 
 /// Members of one entry.
 pub(crate) const MOST_MEMBERS: usize = 64;
@@ -35,36 +35,69 @@ impl GroupTable {
         self.slots.prefetch(slot as usize);
     }
 
+    /// [`GroupView::choose`].
+    #[inline]
+    pub(crate) fn choose(&self, slot: u32, hash: impl FnOnce() -> u32) -> Option<u32> {
+        self.view().choose(slot, hash)
+    }
+
+    #[inline]
+    pub(crate) fn prefetch_line(&self, line: u32) {
+        self.view().prefetch_line(line);
+    }
+
+    /// [`GroupView::line`].
+    #[inline]
+    pub(crate) fn line<const N: usize>(&self, line: u32) -> [u64; N] {
+        self.view().line(line)
+    }
+
+    /// The table, for a loop that has to do with many entries.
+    #[inline]
+    pub(crate) fn view(&self) -> GroupView<'_> {
+        GroupView { slots: self.slots.view(), lines: self.lines.view() }
+    }
+}
+
+/// A table of selectors, to be kept in registers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct GroupView<'a> {
+    slots: WordsView<'a>,
+    lines: WordsView<'a>,
+}
+
+impl GroupView<'_> {
     /// The line of the member that `hash` chooses; the hash is asked for only where there is a choice.
     #[inline]
     #[allow(clippy::cast_possible_truncation, reason = "the low half is the line")]
-    pub(crate) fn choose(&self, slot: u32, hash: impl FnOnce() -> u32) -> Option<u32> {
+    pub(crate) fn choose(self, slot: u32, hash: impl FnOnce() -> u32) -> Option<u32> {
         let word = self.slots.load_acquire(slot as usize);
         let (members, first) = ((word >> 56) as u32, word as u32);
         match members {
-            0 => None,
             1 => Some(first),
+            0 => None,
             _ => Some(self.choose_among(members, first, hash())),
         }
     }
 
-    #[inline(never)]
-    fn choose_among(&self, members: u32, first: u32, hash: u32) -> u32 {
+    #[cold]
+    fn choose_among(self, members: u32, first: u32, hash: u32) -> u32 {
         let last = first.wrapping_add(members - 1);
         let share = |line: u32| self.lines.load(line as usize * LINE) & u64::from(u32::MAX);
         (first..last).find(|line| u64::from(hash) <= share(*line)).unwrap_or(last)
     }
 
     #[inline]
-    pub(crate) fn prefetch_line(&self, line: u32) {
+    pub(crate) fn prefetch_line(self, line: u32) {
         self.lines.prefetch(line as usize * LINE);
     }
 
-    /// The words of a line; all zero if there is none.
+    /// The first words of a line; all zero if there is none.
     #[inline]
-    pub(crate) fn line(&self, line: u32) -> [u64; LINE] {
-        let mut content = [0; LINE];
-        if let Some(words) = self.lines.line(line as usize * LINE) {
+    pub(crate) fn line<const N: usize>(self, line: u32) -> [u64; N] {
+        const { assert!(N <= LINE, "a line has so many") };
+        let mut content = [0; N];
+        if let Some(words) = self.lines.block::<LINE>(line as usize * LINE) {
             for (to, from) in content.iter_mut().zip(words) {
                 *to = from.load(std::sync::atomic::Ordering::Relaxed);
             }
@@ -156,16 +189,16 @@ mod tests {
         writer.set(3, &members(&[1, 2, 5])).unwrap();
         let mut chosen = [0_u32; 3];
         for hash in 0..8_000_u32 {
-            let line = table.line(table.choose(3, || hash * (u32::MAX / 8_000)).unwrap());
+            let line: [u64; LINE] = table.view().line(table.view().choose(3, || hash * (u32::MAX / 8_000)).unwrap());
             assert_eq!((line[0] >> 32, line[7]), (line[1], line[1]));
             chosen[usize::try_from(line[1]).unwrap()] += 1;
         }
         for (count, expected) in chosen.into_iter().zip([1_000, 2_000, 5_000]) {
             assert!(count.abs_diff(expected) <= 2, "{chosen:?}");
         }
-        assert!(table.choose(0, || 0).is_none() && table.choose(4, || 0).is_none());
+        assert!(table.view().choose(0, || 0).is_none() && table.view().choose(4, || 0).is_none());
         writer.set(3, &[]).unwrap();
-        assert!(table.choose(3, || 0).is_none());
+        assert!(table.view().choose(3, || 0).is_none());
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub(crate) struct NexthopMember {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {
     /// The header ends where these end, whatever its length, so it is written in front of a packet in one piece.
-    bytes: [u8; HEADER],
+    words: [u64; HEADER / 8],
     length: u8,
 }
 
@@ -47,7 +47,11 @@ impl Header {
         bytes[14..22].copy_from_slice(tags.as_flattened());
         bytes[start..start + 6].copy_from_slice(&dst);
         bytes[start + 6..start + 12].copy_from_slice(&src);
-        Self { bytes, length }
+        let mut words = [0; HEADER / 8];
+        for (word, bytes) in words.iter_mut().zip(bytes.as_chunks().0) {
+            *word = u64::from_ne_bytes(*bytes);
+        }
+        Self { words, length }
     }
 
     /// Bytes of the header, with the ethertype.
@@ -59,31 +63,31 @@ impl Header {
     /// The bytes that end with the header, with its ethertype.
     #[inline]
     pub(crate) fn with(&self, ethertype: u16) -> [u8; HEADER] {
-        let mut bytes = self.bytes;
-        [bytes[HEADER - 2], bytes[HEADER - 1]] = ethertype.to_be_bytes();
+        let [high, low] = ethertype.to_be_bytes();
+        let [first, second, last] = self.words;
+        let mut bytes = [0; HEADER];
+        let words = [first, second, last | u64::from_ne_bytes([0, 0, 0, 0, 0, 0, high, low])];
+        for (place, word) in bytes.as_chunks_mut().0.iter_mut().zip(words) {
+            *place = word.to_ne_bytes();
+        }
         bytes
     }
 }
 
 impl NexthopMember {
+    /// Words of a line that are used.
+    pub(crate) const WORDS: usize = 5;
+
     #[inline]
     #[allow(clippy::cast_possible_truncation, reason = "each part is cut to its width")]
-    pub(crate) fn from_line(line: [u64; LINE]) -> Self {
-        let mut bytes = [0; 24];
-        for (place, word) in bytes.chunks_exact_mut(8).zip(&line[2..5]) {
-            place.copy_from_slice(&word.to_ne_bytes());
-        }
-        Self { port: (line[0] >> 48) as u16, mtu: (line[0] >> 32) as u16, header: Header { bytes, length: line[1] as u8 } }
+    pub(crate) fn from_line(words: [u64; Self::WORDS]) -> Self {
+        let [first, length, header @ ..] = words;
+        Self { port: (first >> 48) as u16, mtu: (first >> 32) as u16, header: Header { words: header, length: length as u8 } }
     }
 
-    fn line(&self) -> [u64; LINE] {
-        let mut line = [0; LINE];
-        line[0] = u64::from(self.port) << 48 | u64::from(self.mtu) << 32;
-        line[1] = u64::from(self.header.length);
-        for (word, bytes) in line[2..5].iter_mut().zip(self.header.bytes.as_chunks::<8>().0) {
-            *word = u64::from_ne_bytes(*bytes);
-        }
-        line
+    fn words(&self) -> [u64; Self::WORDS] {
+        let [first, second, last] = self.header.words;
+        [u64::from(self.port) << 48 | u64::from(self.mtu) << 32, u64::from(self.header.length), first, second, last]
     }
 }
 
@@ -92,7 +96,9 @@ pub(crate) fn member_line(member: &Member<NexthopAction>) -> MemberLine {
     let NexthopAction::Rewrite { port, src_mac, dst_mac, vlan, inner_vlan, mtu } = member.action;
     let header = Header::new(dst_mac.0, src_mac.0, vlan.get(), inner_vlan.get());
     let made = NexthopMember { port: port.get(), mtu: mtu.get(), header };
-    MemberLine { weight: member.weight.get(), line: made.line() }
+    let mut line = [0; LINE];
+    line[..NexthopMember::WORDS].copy_from_slice(&made.words());
+    MemberLine { weight: member.weight.get(), line }
 }
 
 #[cfg(test)]
@@ -110,7 +116,7 @@ mod tests {
         for (outer, inner, tail) in cases {
             let header = Header::new([1; 6], [2; 6], outer, inner);
             let member = NexthopMember { port: 511, mtu: 65535, header };
-            assert_eq!(NexthopMember::from_line(member.line()), member);
+            assert_eq!(NexthopMember::from_line(member.words()), member);
             let expected = [&[1; 6], &[2; 6], tail].concat();
             assert_eq!(header.length(), expected.len());
             assert_eq!(header.with(0x0800)[HEADER - expected.len()..], expected);

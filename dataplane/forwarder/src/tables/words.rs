@@ -45,16 +45,22 @@ impl SparseWords {
 }
 
 impl<K> Words<K> {
+    /// The words, for a loop that has to do with many of them.
+    #[inline]
+    pub(crate) fn view(&self) -> WordsView<'_> {
+        WordsView(&self.memory)
+    }
+
     /// A word that needs no others to go with it.
     #[inline]
     pub(crate) fn load(&self, index: usize) -> u64 {
-        self.memory.get(index).map_or(0, |word| word.load(Ordering::Relaxed))
+        self.view().load(index)
     }
 
     /// A word that leads to others: they are at least as new as it.
     #[inline]
     pub(crate) fn load_acquire(&self, index: usize) -> u64 {
-        self.memory.get(index).map_or(0, |word| word.load(Ordering::Acquire))
+        self.view().load_acquire(index)
     }
 
     #[inline]
@@ -84,13 +90,49 @@ impl<K> Words<K> {
     /// A cache line's words, from the one at `index`.
     #[inline]
     pub(crate) fn line(&self, index: usize) -> Option<&[AtomicU64; LINE]> {
-        self.memory.get(index..)?.first_chunk()
+        self.view().block(index)
+    }
+
+    /// `N` words from the one at `index`: one check for all.
+    #[inline]
+    pub(crate) fn block<const N: usize>(&self, index: usize) -> Option<&[AtomicU64; N]> {
+        self.view().block(index)
     }
 
     /// Fetches the line of a word.
     #[inline]
     pub(crate) fn prefetch(&self, index: usize) {
-        if let Some(word) = self.memory.get(index) {
+        self.view().prefetch(index);
+    }
+}
+
+/// The words of a [`Words`], to be kept in registers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WordsView<'a>(&'a [AtomicU64]);
+
+impl<'a> WordsView<'a> {
+    /// [`Words::load`].
+    #[inline]
+    pub(crate) fn load(self, index: usize) -> u64 {
+        self.0.get(index).map_or(0, |word| word.load(Ordering::Relaxed))
+    }
+
+    /// [`Words::load_acquire`].
+    #[inline]
+    pub(crate) fn load_acquire(self, index: usize) -> u64 {
+        self.0.get(index).map_or(0, |word| word.load(Ordering::Acquire))
+    }
+
+    /// [`Words::block`].
+    #[inline]
+    pub(crate) fn block<const N: usize>(self, index: usize) -> Option<&'a [AtomicU64; N]> {
+        self.0.get(index..)?.first_chunk()
+    }
+
+    /// [`Words::prefetch`].
+    #[inline]
+    pub(crate) fn prefetch(self, index: usize) {
+        if let Some(word) = self.0.get(index) {
             prefetch_read(word);
         }
     }
