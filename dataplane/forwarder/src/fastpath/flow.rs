@@ -5,7 +5,7 @@ use super::packet::{Batch, Ceiling, List, Packet};
 use crate::tables::counters::Counting;
 
 /// Finds the session of every flow; a packet of none is routed.
-#[inline]
+#[inline(never)]
 pub(super) fn look_up(batch: &mut Batch, view: &View<'_>, counting: &Counting) {
     let Batch { packets, keys_v6, hashes, flows, flows_v6, routes, routes_v6, sessions, .. } = batch;
     for index in flows.iter() {

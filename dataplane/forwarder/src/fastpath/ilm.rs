@@ -86,7 +86,7 @@ enum Next {
 }
 
 /// Acts upon all labels.
-#[inline]
+#[inline(never)]
 pub(super) fn look_up(batch: &mut Batch, burst: &Burst<BURST>, view: &View<'_>) {
     let Batch { packets, keys_v6, labels, ilm, routes, routes_v6, nexthops, .. } = batch;
     for turn in 1..=MOST_TURNS {

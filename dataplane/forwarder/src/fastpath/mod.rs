@@ -10,8 +10,8 @@
 //!
 //! A pass takes its packets from a list ([`packet::Batch`]) and puts each into the list of a later pass, having fetched what that one
 //! will read, or stops it with a reason. What a packet carries from pass to pass is one cache line ([`packet::Packet`]). A stage is
-//! added as a list, a pass that works it off, and those that put packets into it. What happens to few packets is out of line
-//! (`#[cold]`, `#[inline(never)]`), so that it costs the others nothing.
+//! added as a list, a pass that works it off, and those that put packets into it. A pass is out of line (`#[inline(never)]`), so that its loop
+//! has all registers; so is what happens to few packets (`#[cold]`), which then costs the others nothing.
 //!
 //! A frame is changed last, when nothing can stop it any more, so what goes to the controller goes as it was received: passes only note
 //! where the rest of the frame begins ([`packet::Packet::start`]), which four bytes of it change ([`packet::Packet::word`]) and what is
@@ -65,8 +65,6 @@ pub const BURST: usize = 64;
 /// Bytes at the start of a frame in which all headers lie that are looked at or changed: Ethernet and two tags, the longest IPv4 header, GRE,
 /// four labels, another longest header and its ports are 190.
 const HEADERS: usize = 256;
-/// How many packets ahead frames are fetched, and what says where they are twice as many.
-const AHEAD: usize = 4;
 
 /// One worker's pipeline.
 #[derive(Debug)]
@@ -125,9 +123,7 @@ impl FastPath {
         tunnel::choose(batch, view, counting);
         tunnel::enter(batch, view);
         nexthop::choose(batch, burst, view);
-        for ((mbuf, packet), labels) in burst.drain().zip(&batch.packets).zip(&batch.labels) {
-            finish(mbuf, packet, *labels, port, view, counting, out);
-        }
+        finish_all(batch, burst, port, view, counting, out);
         out.free_dropped();
     }
 
@@ -167,18 +163,13 @@ fn length(mbuf: &Mbuf) -> u32 {
 }
 
 /// First pass: puts every packet into the list of the table that is next.
-#[inline]
+#[inline(never)]
 fn classify_all(batch: &mut Batch, burst: &mut Burst<BURST>, port: u16, view: &View<'_>) {
     let mut ingress = Ingress::new(port, view.small);
-    burst.iter().take(2 * AHEAD).for_each(Mbuf::prefetch);
-    burst.iter().take(AHEAD).for_each(Mbuf::prefetch_data);
+    // What says where frames are, then frames.
+    burst.iter().for_each(Mbuf::prefetch);
+    burst.iter().for_each(Mbuf::prefetch_data);
     for index in 0..burst.len() {
-        if let Some(ahead) = burst.get(index + 2 * AHEAD) {
-            ahead.prefetch();
-        }
-        if let Some(ahead) = burst.get(index + AHEAD) {
-            ahead.prefetch_data();
-        }
         let Some(mbuf) = burst.get_mut(index) else { break };
         if mbuf.is_chained() {
             gather(mbuf);
@@ -249,7 +240,15 @@ fn classify(index: usize, mbuf: &Mbuf, batch: &mut Batch, ingress: &mut Ingress<
     Ok(())
 }
 
-/// Last pass: puts a packet where it goes, into the outlet of its port, to the controller, or nowhere.
+/// Last pass, in the order the packets came.
+#[inline(never)]
+fn finish_all(batch: &Batch, burst: &mut Burst<BURST>, port: u16, view: &View<'_>, counting: &mut Counting, out: &mut Outputs) {
+    for ((mbuf, packet), labels) in burst.drain().zip(&batch.packets).zip(&batch.labels) {
+        finish(mbuf, packet, *labels, port, view, counting, out);
+    }
+}
+
+/// Puts a packet where it goes, into the outlet of its port, to the controller, or nowhere.
 #[inline]
 fn finish(mut mbuf: Mbuf, packet: &Packet, labels: [u32; LABELS], port: u16, view: &View<'_>, counting: &mut Counting, out: &mut Outputs) {
     let about = About { length: packet.length, session: packet.session };

@@ -9,7 +9,7 @@ use super::{BURST, View, ip, selector};
 use crate::tables::nexthop::{HEADER, NexthopMember};
 
 /// Chooses a member of every packet's next hop, and fetches it.
-#[inline]
+#[inline(never)]
 pub(super) fn choose(batch: &mut Batch, burst: &Burst<BURST>, view: &View<'_>) {
     let Batch { packets, nexthops, .. } = batch;
     for index in nexthops.iter() {
@@ -47,14 +47,14 @@ pub(super) fn leave(mbuf: &mut Mbuf, packet: &Packet, labels: [u32; LABELS], vie
     }
     available(member.port, view)?;
     // A buffer has 128 bytes of headroom, unless a driver has used them.
-    let around: &mut [u8; AROUND] = mbuf.around(start, BEFORE).ok_or(Reason::PortUnavailable)?;
+    let front: Option<&mut [u8; AROUND]> = mbuf.replace_front(start, BEFORE, member.header.length() + pushed);
+    let around = front.ok_or(Reason::PortUnavailable)?;
     for (place, entry) in around[HEADER..BEFORE].as_chunks_mut::<LABEL>().0.iter_mut().zip(labels) {
         *place = entry.to_ne_bytes();
     }
     write_word(around, packet);
     let ethernet = STACK - pushed;
     around[ethernet..ethernet + HEADER].copy_from_slice(&member.header.with(packet.ethertype));
-    mbuf.reface(start, member.header.length() + pushed).ok_or(Reason::PortUnavailable)?;
     Ok(member.port)
 }
 

@@ -7,7 +7,7 @@ use super::{View, marking};
 use crate::tables::counters::Counting;
 
 /// Counts and meters every session's packets, which then go into their tunnels. An expired one is neither counted nor metered.
-#[inline]
+#[inline(never)]
 pub(super) fn carry(batch: &mut Batch, view: &View<'_>, counting: &mut Counting) {
     let Batch { packets, sessions, tunnels, .. } = batch;
     for index in sessions.iter() {

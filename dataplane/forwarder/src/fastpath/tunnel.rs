@@ -13,7 +13,7 @@ use crate::tables::tunnel::{Encapsulation, Transport, TunnelMember};
 const IMPLICIT_NULL: u32 = 3;
 
 /// Chooses a member of every packet's tunnel, and fetches it.
-#[inline]
+#[inline(never)]
 pub(super) fn choose(batch: &mut Batch, view: &View<'_>, counting: &mut Counting) {
     let Batch { packets, keys_v6, tunnels, .. } = batch;
     tunnels.retain(|index| {
@@ -34,7 +34,7 @@ pub(super) fn choose(batch: &mut Batch, view: &View<'_>, counting: &mut Counting
 }
 
 /// Notes what every packet that enters a tunnel gets in front.
-#[inline]
+#[inline(never)]
 pub(super) fn enter(batch: &mut Batch, view: &View<'_>) {
     let Batch { packets, labels, tunnels, nexthops, .. } = batch;
     for index in tunnels.iter() {
