@@ -9,7 +9,7 @@ use super::{BURST, View, ip, marking, policer};
 use crate::tables::route::Route;
 
 /// Searches all routes, a level of all packets at a time.
-#[inline]
+#[inline(never)]
 pub(super) fn search(batch: &mut Batch, view: &View<'_>) {
     search_v4(batch, view);
     search_v6(batch, view);
@@ -37,6 +37,9 @@ fn search_v4(batch: &mut Batch, view: &View<'_>) {
         walks[index] = view.tables.route_v4.start(packet.vrf, destination);
     }
     while routes.iter().fold(false, |going, index| going | view.tables.route_v4.step(&mut walks[index])) {}
+    for index in routes.iter() {
+        view.tables.route_v4.prefetch_route(&walks[index]);
+    }
 }
 
 #[inline]

@@ -81,7 +81,7 @@ impl Route {
 }
 
 /// A node's word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Node(u64);
 
 impl Node {
@@ -149,7 +149,7 @@ impl RouteTable {
     /// Begins to search an address's longest prefix.
     #[inline]
     pub(crate) fn start(&self, vrf: u16, address: u32) -> Walk {
-        let mut walk = Walk { next: NOWHERE, best: NOWHERE, rest: address };
+        let mut walk = Walk { next: NOWHERE, rest: address, best: Node::NOTHING, matching: 0 };
         self.pass(&mut walk, Node(self.roots.load_acquire(usize::from(vrf))));
         walk
     }
@@ -167,10 +167,16 @@ impl RouteTable {
     /// The route of the longest prefix, after the last step.
     #[inline]
     pub(crate) fn route(&self, walk: &Walk) -> Option<Route> {
-        if walk.best == NOWHERE { None } else { Route::from_bits(self.arena.load(walk.best as usize)) }
+        Route::from_bits(self.arena.load(walk.best()?))
     }
 
-    /// Notes a node's longest prefix, and fetches what comes after the node.
+    /// Fetches the route of the longest prefix, after the last step.
+    #[inline]
+    pub(crate) fn prefetch_route(&self, walk: &Walk) {
+        self.arena.prefetch(walk.best().unwrap_or(NOWHERE as usize));
+    }
+
+    /// Notes a node's prefixes that match, and fetches the node after it.
     #[inline]
     #[allow(clippy::cast_possible_truncation, reason = "blocks are named by 32 bits")]
     fn pass(&self, walk: &mut Walk, node: Node) {
@@ -178,13 +184,11 @@ impl RouteTable {
         let bits = walk.rest >> (32 - STRIDE);
         walk.rest <<= STRIDE;
         let matching = node.prefixes() & MATCHING[bits as usize & 0xf];
-        if matching != 0
-            && let Some(word) = node.route(matching.ilog2())
-        {
-            walk.best = word as u32;
-        }
+        // Which of them is longest, and where its route is, is worked out once, at the end.
+        walk.best = Node(std::hint::select_unpredictable(matching != 0, node.0, walk.best.0));
+        walk.matching = std::hint::select_unpredictable(matching != 0, matching, walk.matching);
         walk.next = node.child(bits).map_or(NOWHERE, |word| word as u32);
-        self.arena.prefetch(if walk.next == NOWHERE { walk.best } else { walk.next } as usize);
+        self.arena.prefetch(walk.next as usize);
     }
 }
 
@@ -193,10 +197,20 @@ impl RouteTable {
 pub(crate) struct Walk {
     /// The word of the next node.
     next: u32,
-    /// The word of the longest prefix's route so far.
-    best: u32,
     /// The address bits of the levels to come.
     rest: u32,
+    /// The last node that had a prefix that matches.
+    best: Node,
+    /// Its prefixes that match.
+    matching: u64,
+}
+
+impl Walk {
+    /// The word of the longest prefix's route.
+    #[inline]
+    fn best(&self) -> Option<usize> {
+        self.best.route(self.matching.checked_ilog2()?)
+    }
 }
 
 /// No word: the arena ends before.
