@@ -126,29 +126,50 @@ impl<V: Value> MatchField for Range<V> {
     }
 }
 
+/// Fields that were taken, by their places in a message. None behind the 64th can be: no table or action has so many.
+#[derive(Debug, Clone, Copy, Default)]
+struct Taken(u64);
+
+impl Taken {
+    /// Where there are more, one is unknown, and nothing else is worth to be found out.
+    const MOST: usize = 64;
+
+    fn add(&mut self, place: usize) {
+        self.0 |= Self::bit(place);
+    }
+
+    fn has(self, place: usize) -> bool {
+        self.0 & Self::bit(place) != 0
+    }
+
+    fn bit(place: usize) -> u64 {
+        u32::try_from(place).ok().and_then(|place| 1_u64.checked_shl(place)).unwrap_or_default()
+    }
+}
+
 /// Takes the key fields of an entry one by one.
 pub(crate) struct MatchReader<'a> {
     table: &'static str,
     entry: &'a proto::TableEntry,
-    taken: Vec<u32>,
+    taken: Taken,
 }
 
 impl<'a> MatchReader<'a> {
     pub(crate) fn new(table: &'static str, entry: &'a proto::TableEntry) -> Result<Self, DecodeError> {
-        for (index, field) in entry.r#match.iter().enumerate() {
+        for (index, field) in entry.r#match.iter().enumerate().take(Taken::MOST) {
             if entry.r#match[..index].iter().any(|other| other.field_id == field.field_id) {
                 return Err(DecodeError::DuplicateField { table, id: field.field_id });
             }
         }
-        Ok(Self { table, entry, taken: Vec::new() })
+        Ok(Self { table, entry, taken: Taken::default() })
     }
 
     pub(crate) fn take<M: MatchField>(&mut self, id: u32, field: &'static str) -> Result<M, DecodeError> {
         let table = self.table;
-        let Some(found) = self.entry.r#match.iter().find(|found| found.field_id == id) else {
+        let Some((place, found)) = self.entry.r#match.iter().enumerate().find(|(_, found)| found.field_id == id) else {
             return M::absent().ok_or(DecodeError::MissingField { table, field });
         };
-        self.taken.push(id);
+        self.taken.add(place);
         let decoded = found.field_match_type.as_ref().and_then(M::decode);
         decoded.ok_or(DecodeError::WrongMatch { table, field, expected: M::EXPECTED })?.map_err(|source| DecodeError::BadField {
             table,
@@ -168,9 +189,9 @@ impl<'a> MatchReader<'a> {
 
     /// Fails where a field was given that nobody took.
     pub(crate) fn finish(self) -> Result<(), DecodeError> {
-        match self.entry.r#match.iter().find(|field| !self.taken.contains(&field.field_id)) {
+        match self.entry.r#match.iter().enumerate().find(|(place, _)| !self.taken.has(*place)) {
             None => Ok(()),
-            Some(field) => Err(DecodeError::UnknownField { table: self.table, id: field.field_id }),
+            Some((_, field)) => Err(DecodeError::UnknownField { table: self.table, id: field.field_id }),
         }
     }
 }
@@ -195,32 +216,32 @@ impl MatchWriter {
 pub(crate) struct ParamReader<'a> {
     table: &'static str,
     action: &'a proto::Action,
-    taken: Vec<u32>,
+    taken: Taken,
 }
 
 impl<'a> ParamReader<'a> {
     pub(crate) fn new(table: &'static str, action: &'a proto::Action) -> Result<Self, DecodeError> {
-        for (index, param) in action.params.iter().enumerate() {
+        for (index, param) in action.params.iter().enumerate().take(Taken::MOST) {
             if action.params[..index].iter().any(|other| other.param_id == param.param_id) {
                 return Err(DecodeError::UnknownParam { table, action: action.action_id, id: param.param_id });
             }
         }
-        Ok(Self { table, action, taken: Vec::new() })
+        Ok(Self { table, action, taken: Taken::default() })
     }
 
     pub(crate) fn take<V: Value>(&mut self, id: u32, param: &'static str) -> Result<V, DecodeError> {
         let table = self.table;
-        let found = self.action.params.iter().find(|found| found.param_id == id);
-        let found = found.ok_or(DecodeError::MissingParam { table, param })?;
-        self.taken.push(id);
+        let found = self.action.params.iter().enumerate().find(|(_, found)| found.param_id == id);
+        let (place, found) = found.ok_or(DecodeError::MissingParam { table, param })?;
+        self.taken.add(place);
         V::from_bytes(&found.value).map_err(|source| DecodeError::BadParam { table, param, source })
     }
 
     /// Fails where a parameter was given that nobody took.
     pub(crate) fn finish(self) -> Result<(), DecodeError> {
-        match self.action.params.iter().find(|param| !self.taken.contains(&param.param_id)) {
+        match self.action.params.iter().enumerate().find(|(place, _)| !self.taken.has(*place)) {
             None => Ok(()),
-            Some(param) => Err(DecodeError::UnknownParam { table: self.table, action: self.action.action_id, id: param.param_id }),
+            Some((_, param)) => Err(DecodeError::UnknownParam { table: self.table, action: self.action.action_id, id: param.param_id }),
         }
     }
 }
