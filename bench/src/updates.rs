@@ -108,6 +108,8 @@ const STAYING: Counts = Counts {
 };
 /// What comes and goes at a time, of each kind.
 const ALIVE: u32 = 10_000;
+/// Numbers they take in turn: one that was just deleted is not at once there again, for which the tables would have to wait for the workers.
+const NUMBERS: u32 = 2 * ALIVE;
 /// Updates between two publications.
 const BATCH: u64 = 1_000;
 /// Sessions of the packets.
@@ -140,7 +142,7 @@ pub fn run(arguments: &Arguments, output: &mut impl Write) -> Result<(), Updates
 
 /// Updates the tables while workers forward.
 fn measure(pool: Pool, staying: Counts, workers: NonZeroU16, updates: u64) -> Result<Row, UpdatesError> {
-    let room = |entries: u32| entries + ALIVE;
+    let room = |entries: u32| entries + NUMBERS;
     let sizes = Counts {
         flows_v4: room(staying.flows_v4),
         sessions: room(staying.sessions),
@@ -187,10 +189,10 @@ fn update(entries: &mut Entries, staying: Counts, updates: u64) -> Result<Durati
     while index < updates {
         let mut changes = Vec::with_capacity(12);
         if let Some(gone) = number.checked_sub(ALIVE) {
-            changes.extend(passing(staying, gone % ALIVE, 0)?.map(|entry| Update::Delete(entry.key())));
+            changes.extend(passing(staying, gone % NUMBERS, 0)?.map(|entry| Update::Delete(entry.key())));
         }
-        changes.extend(passing(staying, number % ALIVE, 0)?.map(Update::Insert));
-        changes.extend(passing(staying, number % ALIVE, 1)?.map(Update::Modify));
+        changes.extend(passing(staying, number % NUMBERS, 0)?.map(Update::Insert));
+        changes.extend(passing(staying, number % NUMBERS, 1)?.map(Update::Modify));
         for change in changes {
             entries.apply(&change).map_err(|source| UpdatesError::Apply { index, source })?;
             index += 1;
