@@ -1,6 +1,7 @@
 //! What signals do: SIGTERM and SIGINT stop the program in order and, sent again, at once; SIGHUP reopens the log and tells of the ports.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use svpn_forwarder::Router;
@@ -29,8 +30,9 @@ impl Signals {
         let terminate = signal(SignalKind::terminate())?;
         let interrupt = signal(SignalKind::interrupt())?;
         let mut hang_up = signal(SignalKind::hangup())?;
-        tokio::spawn(end(terminate, "SIGTERM", SignalKind::terminate(), signals.stop.clone()));
-        tokio::spawn(end(interrupt, "SIGINT", SignalKind::interrupt(), signals.stop.clone()));
+        let asked = Arc::new(AtomicBool::new(false));
+        tokio::spawn(end(terminate, "SIGTERM", SignalKind::terminate(), Arc::clone(&asked), signals.stop.clone()));
+        tokio::spawn(end(interrupt, "SIGINT", SignalKind::interrupt(), asked, signals.stop.clone()));
         let router = Arc::clone(&signals.router);
         tokio::spawn(async move {
             while hang_up.recv().await.is_some() {
@@ -56,9 +58,10 @@ impl Signals {
 }
 
 /// The first signal stops in order, a second one of either kind at once.
-async fn end(mut signal: Signal, name: &'static str, kind: SignalKind, stop: CancellationToken) {
+async fn end(mut signal: Signal, name: &'static str, kind: SignalKind, asked: Arc<AtomicBool>, stop: CancellationToken) {
     while signal.recv().await.is_some() {
-        if stop.is_cancelled() {
+        // Both kinds may come at the same moment, to two threads.
+        if asked.swap(true, Ordering::Relaxed) {
             tracing::warn!(signal = name, "stopping at once");
             std::process::exit(BY_SIGNAL + kind.as_raw_value());
         }
