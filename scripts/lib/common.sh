@@ -36,3 +36,6 @@ print_help() { sed -n '2,$!d; /^#/!q; s/^# \{0,1\}//p' "$ROOT/scripts/$(basename
 
 # Where builds go; Cargo's own variable decides.
 target_directory() { printf '%s\n' "${CARGO_TARGET_DIR:-$ROOT/target}"; }
+
+# Where the Python packages of p4/ptf/requirements.txt are.
+ptf_environment() { printf '%s\n' "$(target_directory)/ptf-environment"; }

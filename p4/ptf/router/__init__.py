@@ -1,0 +1,1 @@
+"""What the behaviours are written with: a router under test, its controller, and frames."""
