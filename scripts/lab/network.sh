@@ -1,32 +1,54 @@
-# The lab's network: three routers in a row, two customers with the same addresses, and the provider's own networks.
+# The lab's network, which is what the gateway's configuration describes (plan.py): routers, customers' sites, and where the gateway is.
 #
 #   svpn-a-east ─┐1                                  1┌─ svpn-a-west
 #                ├─ svpn-pe1 ─3──1─ svpn-p1 ─2──3─ svpn-pe2 ─┤
 #   svpn-b-east ─┘2                                  2└─ svpn-b-west
 #
 # Every box is a network namespace, every line a veth pair; digits are port numbers. In a router, port N is the interface ethN
-# and belongs to the forwarder; in a customer's namespace eth0 leads to its PE. Two bridges live in svpn-gw, where the gateway runs:
+# and belongs to its engine; in a customer's namespace eth0 leads to its PE. Two bridges are in svpn-gw, where the gateway runs:
 # 10.255.0.0/24 (mgmt0) reaches the routers' P4Runtime servers, 10.254.0.0/24 (sig0) carries the applications' SIP. Neither forwards,
 # so that between two customer sites there is no way but through the routers.
-# shellcheck shell=bash
+#
+# Who makes namespaces and pairs and starts the routers' programs is the backend's business: namespaces.sh, or ../mininet/backend.sh. It has
+#
+#   make_network     every box of the plan, named svpn-NAME, and every cable; of the bridges' cables the end in svpn-gw is BRIDGE-NAME
+#   start_programs   the engine in every router
+#   close_network    ends what those two have started; remove_network follows
+# shellcheck shell=bash disable=SC2034 # other parts use what is unused here
 
-GATEWAY_SPACE=svpn-gw
-ROUTERS=(pe1 p1 pe2)
-CUSTOMER_SITES=(a-east a-west b-east b-west)
-ALL_SPACES=("$GATEWAY_SPACE" "${ROUTERS[@]/#/svpn-}" "${CUSTOMER_SITES[@]/#/svpn-}")
+GATEWAY_SPACE=gw
+# Of the two networks of the bridges, as plan.py has them.
+NETWORK_LENGTH=24
+ROUTERS=()
+CUSTOMER_SITES=()
+CABLES=()
+declare -A DEVICE_ID=() ROUTER_PORTS=() MANAGEMENT_ADDRESS=() P4RUNTIME_PORT=() SIGNALLING_ADDRESS=() SITE_ADDRESS=() SITE_LENGTH=() SITE_ROUTER=()
 
-GATEWAY_SIGNALLING_ADDRESS=10.254.0.1
-GATEWAY_MANAGEMENT_ADDRESS=10.255.0.1
-
-# Both customers use these; that is the point.
-EAST_ADDRESS=10.1.0.2
-WEST_ADDRESS=10.2.0.2
-
-declare -A MANAGEMENT_ADDRESS=([pe1]=10.255.0.11 [p1]=10.255.0.12 [pe2]=10.255.0.13)
-declare -A SIGNALLING_ADDRESS=([a-east]=10.254.0.11 [a-west]=10.254.0.12 [b-east]=10.254.0.13 [b-west]=10.254.0.14)
-declare -A SITE_ADDRESS=([a-east]=$EAST_ADDRESS [b-east]=$EAST_ADDRESS [a-west]=$WEST_ADDRESS [b-west]=$WEST_ADDRESS)
-declare -A SITE_ROUTER=([a-east]=10.1.0.1 [b-east]=10.1.0.1 [a-west]=10.2.0.1 [b-west]=10.2.0.1)
-declare -A SITE_MAC=([a-east]=02:0a:00:00:00:01 [a-west]=02:0a:00:00:00:02 [b-east]=02:0b:00:00:00:01 [b-west]=02:0b:00:00:00:02)
+# read_plan CONFIGURATION: fills the variables above.
+read_plan() {
+    local kind name first second rest
+    python3 "$LAB/plan.py" "$1" >"$STATE/plan"
+    while read -r kind name first second rest; do
+        case "$kind" in
+            gateway) GATEWAY_MANAGEMENT_ADDRESS=$name GATEWAY_SIGNALLING_ADDRESS=$first ;;
+            router)
+                ROUTERS+=("$name")
+                DEVICE_ID[$name]=$first
+                MANAGEMENT_ADDRESS[$name]=$second
+                P4RUNTIME_PORT[$name]=${rest%% *}
+                ROUTER_PORTS[$name]=${rest#* }
+                ;;
+            site)
+                CUSTOMER_SITES+=("$name")
+                SIGNALLING_ADDRESS[$name]=$first
+                SITE_ADDRESS[$name]=$second
+                SITE_LENGTH[$name]=${rest% *}
+                SITE_ROUTER[$name]=${rest#* }
+                ;;
+            cable) CABLES+=("$name $first $second $rest") ;;
+        esac
+    done <"$STATE/plan"
+}
 
 # inside SPACE COMMAND…
 inside() {
@@ -38,25 +60,20 @@ inside() {
 # Kills what runs in the lab's namespaces and removes them, whoever left them there. A veth goes with either of its ends.
 remove_network() {
     local space process
-    for space in "${ALL_SPACES[@]}"; do
-        [ -e "/run/netns/$space" ] || continue
-        for process in $(ip netns pids "$space"); do
+    [ -e "$STATE/spaces" ] || return 0
+    while read -r space; do
+        [ -e "/run/netns/svpn-$space" ] || continue
+        for process in $(ip netns pids "svpn-$space"); do
             [ "$process" -eq $$ ] || kill -KILL "$process" 2>/dev/null || true
         done
-        ip netns delete "$space"
-    done
+        ip netns delete "svpn-$space"
+    done <"$STATE/spaces"
+    rm "$STATE/spaces"
 }
 
-add_space() {
-    ip netns add "svpn-$1"
-    # Nothing but what the demo sends is to be seen or counted: no neighbour discovery, no router solicitation.
-    inside "$1" sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1 net.ipv4.ip_forward=0
-    inside "$1" ip link set lo up
-}
-
-# plain_device SPACE DEVICE MAC: up, with every offload off, so that what DPDK and tshark see is what a wire would carry.
+# plain_device SPACE DEVICE MTU MAC: up, with every offload off, so that what an engine and tshark see is what a wire would carry.
 plain_device() {
-    inside "$1" ip link set "$2" address "$3"
+    inside "$1" ip link set "$2" mtu "$3" address "$4"
     # A veth that lacks one of these features says so; what counts is what is on afterwards.
     inside "$1" ethtool -K "$2" tx off sg off gso off tso off gro off rxvlan off txvlan off >/dev/null 2>&1 || true
     inside "$1" ethtool -k "$2" | grep -E '^(tx-checksumming|generic-segmentation-offload|tcp-segmentation-offload): on' &&
@@ -64,52 +81,40 @@ plain_device() {
     inside "$1" ip link set "$2" up
 }
 
-# connect MTU SPACE DEVICE MAC SPACE DEVICE MAC
-connect() {
-    local mtu=$1
-    shift
-    ip link add name "$2" mtu "$mtu" netns "svpn-$1" type veth peer name "$5" mtu "$mtu" netns "svpn-$4"
-    plain_device "$1" "$2" "$3"
-    plain_device "$4" "$5" "$6"
-}
-
+# add_bridge BRIDGE ADDRESS
 add_bridge() {
-    inside gw ip link add name "$1" type bridge
-    inside gw ip address add "$2/24" dev "$1"
-    inside gw ip link set "$1" up
+    inside "$GATEWAY_SPACE" ip link add name "$1" type bridge
+    inside "$GATEWAY_SPACE" ip address add "$2/$NETWORK_LENGTH" dev "$1"
+    inside "$GATEWAY_SPACE" ip link set "$1" up
 }
 
-# join_bridge SPACE DEVICE ADDRESS BRIDGE
+# join_bridge BRIDGE SPACE ADDRESS
 join_bridge() {
-    ip link add name "$2" netns "svpn-$1" type veth peer name "$4-$1" netns svpn-gw
-    inside gw ip link set "$4-$1" master "$4" up
-    inside "$1" ip address add "$3/24" dev "$2"
-    inside "$1" ip link set "$2" up
+    inside "$GATEWAY_SPACE" ip link set "$1-$2" master "$1" up
+    inside "$2" ip address add "$3/$NETWORK_LENGTH" dev "${1}0"
+    inside "$2" ip link set "${1}0" up
 }
 
 build_network() {
-    local router site
-    add_space gw
+    local space router site cable
+    printf '%s\n' "$GATEWAY_SPACE" "${ROUTERS[@]}" "${CUSTOMER_SITES[@]}" >"$STATE/spaces"
+    make_network
+    for space in "$GATEWAY_SPACE" "${ROUTERS[@]}" "${CUSTOMER_SITES[@]}"; do
+        # Nothing but what the lab sends is to be seen or counted: no neighbour discovery, no router solicitation.
+        inside "$space" sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1 net.ipv4.ip_forward=0
+        inside "$space" ip link set lo up
+    done
     add_bridge mgmt "$GATEWAY_MANAGEMENT_ADDRESS"
     add_bridge sig "$GATEWAY_SIGNALLING_ADDRESS"
-    for router in "${ROUTERS[@]}"; do
-        add_space "$router"
-        join_bridge "$router" mgmt0 "${MANAGEMENT_ADDRESS[$router]}" mgmt
+    for router in "${ROUTERS[@]}"; do join_bridge mgmt "$router" "${MANAGEMENT_ADDRESS[$router]}"; done
+    for site in "${CUSTOMER_SITES[@]}"; do join_bridge sig "$site" "${SIGNALLING_ADDRESS[$site]}"; done
+    for cable in "${CABLES[@]}"; do
+        read -r -a cable <<<"$cable"
+        plain_device "${cable[1]}" "${cable[2]}" "${cable[0]}" "${cable[3]}"
+        plain_device "${cable[4]}" "${cable[5]}" "${cable[0]}" "${cable[6]}"
     done
     for site in "${CUSTOMER_SITES[@]}"; do
-        add_space "$site"
-        join_bridge "$site" sig0 "${SIGNALLING_ADDRESS[$site]}" sig
-    done
-    # A customer's 1500 bytes and their labels fit into the core's 1600.
-    # A router's MAC is 02:00:00:00:<router>:<port>: gateway.toml says the same.
-    connect 1500 pe1 eth1 02:00:00:00:01:01 a-east eth0 "${SITE_MAC[a-east]}"
-    connect 1500 pe1 eth2 02:00:00:00:01:02 b-east eth0 "${SITE_MAC[b-east]}"
-    connect 1600 pe1 eth3 02:00:00:00:01:03 p1 eth1 02:00:00:00:02:01
-    connect 1600 p1 eth2 02:00:00:00:02:02 pe2 eth3 02:00:00:00:03:03
-    connect 1500 pe2 eth1 02:00:00:00:03:01 a-west eth0 "${SITE_MAC[a-west]}"
-    connect 1500 pe2 eth2 02:00:00:00:03:02 b-west eth0 "${SITE_MAC[b-west]}"
-    for site in "${CUSTOMER_SITES[@]}"; do
-        inside "$site" ip address add "${SITE_ADDRESS[$site]}/24" dev eth0
+        inside "$site" ip address add "${SITE_ADDRESS[$site]}/${SITE_LENGTH[$site]}" dev eth0
         inside "$site" ip route add default via "${SITE_ROUTER[$site]}"
     done
 }

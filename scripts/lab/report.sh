@@ -43,3 +43,5 @@ verify_near() {
     fi
 }
 
+# not_applicable TEXT: what the engine has not; neither passed nor failed.
+not_applicable() { printf ' - %s: not applicable to %s\n' "$*" "$ENGINE_PROGRAM"; }

@@ -3,6 +3,8 @@
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 export ROOT
+# What runs, wherever we go.
+SCRIPT=$(realpath "$0")
 
 # Cargo installed by rustup is not on root's PATH in every shell.
 case ":$PATH:" in
@@ -32,7 +34,7 @@ need_root() {
 }
 
 # The help of a script: the comment below its first line.
-print_help() { sed -n '2,$!d; /^#/!q; s/^# \{0,1\}//p' "$ROOT/scripts/$(basename "$0")"; }
+print_help() { sed -n '2,$!d; /^#/!q; s/^# \{0,1\}//p' "$SCRIPT"; }
 
 # Where builds go; Cargo's own variable decides.
 target_directory() { printf '%s\n' "${CARGO_TARGET_DIR:-$ROOT/target}"; }

@@ -1,0 +1,116 @@
+# How sessions end, and what is left then.
+# shellcheck shell=bash disable=SC2034 # play.sh reads OUTCOME
+
+hang_up_and_settle() {
+    step "Hanging up ends it, and the bill is what arrived"
+    local at_end
+    start_marked_sender a-east a-west "customer A" "$A_OFFERS" 30
+    verify_near "before BYE A gets" "$RATE_TOLERANCE" "$A_RATE" "$(sleep 2.5; arriving a-west)" bit/s
+    verify "BYE is answered" hang_up session-a
+    sleep 1
+    at_end=$(received a-west)
+    sleep 1
+    verify_equal "packets and bytes that still arrive a second later, though A goes on sending" "0 0" "$(difference "$at_end" "$(received a-west)")"
+    stop marked-a-east
+    verify_equal "B, still in its session, pings; answered of 3" 3 "$(pings b-east "$WEST_ADDRESS" 3)"
+    verify "B's BYE is answered" hang_up session-b
+    verify_tables idle "every table reads back as before the first session"
+    verify_bill a "$(answer_line session-a a=svpn-session:)" "$A_RATE" "${A_BEFORE[@]}"
+    verify_bill b "$(answer_line session-b a=svpn-session:)" "$B_RATE" "${B_BEFORE[@]}"
+}
+
+# verify_bill CUSTOMER SESSION BIT_RATE WEST_BEFORE EAST_BEFORE: the charge record against what the customer's interfaces counted.
+verify_bill() {
+    local customer=$1 session=$2 rate=$3 west=$4 east=$5
+    # RFC 3890: what is granted above UDP, and the headers of so many mean packets of the class a second, rounded up.
+    local packets=$(((rate + DATAGRAM * 8 - 1) / (DATAGRAM * 8)))
+    verify_equal "$customer's charge record, policed to bit/s of frames" $((rate + packets * FRAME_OVERHEAD * 8)) \
+        "$(charge "$session" .from_caller.policed_bits_per_second)"
+    verify_equal "$customer's packets and bytes, east to west, as the far interface counted" \
+        "$(difference "$west" "$(received "$customer-west")")" "$(charge "$session" '.from_caller | "\(.carried_packets) \(.carried_bytes)"')"
+    verify_equal "$customer's packets and bytes, west to east, likewise" \
+        "$(difference "$east" "$(received "$customer-east")")" "$(charge "$session" '.from_callee | "\(.carried_packets) \(.carried_bytes)"')"
+}
+
+# charge SESSION FILTER: of the record of an established session.
+charge() { jq -r --arg session "$1" "select((.session | tostring) == \$session and .established != null) | $2" "$CHARGES" | tail -n 1; }
+
+account_for_every_frame() {
+    step "Whatever a router receives it sends, punts or drops: its own metrics"
+    local router received sent punted dropped
+    for router in "${ROUTERS[@]}"; do
+        if [ "$HAS_METRICS" = no ]; then
+            not_applicable "the metrics of ${router^^}"
+            continue
+        fi
+        received=$(metric "$router" received) sent=$(metric "$router" sent) punted=$(metric "$router" punted) dropped=$(metric "$router" dropped)
+        verify "${router^^} received $received packets, sent $sent, punted $punted, dropped $dropped" \
+            all_accounted_for "$received" "$sent" "$punted" "$dropped"
+    done
+}
+
+# Nothing is under way any more, so the sums are equal; but the gateway may have had an answer to a punt sent.
+all_accounted_for() {
+    local answers=$(($2 + $3 + $4 - $1))
+    [ "$1" -gt 0 ] && [ "$answers" -ge 0 ] && [ "$answers" -le "$3" ]
+}
+
+# metric ROUTER WORD: the sum of its packets that were so.
+metric() {
+    inside "$GATEWAY_SPACE" curl --silent --fail "http://${MANAGEMENT_ADDRESS[$1]}:9560/metrics" |
+        awk -v "name=^svpn_$2_packets_total" '$1 ~ name { sum += $2 } END { print sum + 0 }'
+}
+
+kill_the_gateway() {
+    step "Forwarding does not need the gateway"
+    call session-c a-east vpn-a "$A_RATE"
+    verify_equal "another session of $(mbit "$A_RATE"), the answer" 200 "$CALL_STATUS"
+    read_tables "$STATE/crash.tables"
+    stop gateway
+    passed "kill -9 of svpn-gateway"
+    verify_equal "A's east pings A's west, answered of 3" 3 "$(pings a-east "$WEST_ADDRESS" 3)"
+    verify_near "UDP offered at $(mbit "$A_OFFERS") still arrives at" "$RATE_TOLERANCE" "$A_RATE" "$(overload a-east a-west "$A_OFFERS")" bit/s
+    verify_tables crash "the routers hold what they held"
+}
+
+# A gateway, agents and a session again, for who wants to try things.
+open_a_session_to_try() {
+    step "Ready to be tried"
+    [ -n "${PROCESS[gateway]:-}" ] || start_gateway
+    register_all
+    callee a-west answer
+    callee b-west answer
+    call session-kept a-east vpn-a "$A_RATE"
+    verify_equal "a session of $(mbit "$A_RATE"), the answer" 200 "$CALL_STATUS"
+    print_terms session-kept
+}
+
+leave_it_running() {
+    open_a_session_to_try
+    OUTCOME=kept
+    cat <<END
+
+   ip netns exec svpn-a-east ping $WEST_ADDRESS                            through the session
+   ip netns exec svpn-b-east ping $WEST_ADDRESS                            B has none
+   ip netns exec svpn-a-west iperf3 -s -D; ip netns exec svpn-a-east iperf3 -c $WEST_ADDRESS -u -b $A_OFFERS -l $DATAGRAM
+   ip netns exec svpn-p1 tshark -i eth1                               the core
+   ip netns exec svpn-gw $GATEWAY tables --config $STATE/gateway.toml
+   tail $CHARGES                          charge records; logs lie beside
+   scripts/demo --stop                                                removes all of it
+END
+}
+
+leave_it_to_the_prompt() {
+    open_a_session_to_try
+    cat <<END
+
+   a_east ping $WEST_ADDRESS                         through the session
+   b_east ping $WEST_ADDRESS                         B has none
+   a_west iperf3 -s -D; a_east iperf3 -c $WEST_ADDRESS -u -b $A_OFFERS -l $DATAGRAM
+   p1 tshark -i eth1                            the core
+   gw $GATEWAY tables --config $STATE/gateway.toml
+   sh tail $CHARGES               charge records; logs lie beside
+   exit                                         removes all of it
+END
+    open_prompt
+}
