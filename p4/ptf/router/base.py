@@ -109,9 +109,9 @@ class Behaviour(ptf.base_tests.BaseTest):
         with self.dataplane.cvar:
             return [(port, frame) for port, frame, _ in self.dataplane.packets(0)]
 
-    def _come_out(self, count: int) -> list[tuple[int, bytes]]:
-        """What comes out of the ports: so many frames, and more if they are there already."""
-        end = time.monotonic() + PATIENCE
+    def come_out(self, count: int, within: float = PATIENCE) -> list[tuple[int, bytes]]:
+        """What comes out of the ports: so many frames, and more if they are there already; fewer when the time is over."""
+        end = time.monotonic() + within
         sent = self._queued()
         while len(sent) < count and time.monotonic() < end:
             with self.dataplane.cvar:
@@ -120,16 +120,20 @@ class Behaviour(ptf.base_tests.BaseTest):
             sent += self._queued()
         return sent
 
-    def _burst(self, port: int, burst: Sequence[bytes], outcome: Outcome) -> None:
+    def inject_and_wait(self, port: int, *burst: Frame) -> list[Punt]:
+        """Sends a few frames into a port, and waits until all have been looked at; returns those that were punted."""
         Behaviour._barriers += 1
         last = frames.barrier(Behaviour._barriers)
         for frame in (*burst, last):
             self.inject(port, frame)
         # An engine keeps the order of frames that come in on one port and go to the controller.
         try:
-            punts = self.client.punts_until(lambda punt: punt.frame == last)
+            return self.client.punts_until(lambda punt: punt.frame == last)
         except queue.Empty:
             self.fail(f"frames on port {port} were not looked at; {self.engine.last_words()}")
+
+    def _burst(self, port: int, burst: Sequence[bytes], outcome: Outcome) -> None:
+        punts = self.inject_and_wait(port, *burst)
         drops = self.client.drops()
         dropped = {reason: count - self._dropped[reason] for reason, count in drops.items()}
         dropped = {reason: count for reason, count in dropped.items() if count.packets}
@@ -139,9 +143,10 @@ class Behaviour(ptf.base_tests.BaseTest):
             before = outcome.drops.get(reason, Count(0, 0))
             outcome.drops[reason] = Count(before.packets + count.packets, before.bytes + count.bytes)
         expected = len(burst) - len(punts) - sum(count.packets for count in dropped.values())
-        sent = self._come_out(expected)
+        sent = self.come_out(expected)
         outcome.sent += sent
-        self.assertEqual(len(sent), expected, f"inputs are not outputs, punts and drops; all of them: {outcome}")
+        if len(sent) != expected:
+            self.fail(f"of {len(burst)} inputs {expected - len(sent)} are no output, punt or drop; all of them: {outcome}")
 
     def outcome(self, port: int, *burst: Frame) -> Outcome:
         """Sends frames into a port, and waits until each has left, been punted or been counted as dropped."""
@@ -162,21 +167,24 @@ class Behaviour(ptf.base_tests.BaseTest):
     def forwards(self, port: int, frame: Frame, egress: int, expected: Frame) -> None:
         """A frame comes in on a port, and goes out of another one as this frame."""
         outcome = self.outcome(port, frame)
-        self.assertEqual([port for port, _ in outcome.sent], [egress], f"where it went: {outcome}")
+        if [port for port, _ in outcome.sent] != [egress]:
+            self.fail(f"expected out of port {egress}; {outcome}")
         self.same_frame(outcome.sent[0][1], expected, f"out of port {egress}")
 
     def punts(self, port: int, frame: Frame, reason: str, vrf: int = 0) -> None:
         """A frame comes in on a port, and goes to the controller as it is, with this reason and VRF."""
         outcome = self.outcome(port, frame)
-        self.assertEqual(len(outcome.punts), 1, f"where it went: {outcome}")
+        if len(outcome.punts) != 1:
+            self.fail(f"expected to be punted as {reason}; {outcome}")
         [punt] = outcome.punts
         self.assertEqual((punt.ingress_port, punt.reason, punt.vrf), (port, reason, vrf), "what the packet-in says")
         self.same_frame(punt.frame, frame, "the packet-in's payload")
 
     def drops(self, port: int, frame: Frame, reason: str) -> None:
         """A frame comes in on a port, and is counted as dropped for this reason, with all its bytes."""
-        outcome = self.outcome(port, frame)
-        self.assertEqual(outcome.drops, {reason: Count(1, len(raw(frame)))}, f"where it went: {outcome}")
+        outcome, expected = self.outcome(port, frame), {reason: Count(1, len(raw(frame)))}
+        if outcome.drops != expected:
+            self.fail(f"expected to be counted as {expected}; {outcome}")
 
 
 __all__ = ["PORTS", "Behaviour", "Count", "Frame", "Outcome"]

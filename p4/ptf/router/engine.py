@@ -65,7 +65,7 @@ class Engine:
 
     def set_link(self, port: int, state: str) -> None:
         """Takes a port's link "down" or "up"."""
-        ip(f"link set port{port} {state}")
+        ip(f"link set {self.cable(port)} {state}")
 
     def last_words(self) -> str:
         """The end of what the program said."""
