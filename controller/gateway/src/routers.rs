@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use svpn_contract::wire::SessionId;
-use svpn_contract::{EntryKey, Update};
 use svpn_switch::{ElectionId, SessionCounters, Switch, WriteError};
 use svpn_vpn::{Domain, RouterId, Step};
 
@@ -69,12 +68,8 @@ impl Routers {
     pub(crate) async fn give_back(&self, steps: &[Step]) {
         for step in steps {
             let Some(router) = self.0.get(&step.router) else { continue };
-            for part in step.updates.chunk_by(|a, b| deletion(a).is_some() == deletion(b).is_some()) {
-                let keys: Vec<EntryKey> = part.iter().filter_map(deletion).collect();
-                let written = if keys.is_empty() { router.switch.write(part).await } else { router.switch.release(&keys).await };
-                if let Err(error) = written {
-                    tracing::warn!(router = router.name, %error, "not given back yet: the router is put right when it answers");
-                }
+            if let Err(error) = router.switch.apply(&step.updates).await {
+                tracing::warn!(router = router.name, %error, "not given back yet: the router is put right when it answers");
             }
         }
     }
@@ -89,13 +84,6 @@ impl Routers {
                 None
             }
         }
-    }
-}
-
-fn deletion(update: &Update) -> Option<EntryKey> {
-    match update {
-        Update::Delete(key) => Some(*key),
-        Update::Insert(_) | Update::Modify(_) => None,
     }
 }
 

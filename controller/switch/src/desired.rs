@@ -30,20 +30,13 @@ impl FromIterator<Entry> for Desired {
 }
 
 impl Desired {
-    /// The updates were carried out.
+    /// The updates were carried out, or will be.
     pub(crate) fn apply(&mut self, updates: &[Update]) {
         for update in updates {
             match update {
                 Update::Insert(entry) | Update::Modify(entry) => drop(self.entries.insert(entry.key(), entry.clone())),
                 Update::Delete(key) => drop(self.entries.remove(key)),
             }
-        }
-    }
-
-    /// These are to go.
-    pub(crate) fn release(&mut self, keys: &[EntryKey]) {
-        for key in keys {
-            self.entries.remove(key);
         }
     }
 

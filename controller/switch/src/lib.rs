@@ -2,7 +2,7 @@
 //!
 //! One [`Switch`] per router. It keeps a stream to the router and bids there for mastership; when it wins it makes sure that the
 //! pipeline of the contract is in service, reads the tables and writes what they lack of the desired entries, and from then on takes
-//! [`Switch::write`] and [`Switch::release`]. Whatever breaks, it comes back to that point by itself:
+//! [`Switch::write`] and [`Switch::apply`]. Whatever breaks, it comes back to that point by itself:
 //!
 //! ```text
 //!                  stream                won                    tables as desired
@@ -12,8 +12,8 @@
 //!      └──────────────── stream broken, or the router does not answer ─────────────────┘
 //! ```
 //!
-//! The desired set changes only with what the router accepted, or with what is to go: a write is all or nothing, and an entry that
-//! was released is not put back. Where it is not known what became of a call, the tables are read again. So a router never keeps an
+//! The desired set changes with what the router accepted, for a write is all or nothing, or with what was applied, which the router
+//! gets sooner or later. Where it is not known what became of a call, the tables are read again. So a router never keeps an
 //! entry that nobody wants.
 //!
 //! `tonic` and `p4runtime-proto` speak to the router, `svpn-contract` gives entries their types; `fnv` names a pipeline by a hash

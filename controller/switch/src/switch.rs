@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use p4runtime_proto::p4::v1::StreamMessageRequest;
 use svpn_contract::packet::PacketOut;
 use svpn_contract::wire::SessionId;
-use svpn_contract::{Entry, EntryKey, Update};
+use svpn_contract::{Entry, Update};
 use tokio::sync::{Notify, RwLock, mpsc, watch};
 use tokio::task::JoinHandle;
 use tonic::Code;
@@ -147,29 +147,29 @@ impl Switch {
         Ok(())
     }
 
-    /// Takes entries out of the desired set at once, and off the router, in their order, now or with the next reconciliation. Entries
-    /// that are not there are no error.
+    /// Makes these updates part of the desired set at once, and carries them out on the router, in their order, now or with the next
+    /// reconciliation: there is no way back. An entry to be deleted that is not there is no error.
     ///
     /// # Errors
-    /// [`WriteError`] says why the router still has them. There is nothing to be done: they will go.
-    pub async fn release(&self, keys: &[EntryKey]) -> Result<(), WriteError> {
+    /// [`WriteError`] says why the router does not have them yet. There is nothing to be done: it will.
+    pub async fn apply(&self, updates: &[Update]) -> Result<(), WriteError> {
         let shared = &self.shared;
         let unsettled = Unsettled(&shared.repair);
-        shared.desired().release(keys);
+        shared.desired().apply(updates);
         let _shared_gate = shared.gate.read().await;
         let client = shared.ready_client().map_err(WriteError::NotReady)?;
         let mut refusals = Vec::new();
-        for (number, batch) in keys.chunks(shared.settings.batch.get()).enumerate() {
-            let updates = batch.iter().map(|key| Update::Delete(*key).encode()).collect();
-            let Err(status) = client.write(updates).await else { continue };
-            match BatchError::read(status, batch.len(), number * shared.settings.batch.get()) {
-                BatchError::Refused(refused) => refusals.extend(refused.into_iter().filter(|refusal| refusal.code != Code::NotFound)),
+        for (number, batch) in updates.chunks(shared.settings.batch.get()).enumerate() {
+            let Err(status) = client.write(batch.iter().map(Update::encode).collect()).await else { continue };
+            let before = number * shared.settings.batch.get();
+            match BatchError::read(status, batch.len(), before) {
+                BatchError::Refused(refused) => refusals.extend(refused.into_iter().filter(|refusal| !is_gone(updates, refusal))),
                 BatchError::Rejected(status) => return Err(WriteError::Rejected(status)),
                 BatchError::Unknown(status) => return Err(WriteError::Unknown(status)),
             }
         }
         if !refusals.is_empty() {
-            return Err(WriteError::Refused { refusals, updates: keys.len() });
+            return Err(WriteError::Refused { refusals, updates: updates.len() });
         }
         unsettled.settle();
         Ok(())
@@ -209,6 +209,11 @@ impl Switch {
         let connection = self.shared.connection();
         packets::send(packet, self.state(), connection.as_ref().map(|connection| &connection.requests))
     }
+}
+
+/// Whether a refusal says that an entry to be deleted is not there.
+fn is_gone(updates: &[Update], refusal: &Refusal) -> bool {
+    refusal.code == Code::NotFound && matches!(updates.get(refusal.index), Some(Update::Delete(_)))
 }
 
 /// Has the tables read again unless it is settled that they are as desired.

@@ -1,5 +1,6 @@
 //! Arbitration and pipeline.
 
+use svpn_contract::Update;
 use svpn_switch::{State, Switch, WriteError};
 
 use crate::entries::{flow, network, set_up};
@@ -117,7 +118,7 @@ async fn demoted_gateway_stops_writing_and_reconciles_when_it_is_primary_again()
     assert!(matches!(error, WriteError::NotReady(_)), "{error}");
     assert!(switch.reconcile().await.is_err(), "a backup reconciles nothing");
     assert!(router.has_just(&[]));
-    let error = switch.release(&[flow(1).key()]).await.expect_err("it is not primary");
+    let error = switch.apply(&[Update::Delete(flow(1).key())]).await.expect_err("it is not primary");
     assert!(matches!(error, WriteError::NotReady(State::Backup { .. })), "{error}");
 
     drop(rival);

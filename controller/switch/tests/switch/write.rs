@@ -135,38 +135,45 @@ async fn undo_that_fails_is_done_later() {
 }
 
 #[tokio::test]
-async fn release_takes_away_what_is_there() {
+async fn what_is_applied_goes_where_it_is_there() {
     let router = Router::new();
     let (switch, _events) = ready(&router, network()).await;
     switch.write(&set_up(1)).await.expect("set up");
-    let keys = [flow(1).key(), session(1, 0).key(), session(2, 0).key()];
-    switch.release(&keys).await.expect("what was never there is no error");
+    let gone = [flow(1), session(1, 0), session(2, 0)].map(|entry| Update::Delete(entry.key()));
+    switch.apply(&gone).await.expect("what was never there is no error");
     assert!(router.has_just(&network()));
     assert!(switch.reconcile().await.expect("reconciled").is_empty());
 }
 
 #[tokio::test]
-async fn release_while_the_router_is_away_is_kept() {
+async fn what_is_applied_while_the_router_is_away_is_kept() {
     let mut router = Router::new();
     let (switch, _events) = ready(&router, network()).await;
     switch.write(&set_up(1)).await.expect("set up");
     router.cut();
     crate::reaches(&switch, State::Disconnected).await;
-    let error = switch.release(&[flow(1).key(), session(1, 0).key()]).await.expect_err("it is away");
+    let updates = [
+        Update::Delete(flow(1).key()),
+        Update::Delete(session(1, 0).key()),
+        Update::Insert(session(2, 7)),
+        Update::Modify(session(2, 8)),
+        Update::Insert(flow(2)),
+    ];
+    let error = switch.apply(&updates).await.expect_err("it is away");
     assert!(matches!(error, WriteError::NotReady(State::Disconnected)), "{error}");
     assert_eq!(router.entries().len(), 4, "a router that is away forwards on");
     router.restore().await;
     soon(switch.ready()).await;
-    assert!(router.has_just(&network()));
+    assert!(router.has_just(&with([session(2, 8), flow(2)])));
 }
 
 #[tokio::test]
-async fn release_that_is_refused_is_tried_again() {
+async fn what_is_applied_and_refused_is_tried_again() {
     let router = Router::new();
     let (switch, _events) = ready(&router, network()).await;
     switch.write(&set_up(1)).await.expect("set up");
     router.trouble(Trouble::Refuse(vec![(0, Code::Internal), (1, Code::NotFound)]));
-    let error = switch.release(&[flow(1).key(), session(1, 0).key()]).await.expect_err("refused");
+    let error = switch.apply(&[Update::Delete(flow(1).key()), Update::Delete(session(1, 0).key())]).await.expect_err("refused");
     let WriteError::Refused { refusals, .. } = error else { panic!("{error}") };
     assert_eq!(refusals.iter().map(|refusal| (refusal.index, refusal.code)).collect::<Vec<_>>(), [(0, Code::Internal)]);
     until(|| router.has_just(&network())).await;
