@@ -24,10 +24,11 @@ alive() { kill -0 "$1" 2>/dev/null; }
 tcp_answers() { inside "$GATEWAY_SPACE" timeout 1 bash -c "exec 3<>/dev/tcp/$1/$2"; }
 
 # start NAME SPACE COMMAND…: in the background, its output in $STATE/NAME.log. Descriptor 9 is the lock of the lab, 8 is Mininet's.
+# What is typed at the terminal does not reach it: an interrupt is for this shell, or for Mininet's prompt.
 start() {
     local name=$1 space=$2
     shift 2
-    "${LIFELINE[@]}" ip netns exec "svpn-$space" "$@" >"$STATE/$name.log" 2>&1 </dev/null 8>&- 9>&- &
+    "${LIFELINE[@]}" setsid ip netns exec "svpn-$space" "$@" >"$STATE/$name.log" 2>&1 </dev/null 8>&- 9>&- &
     PROCESS[$name]=$!
 }
 
