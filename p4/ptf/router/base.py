@@ -7,6 +7,7 @@ import queue
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import ptf
 import ptf.base_tests
@@ -57,7 +58,7 @@ class Behaviour(ptf.base_tests.BaseTest):
     """
 
     # Why an engine cannot be asked, by its name.
-    skip_on: dict[str, str] = {}
+    skip_on: ClassVar[dict[str, str]] = {}
     _barriers = 0
 
     def entries(self) -> Iterable[Entry]:

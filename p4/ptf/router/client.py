@@ -18,7 +18,7 @@ from router.schema import Entry, Schema, to_bytes
 # How long an answer may take on a machine that has other things to do.
 PATIENCE = 30.0
 DEVICE = 1
-ELECTION = p4rt.Uint128(high=0, low=1)
+ELECTION = p4rt.Uint128(high=0, low=10)
 INSERT, MODIFY, DELETE = p4rt.Update.INSERT, p4rt.Update.MODIFY, p4rt.Update.DELETE
 
 

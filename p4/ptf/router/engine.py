@@ -12,6 +12,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import grpc
+
 from router.client import Client
 from router.schema import Schema
 
@@ -23,7 +25,7 @@ MTU = 9000
 
 
 class Unavailable(Exception):
-    """An engine's program is not there."""
+    """An engine's program is not there, or does not take the contract's pipeline."""
 
 
 def ip(arguments: str) -> None:
@@ -37,7 +39,7 @@ class Engine:
     name = ""
 
     def __init__(self, schema: Schema) -> None:
-        self.said = tempfile.TemporaryFile()
+        self.said = tempfile.TemporaryFile()  # noqa: SIM115  It is needed as long as the program.
         # `setpriv` has the kernel kill the program should this process be killed.
         self.process = subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", "--", *self.command()],
@@ -45,11 +47,21 @@ class Engine:
             stdout=self.said,
             stderr=subprocess.STDOUT,
         )
-        self.client = Client(ADDRESS, schema)
-        self.client.bid()
-        self.client.set_pipeline(self.device_config())
+        try:
+            self.connect(schema)
+            self.client.set_pipeline(self.device_config())
+        except (grpc.RpcError, grpc.FutureTimeoutError) as error:
+            self.process.kill()
+            self.process.wait()
+            reason = error.details() if isinstance(error, grpc.RpcError) else "it does not listen"
+            raise Unavailable(f"{self.name} cannot be used: {reason}; it said:\n{self.last_words()}") from error
         for port in PORTS:
             ip(f"link set {self.cable(port)} mtu {MTU} up")
+
+    def connect(self, schema: Schema) -> None:
+        """Makes a controller its primary."""
+        self.client = Client(ADDRESS, schema)
+        self.client.bid()
 
     def command(self) -> list[str]:
         """The program and its arguments; what it needs is made here."""

@@ -125,6 +125,7 @@ def world() -> list[Entry]:
     ports = (CE_A, CE_B, CORE, CORE_B)
     return [*circuits, *(station(port) for port in ports), *(nexthop(port, port) for port in ports)]
 
+
 # Ends of the GRE tunnels in both directions.
 PE_TUNNEL: dict[str, Value] = {"src": PE1, "dst": PE2}
 PE_TUNNEL_6: dict[str, Value] = {"src": PE1_6, "dst": PE2_6}

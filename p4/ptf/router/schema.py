@@ -126,15 +126,21 @@ class Schema:
     def action(self, name: str, params: dict[str, Value]) -> p4rt.Action:
         """An action with its parameters."""
         info = self.actions[name]
-        ids = {param.name: param.id for param in info.params}
+        unknown = set(params) - {param.name for param in info.params}
+        if unknown:
+            raise KeyError(f"{name} has no parameters {unknown}")
         action = p4rt.Action(action_id=info.preamble.id)
-        for param, value in params.items():
-            action.params.add(param_id=ids[param], value=to_bytes(value))
+        for param in info.params:
+            if param.name in params:
+                action.params.add(param_id=param.id, value=to_bytes(params[param.name]))
         return action
 
     def key(self, entry: Entry) -> p4rt.TableEntry:
         """What names an entry."""
         table = self.tables[entry.table]
+        unknown = set(entry.match) - {info.name for info in table.match_fields}
+        if unknown:
+            raise KeyError(f"{entry.table} has no fields {unknown}")
         message = p4rt.TableEntry(table_id=table.preamble.id, priority=entry.priority)
         for info in table.match_fields:
             if info.name in entry.match:

@@ -80,7 +80,9 @@ class RouteIntoATunnelIsMarked(Marked):
 
     def runTest(self):
         onward = {"tunnel": 1, "vpn_label": 600, "class": 3}
-        self.write(marking(3, GREEN, 5), route(VRF_A, "10.2.0.0/16", "via_tunnel", **onward), route(VRF_A, "10.3.0.0/16", "local", nexthop=CORE))
+        self.write(
+            marking(3, GREEN, 5), route(VRF_A, "10.2.0.0/16", "via_tunnel", **onward), route(VRF_A, "10.3.0.0/16", "local", nexthop=CORE)
+        )
         self.is_marked(99, 5)
         self.write(no_marking(0, GREEN), marking(1, GREEN, 1, dscp=9))
         self.forwards(CE_A, into(CE_A, udp4("10.3.0.1")), CORE, out_of(CORE, udp4("10.3.0.1", ttl=63)))

@@ -3,6 +3,8 @@
 Their rates are 0 and their buckets small, so a colour depends on what has come before and on no clock.
 """
 
+from typing import ClassVar
+
 from router.base import Behaviour, Count
 from router.entries import (
     CE_A,
@@ -140,7 +142,7 @@ class BucketsFillAgain(Metered):
 class SessionWithoutAMeterIsGreen(Metered):
     """A session whose meter configuration is taken away is green at any rate."""
 
-    skip_on = {"bmv2": "BMv2 keeps the configuration of a meter that is modified to have none"}
+    skip_on: ClassVar = {"bmv2": "BMv2 keeps the configuration of a meter that is modified to have none"}
 
     def runTest(self):
         self.modify(session(1, 1, 600, meter=bursts(0, 0)))

@@ -152,9 +152,7 @@ class ArpResponderIsModified(Neighbour):
     def runTest(self):
         other = "02:11:22:33:44:55"
         self.modify(arp_responder(CE_A, GATEWAY, other))
-        expected = Ether(dst=neighbour_mac(CE_A), src=other) / ARP(
-            op=2, hwsrc=other, psrc=GATEWAY, hwdst=neighbour_mac(CE_A), pdst=HOST_A
-        )
+        expected = Ether(dst=neighbour_mac(CE_A), src=other) / ARP(op=2, hwsrc=other, psrc=GATEWAY, hwdst=neighbour_mac(CE_A), pdst=HOST_A)
         self.forwards(CE_A, asked(request()), CE_A, expected)
         self.delete(arp_responder(CE_A, GATEWAY, other))
         self.punts(CE_A, asked(request()), "ARP", VRF_A)

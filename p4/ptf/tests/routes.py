@@ -55,7 +55,13 @@ class LongestPrefixWinsV6(Behaviour):
     """Of IPv6 routes the longest prefix wins, at any length up to 128 bits."""
 
     def runTest(self):
-        prefixes = {"2001:db8:2::/48": CE_B, "::/0": CORE, "2001:db8:2::1/128": CORE_B, "2001:db8:2::/127": CE_A, "2001:db8:2:8000::/49": CORE_B}
+        prefixes = {
+            "2001:db8:2::/48": CE_B,
+            "::/0": CORE,
+            "2001:db8:2::1/128": CORE_B,
+            "2001:db8:2::/127": CE_A,
+            "2001:db8:2:8000::/49": CORE_B,
+        }
         self.write(*(route(VRF_A, dst, "local", nexthop=hop) for dst, hop in prefixes.items()))
         ways = {"2001:db8:2::1": CORE_B, "2001:db8:2::": CE_A, "2001:db8:2::2": CE_B, "2001:db8:2:ffff::": CORE_B, "fd00::1": CORE}
         for dst, hop in ways.items():
