@@ -71,6 +71,8 @@ enum bit<8> Reason {
     UNKNOWN_ETHERTYPE = 33,
     UNKNOWN_ATTACHMENT = 34,
     UNKNOWN_STATION = 35,
+    /* The worker that a flow belongs to did not take it in time. */
+    WORKER_QUEUE_FULL = 36,
     /* Drops: labels. */
     MPLS_ON_ATTACHMENT = 40,
     RESERVED_LABEL = 41,

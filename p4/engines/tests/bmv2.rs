@@ -24,7 +24,8 @@ const SEED: u64 = 0x5e55_1015;
 const CASES: u32 = 150;
 
 /// What no frame comes to here: no reason at all, links that are down, and full queues.
-const OTHER_REASONS: [Reason; 4] = [Reason::None, Reason::PortUnavailable, Reason::TransmitQueueFull, Reason::PuntQueueFull];
+const OTHER_REASONS: [Reason; 5] =
+    [Reason::None, Reason::WorkerQueueFull, Reason::PortUnavailable, Reason::TransmitQueueFull, Reason::PuntQueueFull];
 
 /// A meter that gives each packet the same colour at all times: with empty rates the bursts alone count.
 ///
