@@ -12,6 +12,7 @@
  *   TABLE_COUNTER(counter)      the table property that attaches a direct counter
  *   TABLE_METER(meter)          the table property that attaches a direct meter, where the architecture has one
  *   SELECTOR(size)              an action selector of `size` members
+ *   OTHER_SELECTOR(size)        the same by another hash, so that what it chooses does not depend on what the first one chose
  *   *S, *_V4, *_V6, …           table sizes
  *
  * The tables are in tables/, by what they are about. Every id is pinned: an id is the wire interface, and a new table takes the next

@@ -18,6 +18,7 @@
 #define TABLE_COUNTER(counter) counters = counter;
 #define TABLE_METER(meter) meters = meter;
 #define SELECTOR(size) action_selector(HashAlgorithm.crc32, size, 32)
+#define OTHER_SELECTOR(size) action_selector(HashAlgorithm.crc16, size, 16)
 
 #define ATTACHMENTS 4096
 #define STATIONS 1024

@@ -110,7 +110,7 @@ control IntoTunnel(inout metadata_t meta) {
 }
 
 control Leave(inout headers_t hdr, inout metadata_t meta) {
-    @id(0x11000002) @name(".nexthop_selector") SELECTOR(NEXTHOP_MEMBERS) nexthop_selector;
+    @id(0x11000002) @name(".nexthop_selector") OTHER_SELECTOR(NEXTHOP_MEMBERS) nexthop_selector;
 
     @id(0x01000011) @name(".rewrite") action rewrite(@id(1) bit<9> port, @id(2) bit<48> src_mac, @id(3) bit<48> dst_mac, @id(4) bit<12> vlan,
                                                      @id(5) bit<12> inner_vlan, @id(6) bit<16> mtu) {
