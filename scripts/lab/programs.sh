@@ -47,7 +47,7 @@ stop_all() {
 
 # Says why a program that should answer does not, and ends it all.
 not_started() {
-    tail -n 20 "$STATE/$1.log" >&2
+    tail -n 20 "$STATE/$1.log" >&2 || true
     die "$1 does not answer; the end of its log ($STATE/$1.log) stands above"
 }
 
