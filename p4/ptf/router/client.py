@@ -16,7 +16,7 @@ from p4.v1 import p4runtime_pb2_grpc as p4rt_grpc
 from router.schema import Entry, Schema, to_bytes
 
 # How long an answer may take on a machine that has other things to do.
-PATIENCE = 30.0
+PATIENCE = 120.0
 DEVICE = 1
 ELECTION = p4rt.Uint128(high=0, low=10)
 INSERT, MODIFY, DELETE = p4rt.Update.INSERT, p4rt.Update.MODIFY, p4rt.Update.DELETE
@@ -75,6 +75,9 @@ class Client:
         self._answers: queue.Queue[p4rt.StreamMessageResponse] = queue.Queue()
         self.punts: queue.Queue[Punt] = queue.Queue()
         self.idle: queue.Queue[p4rt.IdleTimeoutNotification] = queue.Queue()
+        # Cell by cell: an answer with all 256 takes longer than everything else.
+        cells = (p4rt.CounterEntry(counter_id=schema.counters["drops"], index=p4rt.Index(index=at)) for at in schema.reasons.values())
+        self._drops = [p4rt.Entity(counter_entry=cell) for cell in cells]
         self._stream = self.stub.StreamChannel(iter(self._requests.get, None))
         threading.Thread(target=self._listen, daemon=True).start()
 
@@ -159,10 +162,7 @@ class Client:
 
     def drops(self) -> dict[str, Count]:
         """The counter of dropped packets, by reason."""
-        counter = self.schema.counters["drops"]
-        # Cell by cell: an answer with all 256 takes longer than everything else.
-        cells = (p4rt.CounterEntry(counter_id=counter, index=p4rt.Index(index=value)) for value in self.schema.reasons.values())
-        cells = [entity.counter_entry for entity in self.read(*(p4rt.Entity(counter_entry=cell) for cell in cells))]
+        cells = [entity.counter_entry for entity in self.read(*self._drops)]
         counts = {cell.index.index: Count(cell.data.packet_count, cell.data.byte_count) for cell in cells}
         return {name: counts[value] for name, value in self.schema.reasons.items()}
 
