@@ -1,6 +1,10 @@
 /* Headers on the wire and the metadata that goes with a packet.
  *
- * Included by each architecture's shell before pipeline.p4. Nothing here depends on an architecture.
+ * Included by each architecture's shell, which has defined before:
+ *
+ *   OWN_TYPES         types of its own, of which OWN_HEADERS are
+ *   OWN_HEADERS       members of headers_t of its own: what earlier passes over a frame took off, so that a punt has it still, and more
+ *   own_metadata_t    its own metadata: what it alone knows of a frame, and what its action selectors hash
  */
 
 #ifndef SVPN_HEADERS_P4
@@ -25,9 +29,9 @@ const bit<8> PROTOCOL_ICMPV6 = 58;
 const bit<8> PROTOCOL_SCTP = 132;
 
 /* Lengths in bytes. */
-const bit<32> LABEL_BYTES = 4;
-const bit<32> IPV4_BYTES = 20;
-const bit<32> IPV6_BYTES = 40;
+const bit<16> LABEL_BYTES = 4;
+const bit<16> IPV4_BYTES = 20;
+const bit<16> IPV6_BYTES = 40;
 const bit<16> FRAGMENT_BYTES = 8;
 const bit<16> GRE_BYTES = 4;         /* and as many for each optional field */
 const bit<16> PORTS_BYTES = 4;
@@ -211,11 +215,6 @@ header icmpv6_t {
     bit<8> kind;
 }
 
-/* What earlier passes over the frame took off: an IP header with a GRE header (at most 60 and 16 bytes), and at most three labels. */
-header removed_t {
-    varbit<704> data;
-}
-
 @controller_header("packet_in")
 header packet_in_t {
     @id(1) bit<9> ingress_port;
@@ -230,47 +229,6 @@ header packet_out_t {
     @id(2) @padding bit<7> padding;
 }
 
-struct headers_t {
-    packet_in_t packet_in;
-    packet_out_t packet_out;
-    ethernet_t ethernet;
-    vlan_t outer_tag;
-    vlan_t inner_tag;
-    arp_t arp;
-    /* Added on the way out. */
-    ipv4_t delivery_ipv4;
-    ipv6_t delivery_ipv6;
-    gre_t delivery_gre;
-    gre_field_t delivery_key;
-    mpls_t pushed1;           /* outermost */
-    mpls_t pushed2;
-    mpls_t pushed3;
-    mpls_t pushed_vpn;
-    /* As received. */
-    removed_t removed;
-    mpls_t label0;
-    mpls_t label1;
-    mpls_t label2;
-    mpls_t label3;
-    ipv4_t ipv4;
-    ipv4_options_t ipv4_options;
-    ipv6_t ipv6;
-    fragment_t fragment;
-    gre_t gre;
-    gre_field_t gre_checksum;
-    gre_field_t gre_key;
-    ports_t ports;
-    icmpv6_t icmpv6;
-}
-
-/* How a packet goes on when its label has been looked up. */
-enum bit<2> Exposes {
-    NOTHING = 0,              /* by the label */
-    ROUTED = 1,               /* IP below the label is routed */
-    LOCAL = 2,                /* IP below the label goes to a next hop */
-    LABEL = 3                 /* the label below is acted upon */
-}
-
 /* What a packet is put into, besides labels. */
 enum bit<2> Delivery {
     NONE = 0,
@@ -281,7 +239,7 @@ enum bit<2> Delivery {
 /* What is left to do to the frame, decided by the look-ups and done once at the end, so that a punt carries the frame as received. */
 struct rewrite_t {
     bool pop;                 /* remove the top label */
-    bool swap;                /* replace the top label */
+    bool swap;                /* replace the top label, which leaves with exposed_ttl */
     bool push_swapped;        /* put l1 above it, with its TC and TTL */
     bool push_vpn;
     bool set_ip_ttl;          /* the IP header leaves with exposed_ttl */
@@ -309,6 +267,49 @@ struct rewrite_t {
     bit<12> inner_vlan;
 }
 
+OWN_TYPES
+
+struct headers_t {
+    packet_in_t packet_in;
+    packet_out_t packet_out;
+    ethernet_t ethernet;
+    vlan_t outer_tag;
+    vlan_t inner_tag;
+    arp_t arp;
+    /* Added on the way out. */
+    ipv4_t delivery_ipv4;
+    ipv6_t delivery_ipv6;
+    gre_t delivery_gre;
+    gre_field_t delivery_key;
+    mpls_t pushed1;           /* outermost */
+    mpls_t pushed2;
+    mpls_t pushed3;
+    mpls_t pushed_vpn;
+    /* As received. */
+    OWN_HEADERS
+    mpls_t label0;
+    mpls_t label1;
+    mpls_t label2;
+    mpls_t label3;
+    ipv4_t ipv4;
+    ipv4_options_t ipv4_options;
+    ipv6_t ipv6;
+    fragment_t fragment;
+    gre_t gre;
+    gre_field_t gre_checksum;
+    gre_field_t gre_key;
+    ports_t ports;
+    icmpv6_t icmpv6;
+}
+
+/* How a packet goes on when its label has been looked up. */
+enum bit<2> Exposes {
+    NOTHING = 0,              /* by the label */
+    ROUTED = 1,               /* IP below the label is routed */
+    LOCAL = 2,                /* IP below the label goes to a next hop */
+    LABEL = 3                 /* the label below is acted upon */
+}
+
 /* Passes over a frame: what a label or GRE that ends here leaves is parsed from the beginning, by another pass over the frame as
  * received. These fields are what a pass hands to the next. */
 struct pass_t {
@@ -323,34 +324,44 @@ struct pass_t {
 struct metadata_t {
     pass_t pass;
     bool next_pass;
+    own_metadata_t own;
     /* Parsing. */
-    bit<32> l3_length;        /* bytes behind Ethernet and tags, as received */
     bit<16> ethertype;        /* behind the tags and what is removed */
     bit<12> vlan;
     bit<12> inner_vlan;
+    bool below_is_v6;         /* below the labels, by its first nibble */
     bool ip_checksum_wrong;
-    bit<16> right_checksum;   /* what the sum over a right header comes to: always 0 */
-    /* What the packet is about, through its labels: the 5-tuple. An IPv4 address is in the low bits. */
-    bit<128> src;
-    bit<128> dst;
+    bit<32> gre_key;
+    /* What the packet is about, through its labels: the 5-tuple, with the addresses of its IP header. */
     bit<8> proto;
     bit<16> sport;
     bit<16> dport;
+    /* The IP header, through the labels. */
+    bool is_v6;
+    bit<16> header_length;    /* as it says */
+    bit<16> ip_length;        /* of the packet, as it says */
+    bit<16> payload_length;   /* bytes behind it, as it says */
+    bit<16> missing;          /* bytes of the header that are beyond the packet */
+    Reason fault;             /* what is wrong with it, should it be acted upon */
+    bit<8> ip_ttl;            /* after RFC 3443 */
+    bit<16> gre_length;
+    bit<16> gre_missing;      /* bytes of the GRE header that are beyond the packet */
     /* Look-ups. */
     bool core;
     bit<16> vrf;
     Reason reason;
     bool punt;
-    bit<32> gre_key;
     bool takes_labels;        /* GRE that ends here carries labels */
     bool answered;            /* ARP, here */
     bool labelled;            /* a label is acted upon */
-    bool switched;            /* goes on by that label */
+    bool switched;            /* goes on by its label */
     bool routed;              /* an IP header is acted upon */
+    bool ends_here;           /* GRE */
     Exposes exposes;
     bool has_session;
     bit<32> session;
     bool carried;             /* counted by its session */
+    bool has_route;
     bool has_tunnel;
     bit<32> tunnel;
     bit<32> nexthop;
@@ -362,14 +373,11 @@ struct metadata_t {
     bool received;
     bit<8> ttl_mode;
     bit<8> label_ttl;         /* of the label acted upon, after RFC 3443 */
-    bool is_v6;               /* which IP header is acted upon */
-    bit<32> ip_available;     /* bytes from it to the end of the frame */
-    bit<4> nibble;            /* the first below the labels, which tells what is there */
-    bit<32> ip_length;        /* of the packet, as its header says */
-    bit<8> ip_ttl;            /* of its header, after RFC 3443 */
     bit<9> egress_port;
     bit<16> mtu;
-    bit<32> length_out;       /* bytes behind Ethernet and tags, on the way out */
+    bit<16> tunnel_length;    /* bytes a tunnel adds */
+    bit<16> length_out;       /* bytes behind Ethernet and tags, on the way out */
+    bit<16> excess;           /* by so many more than the next hop's MTU */
     rewrite_t rewrite;
 }
 

@@ -3,25 +3,37 @@
  * The shell of an architecture includes headers.p4, defines the macros below, and then includes this file:
  *
  *   DIRECT_COUNTER              type and arguments of a direct counter of packets and bytes
- *   INDEXED_COUNTER(size)       the same, indexed by bit<32>
+ *   INDEXED_COUNTER(size, bits) the same, indexed by bit<bits>
  *   DIRECT_METER                type and arguments of a direct trTCM meter of bytes (RFC 2698, colour-blind)
  *   DIRECT_PACKET_METER         the same of packets
  *   METER_COLOUR(meter, to)     run `meter`, put GREEN, YELLOW or RED into `to`
+ *   ONE_METER_AN_ACTION         defined where an action cannot run the direct meters of two tables
  *   COUNT_DIRECT(counter)       count the packet in a direct counter, where the architecture wants that said
- *   COUNT_INDEXED(counter, at)  count the packet in a cell of an indexed counter
+ *   COUNT_INDEXED(counter, at, bits)  count the packet in a cell of an indexed counter
  *   TABLE_COUNTER(counter)      the table property that attaches a direct counter
  *   TABLE_METER(meter)          the table property that attaches a direct meter, where the architecture has one
- *   SELECTOR(size)              an action selector of `size` members
- *   OTHER_SELECTOR(size)        the same by another hash, so that what it chooses does not depend on what the first one chose
- *   *S, *_V4, *_V6, …           table sizes
+ *   IDLE_TIMEOUT                the table property of entries with an idle timeout
+ *   SELECTOR(size, name)        the action selector `name` of `size` members, by a hash of its own
+ *   CHOICE_KEYS                 what selectors hash, as keys of their tables
+ *   LIMIT(value, most)          `value` becomes `most` if it is more
+ *   TOO_SHORT(bytes)            the frame ends before so many bytes of the IP header
+ *   OPTIONS_CUT                 the frame ends before the options of the IPv4 header do
+ *   BEYOND_FRAME(length)        the frame ends before so many bytes of the IP packet, where the architecture knows
+ *   WAS_LAST_PASS               no other pass can follow this one
+ *   ReadFrame(hdr, meta)        a control: the length of the frame (`length_out`, `ip_available`) and what selectors hash (`choice`)
+ *   KeepChecksum(hdr, ttl)      a control: what the IPv4 checksum becomes when the TTL becomes `ttl` (RFC 1624), unless that is done elsewhere
+ *   *S, *_V4, *_V6, *_BITS …    table sizes
  *
  * The tables are in tables/, by what they are about. Every id is pinned: an id is the wire interface, and a new table takes the next
  * free one. Widths and semantics are those of the oracle in contract/, which is tested against this program's P4Info and against every
  * engine.
  *
- * Look-ups write metadata only, and the frame is rewritten once, when everything has been decided. What a label or GRE that ends here
- * leaves to be looked at goes through all of it again: the shell parses the frame as received once more when `next_pass` is set, and
- * leaves out what `pass` says is done with.
+ * Look-ups write metadata only, and the frame is rewritten once, when everything has been decided: the shell applies Lookup, then
+ * RewriteFrame to what goes out. What a label or GRE that ends here leaves to be looked at goes through all of it again: the shell
+ * parses the frame as received once more when `next_pass` is set, and leaves out what `pass` says is done with.
+ *
+ * The order of things is that of a chain of match stages: what depends on the frame alone comes first and side by side, look-ups that
+ * do not need each other's results do not wait for each other, and a number is compared with a constant only.
  */
 
 #ifndef SVPN_PIPELINE_P4
@@ -41,92 +53,114 @@
 #include "tables/tunnels.p4"
 
 control Lookup(inout headers_t hdr, inout metadata_t meta) {
-    @id(0x12000001) @name(".session_discards") INDEXED_COUNTER(SESSIONS) session_discards;
-    @id(0x12000002) @name(".drops") INDEXED_COUNTER(256) drops;
+    @id(1) @name(".session_discards") INDEXED_COUNTER(SESSIONS, SESSION_BITS) session_discards;
+    @id(2) @name(".drops") INDEXED_COUNTER(256, 8) drops;
 
     /* In two places of the order of things, with one action between them. */
     #include "tables/policers.p4"
 
-    ReadTuple() read_tuple;
+    ReadIp() read_ip;
+    ReadFrame() read_frame;
+    ReadGre() read_gre;
+    JudgeIp() judge_ip;
     Admit() admit;
     ActOnLabel() act_on_label;
-    Switch() switch_label;
-    CheckIp() check_ip;
+    SwitchLabel() switch_label;
     EndGre() end_gre;
     FindSession() find_session;
     FindRoute() find_route;
     Carry() carry_session;
     IntoTunnel() into_tunnel;
     Leave() leave;
-    AnswerArp() answer_arp;
-    RewriteFrame() rewrite_frame;
 
     apply {
-        meta.reason = Reason.NONE;
-        meta.ip_available = meta.l3_length - (bit<32>) meta.pass.removed;
-        meta.length_out = meta.ip_available;
-        meta.is_v6 = meta.ethertype == ETHERTYPE_IPV6;
-        read_tuple.apply(hdr, meta);
+        /* What the frame says of itself. */
+        read_ip.apply(hdr, meta);
+        read_frame.apply(hdr, meta);
+        read_gre.apply(hdr, meta);
+        judge_ip.apply(hdr, meta);
 
-        /* Which frames are ours, and what is in them. */
+        /* Which frames are ours. */
         if (meta.pass.removed == 0) {
             admit.apply(hdr, meta);
         } else {
             meta.core = true;
             meta.vrf = meta.pass.vrf;
-            meta.labelled = meta.ethertype == ETHERTYPE_MPLS;
-            meta.routed = meta.ethertype != ETHERTYPE_MPLS;
+            if (meta.ethertype == ETHERTYPE_MPLS) {
+                meta.labelled = true;
+            } else {
+                meta.routed = true;
+            }
         }
 
         if (meta.labelled) {
             act_on_label.apply(hdr, meta);
+            if (meta.rewrite.pop) { meta.length_out = meta.length_out - LABEL_BYTES; }
+            if (meta.rewrite.push_swapped) { meta.length_out = meta.length_out + LABEL_BYTES; }
+            if (meta.switched) {
+                switch_label.apply(hdr, meta);
+            }
         }
-        if (meta.switched) {
-            switch_label.apply(hdr, meta);
-        }
-        if (meta.rewrite.pop) { meta.length_out = meta.length_out - LABEL_BYTES; }
-        if (meta.rewrite.push_swapped) { meta.length_out = meta.length_out + LABEL_BYTES; }
 
+        /* Sessions, for what an attachment circuit brought; routes, for everything else. Only the outermost header of a frame from the
+         * core can be that of GRE that ends here. */
         if (meta.routed) {
-            check_ip.apply(hdr, meta);
             meta.rewrite.set_ip_ttl = true;
             meta.rewrite.exposed_ttl = meta.ip_ttl - 1;
-            /* Only the outermost header of a frame from the core can be that of GRE that ends here. */
-            if (meta.reason == Reason.NONE && meta.core && !meta.labelled && meta.pass.removed == 0 && meta.proto == PROTOCOL_GRE) {
-                end_gre.apply(hdr, meta);
+            if (meta.is_v6) {
+                meta.rewrite.ethertype = ETHERTYPE_IPV6;
+            } else {
+                meta.rewrite.ethertype = ETHERTYPE_IPV4;
             }
-        }
-
-        /* Sessions, for what an attachment circuit brought; routes, for everything else. */
-        if (meta.routed && meta.reason == Reason.NONE) {
-            if (!meta.core) {
-                find_session.apply(hdr, meta);
-            }
-            if (!meta.has_session && meta.exposes != Exposes.LOCAL) {
-                find_route.apply(hdr, meta);
-            }
-            if (meta.reason == Reason.NONE && meta.ip_ttl <= 1) {
-                PUNT(Reason.TTL_EXPIRED)
-            } else if (meta.reason == Reason.NONE && meta.has_session) {
-                carry_session.apply(meta);
-            } else if (meta.reason == Reason.NONE && !meta.core) {
-                vrf_policer_table.apply();
-                if (!meta.has_tunnel && meta.colour == RED) {
-                    DROP(Reason.RED_DISCARD)
+            if (meta.fault != Reason.NONE) {
+                DROP(meta.fault)
+            } else {
+                if (!meta.core) {
+                    find_session.apply(hdr, meta);
+                } else if (meta.proto == PROTOCOL_GRE && !meta.labelled && meta.pass.removed == 0) {
+                    end_gre.apply(hdr, meta);
+                }
+                if (meta.exposes != Exposes.LOCAL) {
+                    find_route.apply(hdr, meta);
+                }
+                if (meta.ends_here) {
+                    /* By another pass. */
+                } else if (meta.has_session) {
+                    if (meta.ip_ttl <= 1) {
+                        PUNT(Reason.TTL_EXPIRED)
+                    } else {
+                        carry_session.apply(meta);
+                    }
+                } else if (meta.exposes != Exposes.LOCAL && !meta.has_route) {
+                    DROP(Reason.NO_ROUTE)
+                } else if (meta.received) {
+                    PUNT(Reason.RECEIVE)
+                } else if (meta.discarded) {
+                    DROP(Reason.ROUTE_DISCARD)
+                } else if (meta.ip_ttl <= 1) {
+                    PUNT(Reason.TTL_EXPIRED)
+                } else if (!meta.core) {
+                    vrf_policer_table.apply();
+                    if (!meta.has_tunnel && meta.colour == RED) {
+                        DROP(Reason.RED_DISCARD)
+                    }
                 }
             }
         }
 
-        if (meta.has_tunnel && meta.reason == Reason.NONE) {
-            into_tunnel.apply(meta);
-        }
-        if ((meta.routed || meta.switched) && meta.reason == Reason.NONE) {
-            leave.apply(hdr, meta);
+        if (meta.reason == Reason.NONE && !meta.next_pass && !meta.answered) {
+            if (meta.has_tunnel) {
+                into_tunnel.apply(meta);
+            }
+            if (meta.reason == Reason.NONE) {
+                leave.apply(hdr, meta);
+            }
         }
 
+        /* What goes no further. */
         if (meta.reason != Reason.NONE) {
             if (meta.carried) {
-                COUNT_INDEXED(session_discards, meta.session)
+                COUNT_INDEXED(session_discards, meta.session, SESSION_BITS)
             }
             if (meta.punt) {
                 punt_policer_table.apply();
@@ -135,14 +169,16 @@ control Lookup(inout headers_t hdr, inout metadata_t meta) {
                 }
             }
             if (!meta.punt) {
-                COUNT_INDEXED(drops, (bit<32>) (bit<8>) meta.reason)
+                COUNT_INDEXED(drops, (bit<8>) meta.reason, 8)
             }
         } else if (meta.answered) {
-            answer_arp.apply(hdr, meta);
+            meta.egress_port = meta.pass.ingress_port;
+            meta.rewrite.dst_mac = hdr.arp.sender_mac;
+            meta.rewrite.vlan = meta.vlan;
+            meta.rewrite.inner_vlan = meta.inner_vlan;
+            meta.rewrite.ethertype = ETHERTYPE_ARP;
         } else if (meta.next_pass) {
             meta.pass.vrf = meta.vrf;
-        } else {
-            rewrite_frame.apply(hdr, meta);
         }
     }
 }

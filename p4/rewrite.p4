@@ -1,6 +1,6 @@
 /* What is done to a frame once the look-ups have decided: tags, labels, GRE, TTL, addresses.
  *
- * Included by pipeline.p4. No table is here, and nothing depends on an architecture.
+ * Included by pipeline.p4, and done where the architecture does it best. No table is here, and nothing depends on an architecture.
  */
 
 #ifndef SVPN_REWRITE_P4
@@ -11,53 +11,52 @@ control SendTags(inout headers_t hdr, in bit<12> vlan, in bit<12> inner_vlan, in
     apply {
         hdr.outer_tag.setInvalid();
         hdr.inner_tag.setInvalid();
-        hdr.ethernet.ethertype = ethertype;
-        if (vlan != 0) {
+        if (vlan == 0 && inner_vlan == 0) {
+            hdr.ethernet.ethertype = ethertype;
+        } else {
             hdr.outer_tag.setValid();
-            hdr.outer_tag = { 0, 0, vlan, ethertype };
-            hdr.ethernet.ethertype = ETHERTYPE_VLAN;
-            if (inner_vlan != 0) {
-                hdr.inner_tag.setValid();
-                hdr.inner_tag = { 0, 0, inner_vlan, ethertype };
-                hdr.outer_tag.ethertype = ETHERTYPE_VLAN;
+            hdr.outer_tag.pcp = 0;
+            hdr.outer_tag.dei = 0;
+            if (vlan == 0) {
+                hdr.ethernet.ethertype = ETHERTYPE_VLAN;
+                hdr.outer_tag.vid = inner_vlan;
+                hdr.outer_tag.ethertype = ethertype;
+            } else if (inner_vlan == 0) {
+                hdr.ethernet.ethertype = ETHERTYPE_VLAN;
+                hdr.outer_tag.vid = vlan;
+                hdr.outer_tag.ethertype = ethertype;
+            } else {
                 hdr.ethernet.ethertype = ETHERTYPE_QINQ;
+                hdr.outer_tag.vid = vlan;
+                hdr.outer_tag.ethertype = ETHERTYPE_VLAN;
+                hdr.inner_tag.setValid();
+                hdr.inner_tag.pcp = 0;
+                hdr.inner_tag.dei = 0;
+                hdr.inner_tag.vid = inner_vlan;
+                hdr.inner_tag.ethertype = ethertype;
             }
-        } else if (inner_vlan != 0) {
-            hdr.outer_tag.setValid();
-            hdr.outer_tag = { 0, 0, inner_vlan, ethertype };
-            hdr.ethernet.ethertype = ETHERTYPE_VLAN;
         }
     }
 }
 
-/* An ARP request turns into its answer (RFC 826) and goes back where it came from. */
-control AnswerArp(inout headers_t hdr, inout metadata_t meta) {
-    SendTags() send_tags;
+/* An ARP request turns into its answer (RFC 826), and goes back where it came from. */
+control AnswerArp(inout headers_t hdr, in rewrite_t rewrite) {
     apply {
         bit<32> asked = hdr.arp.target_ip;
-        hdr.ethernet.dst = hdr.arp.sender_mac;
-        hdr.ethernet.src = meta.rewrite.src_mac;
         hdr.arp.operation = 2;
         hdr.arp.target_mac = hdr.arp.sender_mac;
         hdr.arp.target_ip = hdr.arp.sender_ip;
-        hdr.arp.sender_mac = meta.rewrite.src_mac;
+        hdr.arp.sender_mac = rewrite.src_mac;
         hdr.arp.sender_ip = asked;
-        meta.egress_port = meta.pass.ingress_port;
-        send_tags.apply(hdr, meta.vlan, meta.inner_vlan, ETHERTYPE_ARP);
     }
 }
 
-/* RFC 1624 equation 3 for the byte of the IPv4 TTL: the header may come from a label stack, unverified. */
+/* The TTL of IP that goes out; the shell keeps its checksum right, or as wrong as it was. */
 control SetIpTtl(inout headers_t hdr, in bit<8> ttl) {
+    KeepChecksum() keep_checksum;
     apply {
         if (hdr.ipv4.isValid()) {
-            bit<32> sum = (bit<32>) (~hdr.ipv4.checksum);
-            sum = sum + (bit<32>) (~(hdr.ipv4.ttl ++ hdr.ipv4.protocol)) + (bit<32>) (ttl ++ hdr.ipv4.protocol);
-            sum = (sum & 0xffff) + (sum >> 16);
-            sum = (sum & 0xffff) + (sum >> 16);
-            if (hdr.ipv4.ttl != ttl) {
-                hdr.ipv4.checksum = ~sum[15:0];
-            }
+            keep_checksum.apply(hdr, ttl);
             hdr.ipv4.ttl = ttl;
         } else {
             hdr.ipv6.hop_limit = ttl;
@@ -65,130 +64,177 @@ control SetIpTtl(inout headers_t hdr, in bit<8> ttl) {
     }
 }
 
-/* What a tunnel adds in front of a packet, and how long it makes it. */
-control PlanTunnel(inout metadata_t meta) {
+/* The VPN label in front of a packet, if it gets one. */
+control PlanVpnLabel(inout metadata_t meta) {
     apply {
-        meta.rewrite.push_ttl = meta.rewrite.exposed_ttl;
-        if (meta.ttl_mode != TTL_UNIFORM) {
-            meta.rewrite.push_ttl = meta.ttl_mode;
-        }
-        meta.rewrite.delivered_type = meta.rewrite.ethertype;
-        bit<32> added = (bit<32>) meta.rewrite.transport_labels << 2;
         meta.rewrite.vpn_label = meta.vpn_label;
-        if (meta.vpn_label != IMPLICIT_NULL_LABEL) {
+        if (meta.vpn_label == IMPLICIT_NULL_LABEL) {
+            meta.rewrite.delivered_type = meta.rewrite.ethertype;
+            meta.rewrite.delivered_length = meta.ip_length;
+        } else {
             meta.rewrite.push_vpn = true;
             meta.rewrite.delivered_type = ETHERTYPE_MPLS;
-            added = added + LABEL_BYTES;
+            meta.rewrite.delivered_length = meta.ip_length + LABEL_BYTES;
+            meta.length_out = meta.length_out + LABEL_BYTES;
+        }
+    }
+}
+
+/* What a tunnel adds in front of that, and how long it makes the packet. */
+control PlanTunnel(inout metadata_t meta) {
+    apply {
+        if (meta.ttl_mode == TTL_UNIFORM) {
+            meta.rewrite.push_ttl = meta.rewrite.exposed_ttl;
+        } else {
+            meta.rewrite.push_ttl = meta.ttl_mode;
         }
         if (meta.rewrite.delivery != Delivery.NONE) {
-            added = added + (bit<32>) GRE_BYTES;
             if (meta.rewrite.delivery_key != 0) {
-                added = added + (bit<32>) GRE_BYTES;
+                meta.tunnel_length = meta.tunnel_length + GRE_BYTES;
+                meta.rewrite.delivered_length = meta.rewrite.delivered_length + GRE_BYTES + GRE_BYTES;
+            } else {
+                meta.rewrite.delivered_length = meta.rewrite.delivered_length + GRE_BYTES;
             }
-            meta.rewrite.delivered_length = (bit<16>) (meta.ip_length + added);
         }
         if (meta.rewrite.delivery == Delivery.GRE_V4) {
-            added = added + IPV4_BYTES;
             meta.rewrite.ethertype = ETHERTYPE_IPV4;
         } else if (meta.rewrite.delivery == Delivery.GRE_V6) {
-            added = added + IPV6_BYTES;
             meta.rewrite.ethertype = ETHERTYPE_IPV6;
         } else if (meta.rewrite.push_vpn || meta.rewrite.transport_labels != 0) {
             meta.rewrite.ethertype = ETHERTYPE_MPLS;
         }
-        meta.length_out = meta.length_out + added;
+        meta.length_out = meta.length_out + meta.tunnel_length;
     }
 }
 
 /* Labels in front of the packet; the innermost is the bottom of the stack. */
-control PushLabels(inout headers_t hdr, in metadata_t meta) {
+control PushLabels(inout headers_t hdr, in rewrite_t rewrite) {
     apply {
-        if (meta.rewrite.push_swapped && hdr.label0.isValid()) {
+        if (rewrite.push_swapped) {
             hdr.pushed1.setValid();
-            hdr.pushed1 = { meta.rewrite.l1, hdr.label0.tc, 0, hdr.label0.ttl };
+            hdr.pushed1.label = rewrite.l1;
+            hdr.pushed1.tc = hdr.label0.tc;
+            hdr.pushed1.bos = 0;
+            hdr.pushed1.ttl = rewrite.exposed_ttl;
         }
-        bit<1> bottom = 1;
-        if (meta.rewrite.push_vpn) {
+        if (rewrite.push_vpn) {
             hdr.pushed_vpn.setValid();
-            hdr.pushed_vpn = { meta.rewrite.vpn_label, meta.rewrite.tc, bottom, meta.rewrite.push_ttl };
-            bottom = 0;
+            hdr.pushed_vpn.label = rewrite.vpn_label;
+            hdr.pushed_vpn.bos = 1;
+            hdr.pushed_vpn.ttl = rewrite.push_ttl;
+            hdr.pushed_vpn.tc = rewrite.tc;
         }
-        if (meta.rewrite.transport_labels > 2) {
+        if (rewrite.transport_labels > 2) {
             hdr.pushed3.setValid();
-            hdr.pushed3 = { meta.rewrite.l3, meta.rewrite.tc, bottom, meta.rewrite.push_ttl };
-            bottom = 0;
+            hdr.pushed3.label = rewrite.l3;
+            hdr.pushed3.bos = 0;
+            hdr.pushed3.ttl = rewrite.push_ttl;
+            hdr.pushed3.tc = rewrite.tc;
         }
-        if (meta.rewrite.transport_labels > 1) {
+        if (rewrite.transport_labels > 1) {
             hdr.pushed2.setValid();
-            hdr.pushed2 = { meta.rewrite.l2, meta.rewrite.tc, bottom, meta.rewrite.push_ttl };
-            bottom = 0;
+            hdr.pushed2.label = rewrite.l2;
+            hdr.pushed2.bos = 0;
+            hdr.pushed2.ttl = rewrite.push_ttl;
+            hdr.pushed2.tc = rewrite.tc;
         }
-        if (meta.rewrite.transport_labels > 0) {
+        if (rewrite.transport_labels > 0) {
             hdr.pushed1.setValid();
-            hdr.pushed1 = { meta.rewrite.l1, meta.rewrite.tc, bottom, meta.rewrite.push_ttl };
+            hdr.pushed1.label = rewrite.l1;
+            hdr.pushed1.bos = 0;
+            hdr.pushed1.ttl = rewrite.push_ttl;
+            hdr.pushed1.tc = rewrite.tc;
+        }
+        if (!rewrite.push_vpn) {
+            if (rewrite.transport_labels == 3) {
+                hdr.pushed3.bos = 1;
+            } else if (rewrite.transport_labels == 2) {
+                hdr.pushed2.bos = 1;
+            } else if (rewrite.transport_labels == 1) {
+                hdr.pushed1.bos = 1;
+            }
         }
     }
 }
 
-/* GRE (RFC 2784, RFC 2890) in front of labels or the packet, without checksum and sequence number, and IPv4 or IPv6 before it. */
-control Deliver(inout headers_t hdr, in metadata_t meta) {
+/* GRE (RFC 2784, RFC 2890) in front of labels or the packet, without checksum and sequence number, and IPv4 or IPv6 before it. The
+ * shell has the checksum of the IPv4 header made. */
+control Deliver(inout headers_t hdr, in rewrite_t rewrite) {
     apply {
         hdr.delivery_gre.setValid();
-        hdr.delivery_gre = { 0, 0, 0, 0, 0, 0, meta.rewrite.delivered_type };
-        if (meta.rewrite.delivery_key != 0) {
+        hdr.delivery_gre.protocol = rewrite.delivered_type;
+        hdr.delivery_gre.has_checksum = 0;
+        hdr.delivery_gre.has_routing = 0;
+        hdr.delivery_gre.has_sequence = 0;
+        hdr.delivery_gre.reserved = 0;
+        hdr.delivery_gre.version = 0;
+        if (rewrite.delivery_key != 0) {
             hdr.delivery_gre.has_key = 1;
             hdr.delivery_key.setValid();
-            hdr.delivery_key.value = meta.rewrite.delivery_key;
-        }
-        if (meta.rewrite.delivery == Delivery.GRE_V6) {
-            hdr.delivery_ipv6.setValid();
-            hdr.delivery_ipv6 = { 6, meta.rewrite.dscp ++ 2w0, 0, meta.rewrite.delivered_length, PROTOCOL_GRE, meta.rewrite.push_ttl,
-                                  meta.rewrite.delivery_src, meta.rewrite.delivery_dst };
+            hdr.delivery_key.value = rewrite.delivery_key;
         } else {
-            bit<32> src = meta.rewrite.delivery_src[31:0];
-            bit<32> dst = meta.rewrite.delivery_dst[31:0];
-            bit<16> total_length = meta.rewrite.delivered_length + (bit<16>) IPV4_BYTES;
-            /* RFC 1071, word by word: identification is 0, and of the flags only DF is set. */
-            bit<32> sum = (bit<32>) (8w0x45 ++ meta.rewrite.dscp ++ 2w0) + (bit<32>) total_length + 0x4000;
-            sum = sum + (bit<32>) (meta.rewrite.push_ttl ++ PROTOCOL_GRE);
-            sum = sum + (bit<32>) src[31:16] + (bit<32>) src[15:0] + (bit<32>) dst[31:16] + (bit<32>) dst[15:0];
-            sum = (sum & 0xffff) + (sum >> 16);
-            sum = (sum & 0xffff) + (sum >> 16);
+            hdr.delivery_gre.has_key = 0;
+        }
+        if (rewrite.delivery == Delivery.GRE_V6) {
+            hdr.delivery_ipv6.setValid();
+            hdr.delivery_ipv6.version = 6;
+            hdr.delivery_ipv6.traffic_class = rewrite.dscp ++ 2w0;
+            hdr.delivery_ipv6.flow_label = 0;
+            hdr.delivery_ipv6.payload_length = rewrite.delivered_length;
+            hdr.delivery_ipv6.next_header = PROTOCOL_GRE;
+            hdr.delivery_ipv6.hop_limit = rewrite.push_ttl;
+            hdr.delivery_ipv6.src = rewrite.delivery_src;
+            hdr.delivery_ipv6.dst = rewrite.delivery_dst;
+        } else {
             hdr.delivery_ipv4.setValid();
-            hdr.delivery_ipv4 = { 4, 5, meta.rewrite.dscp, 0, total_length, 0, 0, 1, 0, 0, meta.rewrite.push_ttl, PROTOCOL_GRE,
-                                  ~sum[15:0], src, dst };
+            hdr.delivery_ipv4.version = 4;
+            hdr.delivery_ipv4.ihl = 5;
+            hdr.delivery_ipv4.dscp = rewrite.dscp;
+            hdr.delivery_ipv4.ecn = 0;
+            hdr.delivery_ipv4.total_length = rewrite.delivered_length + IPV4_BYTES;
+            hdr.delivery_ipv4.identification = 0;
+            hdr.delivery_ipv4.reserved = 0;
+            hdr.delivery_ipv4.dont_fragment = 1;
+            hdr.delivery_ipv4.more_fragments = 0;
+            hdr.delivery_ipv4.fragment_offset = 0;
+            hdr.delivery_ipv4.ttl = rewrite.push_ttl;
+            hdr.delivery_ipv4.protocol = PROTOCOL_GRE;
+            hdr.delivery_ipv4.src = rewrite.delivery_src[31:0];
+            hdr.delivery_ipv4.dst = rewrite.delivery_dst[31:0];
         }
     }
 }
 
 /* The frame is rewritten once, when everything has been decided. */
-control RewriteFrame(inout headers_t hdr, inout metadata_t meta) {
+control RewriteFrame(inout headers_t hdr, in rewrite_t rewrite) {
+    AnswerArp() answer_arp;
     SendTags() send_tags;
     SetIpTtl() set_ip_ttl;
     PushLabels() push_labels;
     Deliver() deliver;
     apply {
-        hdr.removed.setInvalid();
-        if (meta.rewrite.swap) {
-            hdr.label0.label = meta.rewrite.swap_label;
-            hdr.label0.ttl = meta.label_ttl - 1;
+        if (hdr.arp.isValid()) {
+            answer_arp.apply(hdr, rewrite);
         }
-        if (meta.rewrite.pop) {
+        push_labels.apply(hdr, rewrite);
+        if (rewrite.swap) {
+            hdr.label0.label = rewrite.swap_label;
+            hdr.label0.ttl = rewrite.exposed_ttl;
+        } else if (rewrite.pop) {
             hdr.label0.setInvalid();
         }
-        if (meta.rewrite.set_label_ttl) {
-            hdr.label1.ttl = meta.rewrite.exposed_ttl;
+        if (rewrite.set_label_ttl) {
+            hdr.label1.ttl = rewrite.exposed_ttl;
         }
-        if (meta.rewrite.set_ip_ttl) {
-            set_ip_ttl.apply(hdr, meta.rewrite.exposed_ttl);
+        if (rewrite.set_ip_ttl) {
+            set_ip_ttl.apply(hdr, rewrite.exposed_ttl);
         }
-        push_labels.apply(hdr, meta);
-        if (meta.rewrite.delivery != Delivery.NONE) {
-            deliver.apply(hdr, meta);
+        if (rewrite.delivery != Delivery.NONE) {
+            deliver.apply(hdr, rewrite);
         }
-        hdr.ethernet.src = meta.rewrite.src_mac;
-        hdr.ethernet.dst = meta.rewrite.dst_mac;
-        send_tags.apply(hdr, meta.rewrite.vlan, meta.rewrite.inner_vlan, meta.rewrite.ethertype);
+        hdr.ethernet.src = rewrite.src_mac;
+        hdr.ethernet.dst = rewrite.dst_mac;
+        send_tags.apply(hdr, rewrite.vlan, rewrite.inner_vlan, rewrite.ethertype);
     }
 }
 

@@ -6,38 +6,85 @@
 #include <core.p4>
 #include <v1model.p4>
 
+struct own_metadata_t {
+    bit<16> l3_length;        /* bytes behind Ethernet and tags, as received */
+    bit<16> ip_available;     /* bytes from the IP header to the end of the frame */
+    bit<16> right_checksum;   /* what the sum over a right header comes to: always 0 */
+    bit<128> src;             /* an IPv4 address is in the low bits */
+    bit<128> dst;
+}
+
+/* What earlier passes over the frame took off: an IP header with a GRE header (at most 60 and 16 bytes), and at most three labels. */
+#define OWN_TYPES header removed_t { varbit<704> data; }
+#define OWN_HEADERS removed_t removed;
+#define CHOICE_KEYS meta.own.src : selector; meta.own.dst : selector; meta.proto : selector; meta.sport : selector; meta.dport : selector;
+
 #include "headers.p4"
 
 #define DIRECT_COUNTER direct_counter(CounterType.packets_and_bytes)
-#define INDEXED_COUNTER(size) counter(size, CounterType.packets_and_bytes)
+#define INDEXED_COUNTER(size, bits) counter(size, CounterType.packets_and_bytes)
 #define DIRECT_METER direct_meter<bit<2>>(MeterType.bytes)
 #define DIRECT_PACKET_METER direct_meter<bit<2>>(MeterType.packets)
 #define METER_COLOUR(meter, to) meter.read(to);
 #define COUNT_DIRECT(counter) counter.count();
-#define COUNT_INDEXED(counter, at) counter.count(at);
+#define COUNT_INDEXED(counter, at, bits) counter.count((bit<32>) at);
 #define TABLE_COUNTER(counter) counters = counter;
 #define TABLE_METER(meter) meters = meter;
-#define SELECTOR(size) action_selector(HashAlgorithm.crc32, size, 32)
-#define OTHER_SELECTOR(size) action_selector(HashAlgorithm.crc16, size, 16)
+#define IDLE_TIMEOUT support_timeout = true;
+/* Different hashes, so that what one chooses does not depend on what the other chose. */
+#define tunnel_selector_HASH HashAlgorithm.crc32
+#define tunnel_selector_BITS 32
+#define nexthop_selector_HASH HashAlgorithm.crc16
+#define nexthop_selector_BITS 16
+#define SELECTOR(size, name) action_selector(name##_HASH, size, name##_BITS) name;
+#define LIMIT(value, most) if (most < value) { value = most; }
+#define TOO_SHORT(bytes) (meta.own.ip_available < (bytes))
+#define OPTIONS_CUT (hdr.ipv4.ihl > 5 && !hdr.ipv4_options.isValid())
+#define BEYOND_FRAME(length) ((length) > meta.own.ip_available)
+/* At most four labels of a frame are acted upon. */
+#define WAS_LAST_PASS (meta.pass.labels >= 3)
 
-#define ATTACHMENTS 4096
-#define STATIONS 1024
-#define FLOWS_V4 1048576
-#define FLOWS_V6 1048576
-#define FLOW_ACLS_V4 16384
-#define FLOW_ACLS_V6 16384
-#define SESSIONS 1048576
-#define ROUTES_V4 1048576
-#define ROUTES_V6 262144
-#define VRF_POLICERS 65536
-#define TUNNELS 65536
-#define TUNNEL_MEMBERS 65536
-#define LABELS 1048576
-#define NEXTHOPS 16384
-#define NEXTHOP_MEMBERS 16384
-#define GRE_INGRESSES_V4 65536
-#define GRE_INGRESSES_V6 65536
-#define PUNT_POLICERS 256
+/* The checksum is verified behind the parser. */
+#define SUM_HEADER
+#define SUM_OPTIONS
+#define SUM_END
+
+#include "sizes/bmv2.p4"
+
+/* What the architecture alone can say of a frame. */
+control ReadFrame(in headers_t hdr, inout metadata_t meta) {
+    apply {
+        meta.length_out = meta.own.l3_length - meta.pass.removed;
+        meta.own.ip_available = meta.length_out;
+        /* IP is only looked at below the last of the labels. */
+        if (meta.ethertype == ETHERTYPE_MPLS) {
+            meta.own.ip_available = meta.own.ip_available - LABEL_BYTES;
+        }
+        if (hdr.ipv4.isValid()) {
+            meta.own.src = (bit<128>) hdr.ipv4.src;
+            meta.own.dst = (bit<128>) hdr.ipv4.dst;
+        } else if (hdr.ipv6.isValid()) {
+            meta.own.src = hdr.ipv6.src;
+            meta.own.dst = hdr.ipv6.dst;
+        }
+    }
+}
+
+/* RFC 1624 equation 3 for the byte of the IPv4 TTL, which gets no larger: the header may come from a label stack, unverified. In ones'
+ * complement ~(~HC + ~m + m') is HC + (m - m'), with 0x0000 for zero. */
+control KeepChecksum(inout headers_t hdr, in bit<8> ttl) {
+    apply {
+        bit<16> less = (hdr.ipv4.ttl - ttl) ++ 8w0;
+        bit<16> sum = hdr.ipv4.checksum + less;
+        if (less != 0) {
+            if (hdr.ipv4.checksum |+| less == 0xffff) {
+                hdr.ipv4.checksum = sum + 1;
+            } else {
+                hdr.ipv4.checksum = sum;
+            }
+        }
+    }
+}
 
 #include "pipeline.p4"
 
@@ -47,7 +94,7 @@ const bit<32> NEW_FRAME = 0;
 
 parser FrameParser(packet_in packet, out headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard) {
     state start {
-        meta.l3_length = standard.packet_length - 14;
+        meta.own.l3_length = (bit<16>) (standard.packet_length - 14);
         transition select(standard.ingress_port) {
             CPU_PORT: from_controller;
             default: ethernet;
@@ -73,7 +120,7 @@ parser FrameParser(packet_in packet, out headers_t hdr, inout metadata_t meta, i
         packet.extract(hdr.outer_tag);
         meta.vlan = hdr.outer_tag.vid;
         meta.ethertype = hdr.outer_tag.ethertype;
-        meta.l3_length = meta.l3_length - 4;
+        meta.own.l3_length = meta.own.l3_length - 4;
         transition select(hdr.outer_tag.ethertype) {
             ETHERTYPE_VLAN: inner_tag;
             ETHERTYPE_QINQ: inner_tag;
@@ -85,7 +132,7 @@ parser FrameParser(packet_in packet, out headers_t hdr, inout metadata_t meta, i
         packet.extract(hdr.inner_tag);
         meta.inner_vlan = hdr.inner_tag.vid;
         meta.ethertype = hdr.inner_tag.ethertype;
-        meta.l3_length = meta.l3_length - 4;
+        meta.own.l3_length = meta.own.l3_length - 4;
         transition payload;
     }
 
@@ -118,130 +165,7 @@ parser FrameParser(packet_in packet, out headers_t hdr, inout metadata_t meta, i
         }
     }
 
-    state arp {
-        packet.extract(hdr.arp);
-        transition accept;
-    }
-
-    state label0 {
-        packet.extract(hdr.label0);
-        transition select(hdr.label0.bos) {
-            0: label1;
-            1: below_labels;
-        }
-    }
-
-    state label1 {
-        packet.extract(hdr.label1);
-        transition select(hdr.label1.bos) {
-            0: label2;
-            1: below_labels;
-        }
-    }
-
-    state label2 {
-        packet.extract(hdr.label2);
-        transition select(hdr.label2.bos) {
-            0: label3;
-            1: below_labels;
-        }
-    }
-
-    state label3 {
-        packet.extract(hdr.label3);
-        transition select(hdr.label3.bos) {
-            0: accept;
-            1: below_labels;
-        }
-    }
-
-    /* The first nibble tells what a label stack carries. */
-    state below_labels {
-        meta.nibble = packet.lookahead<bit<4>>();
-        transition select(meta.nibble) {
-            4: ipv4;
-            6: ipv6;
-            default: accept;
-        }
-    }
-
-    state ipv4 {
-        packet.extract(hdr.ipv4);
-        transition select(hdr.ipv4.version, hdr.ipv4.ihl) {
-            (4, 5): ports_or_not;
-            (4, 6 .. 15): ipv4_options;
-            default: accept;
-        }
-    }
-
-    state ipv4_options {
-        packet.extract(hdr.ipv4_options, ((bit<32>) hdr.ipv4.ihl - 5) << 5);
-        transition ports_or_not;
-    }
-
-    /* Every fragment, the first too, has ports 0. */
-    state ports_or_not {
-        transition select(hdr.ipv4.more_fragments, hdr.ipv4.fragment_offset, hdr.ipv4.protocol) {
-            (0, 0, PROTOCOL_TCP): ports;
-            (0, 0, PROTOCOL_UDP): ports;
-            (0, 0, PROTOCOL_SCTP): ports;
-            (_, 0, PROTOCOL_GRE): gre;
-            default: accept;
-        }
-    }
-
-    state ports {
-        packet.extract(hdr.ports);
-        transition accept;
-    }
-
-    state ipv6 {
-        packet.extract(hdr.ipv6);
-        transition select(hdr.ipv6.next_header) {
-            PROTOCOL_TCP: ports;
-            PROTOCOL_UDP: ports;
-            PROTOCOL_SCTP: ports;
-            PROTOCOL_GRE: gre;
-            PROTOCOL_ICMPV6: icmpv6;
-            PROTOCOL_FRAGMENT: fragment;
-            default: accept;
-        }
-    }
-
-    state icmpv6 {
-        packet.extract(hdr.icmpv6);
-        transition accept;
-    }
-
-    state fragment {
-        packet.extract(hdr.fragment);
-        transition select(hdr.fragment.fragment_offset, hdr.fragment.next_header) {
-            (0, PROTOCOL_GRE): gre;
-            default: accept;
-        }
-    }
-
-    state gre {
-        packet.extract(hdr.gre);
-        transition select(hdr.gre.has_checksum, hdr.gre.has_key) {
-            (1, _): gre_checksum;
-            (0, 1): gre_key;
-            default: accept;
-        }
-    }
-
-    state gre_checksum {
-        packet.extract(hdr.gre_checksum);
-        transition select(hdr.gre.has_key) {
-            1: gre_key;
-            default: accept;
-        }
-    }
-
-    state gre_key {
-        packet.extract(hdr.gre_key);
-        transition accept;
-    }
+    #include "parser.p4"
 }
 
 /* Over a right header, its checksum included, the checksum comes to 0 (RFC 1071), whichever form of zero was sent. */
@@ -251,17 +175,18 @@ control VerifyIpv4(inout headers_t hdr, inout metadata_t meta) {
             { hdr.ipv4.version, hdr.ipv4.ihl, hdr.ipv4.dscp, hdr.ipv4.ecn, hdr.ipv4.total_length, hdr.ipv4.identification,
               hdr.ipv4.reserved, hdr.ipv4.dont_fragment, hdr.ipv4.more_fragments, hdr.ipv4.fragment_offset, hdr.ipv4.ttl,
               hdr.ipv4.protocol, hdr.ipv4.checksum, hdr.ipv4.src, hdr.ipv4.dst },
-            meta.right_checksum, HashAlgorithm.csum16);
+            meta.own.right_checksum, HashAlgorithm.csum16);
         verify_checksum(hdr.ipv4.isValid() && hdr.ipv4_options.isValid(),
             { hdr.ipv4.version, hdr.ipv4.ihl, hdr.ipv4.dscp, hdr.ipv4.ecn, hdr.ipv4.total_length, hdr.ipv4.identification,
               hdr.ipv4.reserved, hdr.ipv4.dont_fragment, hdr.ipv4.more_fragments, hdr.ipv4.fragment_offset, hdr.ipv4.ttl,
               hdr.ipv4.protocol, hdr.ipv4.checksum, hdr.ipv4.src, hdr.ipv4.dst, hdr.ipv4_options.data },
-            meta.right_checksum, HashAlgorithm.csum16);
+            meta.own.right_checksum, HashAlgorithm.csum16);
     }
 }
 
 control FrameIngress(inout headers_t hdr, inout metadata_t meta, inout standard_metadata_t standard) {
     Lookup() lookup;
+    RewriteFrame() rewrite_frame;
 
     apply {
         if (hdr.packet_out.isValid()) {
@@ -277,6 +202,8 @@ control FrameIngress(inout headers_t hdr, inout metadata_t meta, inout standard_
             if (meta.reason == Reason.NONE && meta.next_pass) {
                 resubmit_preserving_field_list(NEXT_PASS);
             } else if (meta.reason == Reason.NONE) {
+                hdr.removed.setInvalid();
+                rewrite_frame.apply(hdr, meta.rewrite);
                 standard.egress_spec = meta.egress_port;
             } else if (meta.punt) {
                 hdr.packet_in.setValid();
@@ -296,9 +223,16 @@ control FrameEgress(inout headers_t hdr, inout metadata_t meta, inout standard_m
     apply { }
 }
 
-/* Nothing to do: a checksum is changed where its header is (RFC 1624). */
-control NoChecksum(inout headers_t hdr, inout metadata_t meta) {
-    apply { }
+/* Of the header that GRE is sent in; that of a header received is changed where its TTL is (RFC 1624). */
+control DeliveryChecksum(inout headers_t hdr, inout metadata_t meta) {
+    apply {
+        update_checksum(hdr.delivery_ipv4.isValid(),
+            { hdr.delivery_ipv4.version, hdr.delivery_ipv4.ihl, hdr.delivery_ipv4.dscp, hdr.delivery_ipv4.ecn,
+              hdr.delivery_ipv4.total_length, hdr.delivery_ipv4.identification, hdr.delivery_ipv4.reserved,
+              hdr.delivery_ipv4.dont_fragment, hdr.delivery_ipv4.more_fragments, hdr.delivery_ipv4.fragment_offset,
+              hdr.delivery_ipv4.ttl, hdr.delivery_ipv4.protocol, hdr.delivery_ipv4.src, hdr.delivery_ipv4.dst },
+            hdr.delivery_ipv4.checksum, HashAlgorithm.csum16);
+    }
 }
 
 control FrameDeparser(packet_out packet, in headers_t hdr) {
@@ -307,4 +241,4 @@ control FrameDeparser(packet_out packet, in headers_t hdr) {
     }
 }
 
-V1Switch(FrameParser(), VerifyIpv4(), FrameIngress(), FrameEgress(), NoChecksum(), FrameDeparser()) main;
+V1Switch(FrameParser(), VerifyIpv4(), FrameIngress(), FrameEgress(), DeliveryChecksum(), FrameDeparser()) main;

@@ -50,24 +50,7 @@ control Admit(inout headers_t hdr, inout metadata_t meta) {
         size = ATTACHMENTS;
     }
 
-    /* An ARP request for an IPv4 address on Ethernet (RFC 826). */
-    @hidden action is_arp_request(out bool yes) {
-        yes = hdr.arp.hardware_type == 1 && hdr.arp.protocol_type == ETHERTYPE_IPV4 && hdr.arp.hardware_length == 6 &&
-            hdr.arp.protocol_length == 4 && hdr.arp.operation == 1;
-    }
-
-    /* Neighbour discovery (RFC 4861), as far as its first bytes tell. */
-    @hidden action is_nd(out bool yes) {
-        yes = meta.ethertype == ETHERTYPE_IPV6 && hdr.ipv6.isValid() && hdr.ipv6.version == 6 &&
-            hdr.ipv6.next_header == PROTOCOL_ICMPV6 && hdr.ipv6.hop_limit == ND_HOP_LIMIT && hdr.icmpv6.isValid() &&
-            hdr.icmpv6.kind >= ND_FIRST && hdr.icmpv6.kind <= ND_LAST;
-    }
-
     apply {
-        bool arp_request = false;
-        is_arp_request(arp_request);
-        bool nd = false;
-        is_nd(nd);
         if (!hdr.ethernet.isValid()) {
             DROP(Reason.FRAME_TRUNCATED)
         } else if (IS_TAG(hdr.ethernet.ethertype) && !hdr.outer_tag.isValid()) {
@@ -78,17 +61,22 @@ control Admit(inout headers_t hdr, inout metadata_t meta) {
             PUNT(Reason.LLDP)
         } else if (!attachment_table.apply().hit) {
             DROP(Reason.UNKNOWN_ATTACHMENT)
-        } else if (meta.ethertype == ETHERTYPE_ARP && !hdr.arp.isValid()) {
-            DROP(Reason.FRAME_TRUNCATED)
-        } else if (meta.ethertype == ETHERTYPE_ARP && !arp_request) {
-            PUNT(Reason.ARP)
         } else if (meta.ethertype == ETHERTYPE_ARP) {
-            if (arp_responder_table.apply().hit) {
+            /* RFC 826: a request for an IPv4 address on Ethernet. */
+            if (!hdr.arp.isValid()) {
+                DROP(Reason.FRAME_TRUNCATED)
+            } else if (hdr.arp.hardware_type != 1 || hdr.arp.protocol_type != ETHERTYPE_IPV4) {
+                PUNT(Reason.ARP)
+            } else if (hdr.arp.hardware_length != 6 || hdr.arp.protocol_length != 4 || hdr.arp.operation != 1) {
+                PUNT(Reason.ARP)
+            } else if (arp_responder_table.apply().hit) {
                 meta.answered = true;
             } else {
                 PUNT(Reason.ARP)
             }
-        } else if (nd) {
+        } else if (hdr.icmpv6.isValid() && !hdr.label0.isValid() && hdr.ipv6.version == 6 && hdr.ipv6.hop_limit == ND_HOP_LIMIT &&
+                   hdr.icmpv6.kind >= ND_FIRST && hdr.icmpv6.kind <= ND_LAST) {
+            /* Neighbour discovery (RFC 4861), as far as its first bytes tell. */
             PUNT(Reason.ND)
         } else if (!station_table.apply().hit) {
             DROP(Reason.UNKNOWN_STATION)

@@ -18,7 +18,7 @@ control FindSession(inout headers_t hdr, inout metadata_t meta) {
         actions = { assign; @defaultonly NoAction; }
         const default_action = NoAction();
         size = FLOWS_V4;
-        support_timeout = true;
+        IDLE_TIMEOUT
     }
 
     @id(0x0200000c) @name(".flow_v6") table flow_v6_table {
@@ -33,7 +33,7 @@ control FindSession(inout headers_t hdr, inout metadata_t meta) {
         actions = { assign; @defaultonly NoAction; }
         const default_action = NoAction();
         size = FLOWS_V6;
-        support_timeout = true;
+        IDLE_TIMEOUT
     }
 
     @id(0x02000005) @name(".flow_acl_v4") table flow_acl_v4_table {
@@ -78,14 +78,15 @@ control FindSession(inout headers_t hdr, inout metadata_t meta) {
 }
 
 control Carry(inout metadata_t meta) {
-    @id(0x13000001) @name(".session_counter") DIRECT_COUNTER session_counter;
-    @id(0x15000001) @name(".session_meter") DIRECT_METER session_meter;
+    @id(1) @name(".session_counter") DIRECT_COUNTER session_counter;
+    @id(1) @name(".session_meter") DIRECT_METER session_meter;
 
     @id(0x01000006) @name(".carry") action carry(@id(1) bit<32> tunnel, @id(2) bit<20> vpn_label, @id(3) bit<3> class) {
         meta.has_tunnel = true;
         meta.tunnel = tunnel;
         meta.vpn_label = vpn_label;
         meta.class = class;
+        meta.discarded = false;   /* by the route it would have had */
         METER_COLOUR(session_meter, meta.colour)
         COUNT_DIRECT(session_counter)
     }

@@ -1,22 +1,31 @@
 /* GRE that ends here (RFC 2784, RFC 2890, RFC 4023). */
 
-/* Behind the IP header acted upon: what is in it goes through the next pass. */
+/* The length of a GRE header, and whether the packet has all of it. */
+control ReadGre(in headers_t hdr, inout metadata_t meta) {
+    apply {
+        if (hdr.gre.has_checksum == 1 && hdr.gre.has_key == 1 && hdr.gre.has_sequence == 1) {
+            meta.gre_length = 16;
+        } else if ((hdr.gre.has_checksum == 1 && hdr.gre.has_key == 1) || (hdr.gre.has_checksum == 1 && hdr.gre.has_sequence == 1) ||
+                   (hdr.gre.has_key == 1 && hdr.gre.has_sequence == 1)) {
+            meta.gre_length = 12;
+        } else if (hdr.gre.has_checksum == 1 || hdr.gre.has_key == 1 || hdr.gre.has_sequence == 1) {
+            meta.gre_length = 8;
+        } else {
+            meta.gre_length = GRE_BYTES;
+        }
+        meta.gre_missing = meta.gre_length |-| meta.payload_length;
+        if (hdr.gre_key.isValid()) {
+            meta.gre_key = hdr.gre_key.value;
+        }
+    }
+}
+
+/* What is in GRE that ends here goes through the next pass. */
 control CheckGre(in headers_t hdr, inout metadata_t meta) {
     apply {
-        bit<16> header_length = (bit<16>) IPV6_BYTES;
-        bool fragment = hdr.fragment.isValid();
-        if (!meta.is_v6) {
-            header_length = (bit<16>) hdr.ipv4.ihl << 2;
-            fragment = hdr.ipv4.more_fragments == 1 || hdr.ipv4.fragment_offset != 0;
-        }
-        bit<16> gre_length = GRE_BYTES;
-        if (hdr.gre.has_checksum == 1) { gre_length = gre_length + GRE_BYTES; }
-        if (hdr.gre.has_key == 1) { gre_length = gre_length + GRE_BYTES; }
-        if (hdr.gre.has_sequence == 1) { gre_length = gre_length + GRE_BYTES; }
-        header_length = header_length + gre_length;
-        meta.pass.removed = header_length;
-        meta.pass.ethertype = hdr.gre.protocol;
-        if (fragment || !hdr.gre.isValid() || (bit<32>) header_length > meta.ip_length || hdr.gre.has_routing == 1 || hdr.gre.version != 0) {
+        if (!hdr.gre.isValid() || hdr.gre.has_routing == 1 || hdr.gre.version != 0 || meta.gre_missing != 0) {
+            DROP(Reason.BAD_GRE)
+        } else if (hdr.fragment.isValid() || hdr.ipv4.isValid() && (hdr.ipv4.more_fragments == 1 || hdr.ipv4.fragment_offset != 0)) {
             DROP(Reason.BAD_GRE)
         } else if (meta.takes_labels && hdr.gre.protocol != ETHERTYPE_MPLS) {
             DROP(Reason.UNKNOWN_PAYLOAD)
@@ -24,6 +33,8 @@ control CheckGre(in headers_t hdr, inout metadata_t meta) {
             DROP(Reason.UNKNOWN_PAYLOAD)
         } else {
             meta.next_pass = true;
+            meta.pass.removed = meta.header_length + meta.gre_length;
+            meta.pass.ethertype = hdr.gre.protocol;
         }
     }
 }
@@ -62,17 +73,12 @@ control EndGre(inout headers_t hdr, inout metadata_t meta) {
     CheckGre() check;
 
     apply {
-        if (hdr.gre_key.isValid()) {
-            meta.gre_key = hdr.gre_key.value;
-        }
-        bool ends_here = false;
         if (meta.is_v6) {
-            ends_here = gre_ingress_v6_table.apply().hit;
+            if (gre_ingress_v6_table.apply().hit) { meta.ends_here = true; }
         } else {
-            ends_here = gre_ingress_v4_table.apply().hit;
+            if (gre_ingress_v4_table.apply().hit) { meta.ends_here = true; }
         }
-        if (ends_here) {
-            meta.routed = false;
+        if (meta.ends_here) {
             check.apply(hdr, meta);
         }
     }

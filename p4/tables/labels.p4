@@ -1,10 +1,9 @@
 /* What to do with an incoming label (RFC 3031). */
 
-/* At most so many labels of a frame are acted upon. */
-const bit<8> MOST_LABELS = 4;
+#define IS_EXPLICIT_NULL(label) ((label) == IPV4_EXPLICIT_NULL_LABEL || (label) == IPV6_EXPLICIT_NULL_LABEL)
 
 control ActOnLabel(inout headers_t hdr, inout metadata_t meta) {
-    @id(0x13000003) @name(".ilm_counter") DIRECT_COUNTER ilm_counter;
+    @id(3) @name(".ilm_counter") DIRECT_COUNTER ilm_counter;
 
     @id(0x0100000e) @name(".swap") action swap(@id(1) bit<20> label, @id(2) bit<32> nexthop) {
         meta.rewrite.swap = true;
@@ -59,93 +58,87 @@ control ActOnLabel(inout headers_t hdr, inout metadata_t meta) {
         TABLE_COUNTER(ilm_counter)
     }
 
-    /* The label below is acted upon by the next pass. */
-    @hidden action go_below() {
-        meta.pass.removed = meta.pass.removed + (bit<16>) LABEL_BYTES;
-        meta.pass.ethertype = ETHERTYPE_MPLS;
-        meta.pass.labels = meta.pass.labels + 1;
-        meta.pass.label_ttl = 0;
-        if (meta.ttl_mode == TTL_UNIFORM) {
-            meta.pass.label_ttl = meta.label_ttl - 1;
-        }
-        meta.next_pass = true;
-    }
-
     apply {
         meta.label_ttl = hdr.label0.ttl;
-        if (meta.pass.label_ttl != 0 && meta.pass.label_ttl < hdr.label0.ttl) {
-            meta.label_ttl = meta.pass.label_ttl;
+        if (meta.pass.label_ttl != 0) {
+            LIMIT(meta.label_ttl, meta.pass.label_ttl)
         }
-        bool explicit_null = hdr.label0.label == IPV4_EXPLICIT_NULL_LABEL || hdr.label0.label == IPV6_EXPLICIT_NULL_LABEL;
-        /* An explicit null is popped as pipe. */
-        meta.ttl_mode = TTL_PIPE;
         if (!hdr.label0.isValid()) {
             DROP(Reason.FRAME_TRUNCATED)
         } else if (hdr.label0.label == ROUTER_ALERT_LABEL || hdr.label0.label == GAL_LABEL || hdr.label0.label == OAM_ALERT_LABEL) {
             PUNT(Reason.MPLS_ALERT)
-        } else if (explicit_null && hdr.label0.bos == 1) {
-            meta.rewrite.pop = true;
-            meta.exposes = Exposes.ROUTED;
-        } else if (explicit_null) {
-            meta.exposes = Exposes.LABEL;
+        } else if (IS_EXPLICIT_NULL(hdr.label0.label)) {
+            /* Popped as pipe. */
+            meta.ttl_mode = TTL_PIPE;
+            if (hdr.label0.bos == 1) {
+                meta.rewrite.pop = true;
+                meta.exposes = Exposes.ROUTED;
+            } else {
+                meta.exposes = Exposes.LABEL;
+            }
         } else if (hdr.label0.label < FIRST_UNRESERVED_LABEL) {
             DROP(Reason.RESERVED_LABEL)
         } else if (!ilm_table.apply().hit) {
             DROP(Reason.UNKNOWN_LABEL)
         }
 
-        bool too_deep = meta.exposes == Exposes.LABEL && meta.pass.labels + 1 >= MOST_LABELS;
-        bool cut_short = meta.exposes == Exposes.LABEL && !hdr.label1.isValid();
-        bool not_bottom = (meta.exposes == Exposes.ROUTED || meta.exposes == Exposes.LOCAL) && hdr.label0.bos == 0;
         if (meta.reason != Reason.NONE) {
             /* It has been judged. */
-        } else if (too_deep || not_bottom || (cut_short && !explicit_null)) {
+        } else if (meta.exposes == Exposes.LABEL && WAS_LAST_PASS) {
+            DROP(Reason.BAD_LABEL_STACK)
+        } else if ((meta.exposes == Exposes.ROUTED || meta.exposes == Exposes.LOCAL) && hdr.label0.bos == 0) {
+            DROP(Reason.BAD_LABEL_STACK)
+        } else if (meta.exposes == Exposes.LABEL && !hdr.label1.isValid() && !IS_EXPLICIT_NULL(hdr.label0.label)) {
             DROP(Reason.BAD_LABEL_STACK)
         } else if (meta.label_ttl <= 1) {
             PUNT(Reason.TTL_EXPIRED)
-        } else if (cut_short) {
+        } else if (meta.exposes == Exposes.LABEL && !hdr.label1.isValid()) {
             DROP(Reason.BAD_LABEL_STACK)
         } else if (meta.exposes == Exposes.LABEL) {
-            go_below();
+            /* The label below is acted upon by the next pass. */
+            meta.next_pass = true;
+            meta.pass.removed = meta.pass.removed + LABEL_BYTES;
+            meta.pass.ethertype = ETHERTYPE_MPLS;
+            meta.pass.labels = meta.pass.labels + 1;
+            if (meta.ttl_mode == TTL_UNIFORM) {
+                meta.pass.label_ttl = meta.label_ttl - 1;
+            } else {
+                meta.pass.label_ttl = 0;
+            }
         } else if (meta.exposes == Exposes.NOTHING) {
             meta.switched = true;
         } else {
             meta.routed = true;
-            meta.ip_available = meta.ip_available - LABEL_BYTES;
-            meta.is_v6 = meta.nibble == 6;
-            if (explicit_null) {
-                meta.is_v6 = hdr.label0.label == IPV6_EXPLICIT_NULL_LABEL;
+            /* In the uniform model IP counts for no more than the label above it (RFC 3443). */
+            if (meta.ttl_mode == TTL_UNIFORM) {
+                LIMIT(meta.ip_ttl, meta.label_ttl)
             }
         }
     }
 }
 
 /* What leaves behind Ethernet and tags when the label has been acted upon; a pop may expose a TTL to set (RFC 3443). */
-control Switch(in headers_t hdr, inout metadata_t meta) {
+control SwitchLabel(in headers_t hdr, inout metadata_t meta) {
     apply {
-        meta.rewrite.ethertype = ETHERTYPE_MPLS;
-        if (meta.rewrite.pop) {
-            bit<8> below = 0;
-            bool has_ip = hdr.label0.bos == 1;
-            if (!has_ip && hdr.label1.isValid()) {
-                below = hdr.label1.ttl;
-            } else if (!has_ip) {
-                DROP(Reason.BAD_LABEL_STACK)
-            } else if (hdr.ipv4.isValid()) {
-                below = hdr.ipv4.ttl;
-                meta.rewrite.ethertype = ETHERTYPE_IPV4;
-            } else if (hdr.ipv6.isValid()) {
-                below = hdr.ipv6.hop_limit;
-                meta.rewrite.ethertype = ETHERTYPE_IPV6;
-            } else {
-                DROP(Reason.UNKNOWN_PAYLOAD)
-            }
-            meta.rewrite.set_ip_ttl = has_ip && meta.ttl_mode == TTL_UNIFORM;
-            meta.rewrite.set_label_ttl = !has_ip && meta.ttl_mode == TTL_UNIFORM;
-            meta.rewrite.exposed_ttl = meta.label_ttl - 1;
-            if (below < meta.rewrite.exposed_ttl) {
-                meta.rewrite.exposed_ttl = below;
-            }
+        meta.rewrite.exposed_ttl = meta.label_ttl - 1;
+        if (!meta.rewrite.pop) {
+            meta.rewrite.ethertype = ETHERTYPE_MPLS;
+        } else if (hdr.label0.bos == 0 && !hdr.label1.isValid()) {
+            DROP(Reason.BAD_LABEL_STACK)
+        } else if (hdr.label0.bos == 0) {
+            meta.rewrite.ethertype = ETHERTYPE_MPLS;
+            LIMIT(meta.rewrite.exposed_ttl, hdr.label1.ttl)
+            if (meta.ttl_mode == TTL_UNIFORM) { meta.rewrite.set_label_ttl = true; }
+        } else if (hdr.ipv4.isValid()) {
+            meta.rewrite.ethertype = ETHERTYPE_IPV4;
+            LIMIT(meta.rewrite.exposed_ttl, hdr.ipv4.ttl)
+            if (meta.ttl_mode == TTL_UNIFORM) { meta.rewrite.set_ip_ttl = true; }
+        } else if (hdr.ipv6.isValid()) {
+            meta.rewrite.ethertype = ETHERTYPE_IPV6;
+            LIMIT(meta.rewrite.exposed_ttl, hdr.ipv6.hop_limit)
+            if (meta.ttl_mode == TTL_UNIFORM) { meta.rewrite.set_ip_ttl = true; }
+        } else {
+            DROP(Reason.UNKNOWN_PAYLOAD)
         }
     }
 }

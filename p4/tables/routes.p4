@@ -42,18 +42,10 @@ control FindRoute(inout headers_t hdr, inout metadata_t meta) {
     }
 
     apply {
-        bool found = false;
         if (meta.is_v6) {
-            found = route_v6_table.apply().hit;
+            if (route_v6_table.apply().hit) { meta.has_route = true; }
         } else {
-            found = route_v4_table.apply().hit;
-        }
-        if (!found) {
-            DROP(Reason.NO_ROUTE)
-        } else if (meta.received) {
-            PUNT(Reason.RECEIVE)
-        } else if (meta.discarded) {
-            DROP(Reason.ROUTE_DISCARD)
+            if (route_v4_table.apply().hit) { meta.has_route = true; }
         }
     }
 }

@@ -1,8 +1,8 @@
 /* Class and colour to TC and DSCP; the tunnels to other PEs; how a frame leaves. */
 
 control IntoTunnel(inout metadata_t meta) {
-    @id(0x13000002) @name(".tunnel_counter") DIRECT_COUNTER tunnel_counter;
-    @id(0x11000001) @name(".tunnel_selector") SELECTOR(TUNNEL_MEMBERS) tunnel_selector;
+    @id(2) @name(".tunnel_counter") DIRECT_COUNTER tunnel_counter;
+    @id(1) @name(".tunnel_selector") SELECTOR(TUNNEL_MEMBERS, tunnel_selector)
 
     @id(0x0100000b) @name(".mark") action mark(@id(1) bit<3> tc, @id(2) bit<6> dscp) {
         meta.rewrite.tc = tc;
@@ -29,6 +29,7 @@ control IntoTunnel(inout metadata_t meta) {
 
     @id(0x0100000d) @name(".lsp_1") action lsp_1(@id(1) bit<20> l1, @id(2) bit<32> nexthop, @id(3) bit<8> ttl_mode) {
         meta.rewrite.transport_labels = 1;
+        meta.tunnel_length = 1 * LABEL_BYTES;
         meta.rewrite.l1 = l1;
         meta.nexthop = nexthop;
         meta.ttl_mode = ttl_mode;
@@ -37,6 +38,7 @@ control IntoTunnel(inout metadata_t meta) {
 
     @id(0x01000012) @name(".lsp_2") action lsp_2(@id(1) bit<20> l1, @id(2) bit<20> l2, @id(3) bit<32> nexthop, @id(4) bit<8> ttl_mode) {
         meta.rewrite.transport_labels = 2;
+        meta.tunnel_length = 2 * LABEL_BYTES;
         meta.rewrite.l1 = l1;
         meta.rewrite.l2 = l2;
         meta.nexthop = nexthop;
@@ -47,6 +49,7 @@ control IntoTunnel(inout metadata_t meta) {
     @id(0x01000013) @name(".lsp_3") action lsp_3(@id(1) bit<20> l1, @id(2) bit<20> l2, @id(3) bit<20> l3, @id(4) bit<32> nexthop,
                                                  @id(5) bit<8> ttl_mode) {
         meta.rewrite.transport_labels = 3;
+        meta.tunnel_length = 3 * LABEL_BYTES;
         meta.rewrite.l1 = l1;
         meta.rewrite.l2 = l2;
         meta.rewrite.l3 = l3;
@@ -58,6 +61,7 @@ control IntoTunnel(inout metadata_t meta) {
     @id(0x01000014) @name(".gre_v4") action gre_v4(@id(1) bit<32> src, @id(2) bit<32> dst, @id(3) bit<32> key, @id(4) bit<32> nexthop,
                                                    @id(5) bit<8> ttl_mode) {
         meta.rewrite.delivery = Delivery.GRE_V4;
+        meta.tunnel_length = IPV4_BYTES + GRE_BYTES;
         meta.rewrite.delivery_src = (bit<128>) src;
         meta.rewrite.delivery_dst = (bit<128>) dst;
         meta.rewrite.delivery_key = key;
@@ -69,6 +73,7 @@ control IntoTunnel(inout metadata_t meta) {
     @id(0x01000015) @name(".gre_v6") action gre_v6(@id(1) bit<128> src, @id(2) bit<128> dst, @id(3) bit<32> key, @id(4) bit<32> nexthop,
                                                    @id(5) bit<8> ttl_mode) {
         meta.rewrite.delivery = Delivery.GRE_V6;
+        meta.tunnel_length = IPV6_BYTES + GRE_BYTES;
         meta.rewrite.delivery_src = src;
         meta.rewrite.delivery_dst = dst;
         meta.rewrite.delivery_key = key;
@@ -80,11 +85,7 @@ control IntoTunnel(inout metadata_t meta) {
     @id(0x02000009) @name(".tunnel") table tunnel_table {
         key = {
             meta.tunnel : exact @id(1) @name("tunnel");
-            meta.src : selector;
-            meta.dst : selector;
-            meta.proto : selector;
-            meta.sport : selector;
-            meta.dport : selector;
+            CHOICE_KEYS
         }
         actions = { lsp_0; lsp_1; lsp_2; lsp_3; gre_v4; gre_v6; @defaultonly NoAction; }
         size = TUNNELS;
@@ -92,13 +93,21 @@ control IntoTunnel(inout metadata_t meta) {
         TABLE_COUNTER(tunnel_counter)
     }
 
+    PlanVpnLabel() plan_label;
     PlanTunnel() plan;
 
     apply {
-        meta.rewrite.tc = meta.class;
-        meta.rewrite.dscp = meta.class ++ 3w0;
-        if (!marking_table.apply().hit && meta.colour == RED) {
-            DROP(Reason.RED_DISCARD)
+        plan_label.apply(meta);
+        if (!marking_table.apply().hit) {
+            if (meta.colour == RED) {
+                DROP(Reason.RED_DISCARD)
+            } else {
+                meta.rewrite.tc = meta.class;
+                meta.rewrite.dscp = meta.class ++ 3w0;
+            }
+        }
+        if (meta.reason != Reason.NONE) {
+            /* It has been judged. */
         } else if (meta.discarded) {
             DROP(Reason.MARKING_DISCARD)
         } else if (!tunnel_table.apply().hit) {
@@ -110,7 +119,7 @@ control IntoTunnel(inout metadata_t meta) {
 }
 
 control Leave(inout headers_t hdr, inout metadata_t meta) {
-    @id(0x11000002) @name(".nexthop_selector") OTHER_SELECTOR(NEXTHOP_MEMBERS) nexthop_selector;
+    @id(2) @name(".nexthop_selector") SELECTOR(NEXTHOP_MEMBERS, nexthop_selector)
 
     @id(0x01000011) @name(".rewrite") action rewrite(@id(1) bit<9> port, @id(2) bit<48> src_mac, @id(3) bit<48> dst_mac, @id(4) bit<12> vlan,
                                                      @id(5) bit<12> inner_vlan, @id(6) bit<16> mtu) {
@@ -125,11 +134,7 @@ control Leave(inout headers_t hdr, inout metadata_t meta) {
     @id(0x0200000b) @name(".nexthop") table nexthop_table {
         key = {
             meta.nexthop : exact @id(1) @name("nexthop");
-            meta.src : selector;
-            meta.dst : selector;
-            meta.proto : selector;
-            meta.sport : selector;
-            meta.dport : selector;
+            CHOICE_KEYS
         }
         actions = { rewrite; @defaultonly NoAction; }
         size = NEXTHOPS;
@@ -139,8 +144,11 @@ control Leave(inout headers_t hdr, inout metadata_t meta) {
     apply {
         if (!nexthop_table.apply().hit) {
             DROP(Reason.NO_NEXTHOP)
-        } else if (meta.length_out > (bit<32>) meta.mtu) {
-            if ((hdr.ipv4.isValid() && hdr.ipv4.version == 4 && hdr.ipv4.dont_fragment == 1) || hdr.ipv6.isValid()) {
+        } else {
+            meta.excess = meta.length_out |-| meta.mtu;
+            if (meta.excess == 0) {
+                /* It fits. */
+            } else if ((hdr.ipv4.isValid() && hdr.ipv4.version == 4 && hdr.ipv4.dont_fragment == 1) || hdr.ipv6.isValid()) {
                 PUNT(Reason.TOO_BIG)
             } else {
                 DROP(Reason.TOO_BIG_DROP)

@@ -1,0 +1,21 @@
+/* How many entries each table has on BMv2; what the forwarder has room for, too. */
+
+#define ATTACHMENTS 4096
+#define STATIONS 1024
+#define FLOWS_V4 1048576
+#define FLOWS_V6 1048576
+#define FLOW_ACLS_V4 16384
+#define FLOW_ACLS_V6 16384
+#define SESSIONS 1048576
+#define SESSION_BITS 32
+#define ROUTES_V4 1048576
+#define ROUTES_V6 262144
+#define VRF_POLICERS 65536
+#define TUNNELS 65536
+#define TUNNEL_MEMBERS 65536
+#define LABELS 1048576
+#define NEXTHOPS 16384
+#define NEXTHOP_MEMBERS 16384
+#define GRE_INGRESSES_V4 65536
+#define GRE_INGRESSES_V6 65536
+#define PUNT_POLICERS 256
