@@ -1,5 +1,7 @@
 """nexthop: what is too big for a link, counted behind Ethernet and tags as it would leave."""
 
+from typing import ClassVar
+
 from scapy.packet import Padding
 
 from router.base import Behaviour, Count
@@ -201,3 +203,19 @@ class LinkWithoutAnMtuTakesNothing(Link):
         self.write(route(VRF_A, "10.3.0.0/16", "local", nexthop=CE_B))
         self.drops(CE_A, into(CE_A, udp4()), "TOO_BIG_DROP")
         self.forwards(CE_A, into(CE_A, udp4("10.3.0.1")), CE_B, out_of(CE_B, udp4("10.3.0.1", ttl=63)))
+
+
+class AbsentPortIsUnavailable(Link):
+    """A next hop whose port is not there drops, after the MTU was looked at; the session's packet is counted as not carried."""
+
+    skip_on: ClassVar = {"bmv2": "BMv2 neither knows nor counts what it sends to a port that is not there"}
+
+    def runTest(self):
+        self.modify(nexthop(LINK, 99, mtu=MTU))
+        self.drops(CE_A, into(CE_A, packet4(MTU)), "PORT_UNAVAILABLE")
+        self.drops(CE_A, into(CE_A, packet4(MTU + 1)), "TOO_BIG_DROP")
+        self.write(tunnel(1, "lsp_0", nexthop=LINK), session(1, 1, 600), flow(VRF_A, HOST_A, HOST_B, 1))
+        before = self.client.discards(1)
+        frame = into(CE_A, udp4())
+        self.drops(CE_A, frame, "PORT_UNAVAILABLE")
+        self.assertEqual(self.client.discards(1) - before, Count(1, len(frame)))
