@@ -13,6 +13,7 @@
 //! | UDP, TCP without options, SCTP common header | 8, 20, 12 |
 //! | each label on the path, on links only | 4 |
 
+use serde::{Deserialize, Serialize};
 use svpn_contract::wire::Mtu;
 
 use crate::request::{Bandwidth, BitRate, Transport};
@@ -30,7 +31,7 @@ pub const MIN_POLICED: BitRate = BitRate(8_000);
 pub const MAX_POLICED: BitRate = BitRate(400_000_000_000);
 
 /// What one direction of a session needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Demand {
     /// Frames on the attachment circuit: whole bytes per second, so a multiple of 8.
     policed: BitRate,
@@ -67,6 +68,9 @@ pub struct Policer {
 }
 
 impl Demand {
+    /// The least that can be policed.
+    pub const LEAST: Self = Self { policed: MIN_POLICED, packets_per_second: 0 };
+
     /// What media that flow in one direction need together.
     ///
     /// Each medium: its bandwidth, and its packets per second times the headers its bandwidth does not count; at least the shortest

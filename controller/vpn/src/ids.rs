@@ -17,6 +17,11 @@ pub struct Exhausted {
     pub last: u32,
 }
 
+/// A number that somebody has, or that is not of the pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("number {0} is not free")]
+pub struct NotFree(pub u32);
+
 /// A range of numbers, each in use or free.
 #[derive(Debug, Clone)]
 pub struct Pool {
@@ -40,14 +45,23 @@ impl Pool {
     /// # Errors
     /// [`Exhausted`] when all are in use.
     pub fn take(&mut self) -> Result<u32, Exhausted> {
-        let number = if let Some(number) = self.fresh {
+        while let Some(number) = self.fresh {
             self.fresh = (number < *self.range.end()).then(|| number + 1);
-            number
-        } else {
-            self.waiting.pop_front().ok_or(Exhausted { first: *self.range.start(), last: *self.range.end() })?
-        };
+            if self.used.insert(number) {
+                return Ok(number);
+            }
+        }
+        let number = self.waiting.pop_front().ok_or(Exhausted { first: *self.range.start(), last: *self.range.end() })?;
         self.used.insert(number);
         Ok(number)
+    }
+
+    /// Takes this number, which was in use before a restart, in a pool of which none was given back yet.
+    ///
+    /// # Errors
+    /// [`NotFree`] when somebody has it, or it is not of this pool.
+    pub fn restore(&mut self, number: u32) -> Result<(), NotFree> {
+        if self.range.contains(&number) && self.used.insert(number) { Ok(()) } else { Err(NotFree(number)) }
     }
 
     /// Takes a number back.
@@ -56,7 +70,10 @@ impl Pool {
     /// If it is not in use: two owners of one number would be the worst there is, so the mistake must not go on.
     pub fn give_back(&mut self, number: u32) {
         assert!(self.used.remove(&number), "{number} was given back but is not in use");
-        self.waiting.push_back(number);
+        // What was in use before a restart may still be ahead of the numbers that were never used.
+        if self.fresh.is_none_or(|fresh| number < fresh) {
+            self.waiting.push_back(number);
+        }
     }
 
     /// The numbers in use.
@@ -112,6 +129,39 @@ mod tests {
                 }
             }
         }
+    }
+
+    proptest! {
+        #[test]
+        fn after_a_restart_no_number_has_two_owners(before in prop::collection::btree_set(1..=12_u32, 0..8), steps in prop::collection::vec(any::<(bool, usize)>(), 0..60)) {
+            let mut pool = Pool::new(1..=12);
+            for &number in &before {
+                pool.restore(number).unwrap();
+                prop_assert_eq!(pool.restore(number), Err(NotFree(number)));
+            }
+            let mut owned: Vec<_> = before.into_iter().collect();
+            for (take, which) in steps {
+                if take {
+                    match pool.take() {
+                        Ok(number) => {
+                            prop_assert!((1..=12).contains(&number) && !owned.contains(&number));
+                            owned.push(number);
+                        }
+                        Err(_) => prop_assert_eq!(owned.len(), 12),
+                    }
+                } else if !owned.is_empty() {
+                    pool.give_back(owned.swap_remove(which % owned.len()));
+                }
+            }
+            owned.drain(..).for_each(|number| pool.give_back(number));
+            let all: HashSet<_> = std::iter::from_fn(|| pool.take().ok()).collect();
+            prop_assert_eq!(all, (1..=12).collect());
+        }
+    }
+
+    #[test]
+    fn what_is_not_of_the_pool_is_not_restored() {
+        assert_eq!(Pool::new(1..=5).restore(6), Err(NotFree(6)));
     }
 
     #[test]

@@ -7,23 +7,25 @@ use std::fmt;
 use std::net::Ipv4Addr;
 use std::time::SystemTime;
 
+use serde::{Deserialize, Serialize};
+
 /// A service class, 0 to 7, carried in the MPLS TC bits (RFC 5462).
 pub use svpn_contract::wire::Class;
 
 /// Bits per second.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct BitRate(pub u64);
 
 /// The name a customer's VPN has in addresses and in the configuration: `vpn-a` in `sip:storage@vpn-a.provider.example`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct VpnName(pub String);
 
 /// The name of a customer edge, as in the Contact parameter `svpn-ce=<ce>`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct CeName(pub String);
 
 /// An application of a VPN: what an address of record names.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ApplicationId {
     /// The user part of the address of record.
     pub name: String,
@@ -38,11 +40,11 @@ impl fmt::Display for ApplicationId {
 }
 
 /// One number for one reservation, in the gateway and in every router's `session` table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SessionNumber(pub u32);
 
 /// Which packets between the two ends belong to the session (`a=svpn:match=`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum Match {
     /// The 5-tuples that `c=` and `m=` of offer and answer name.
     #[default]
@@ -53,8 +55,18 @@ pub enum Match {
     Sites,
 }
 
+impl fmt::Display for Match {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ports => "ports",
+            Self::Hosts => "hosts",
+            Self::Sites => "sites",
+        })
+    }
+}
+
 /// The encapsulation asked for (`a=svpn:tunnel=`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub enum TunnelType {
     /// MPLS label switched paths.
     #[default]
@@ -64,7 +76,7 @@ pub enum TunnelType {
 }
 
 /// Which way data flows, seen from the caller (`a=sendrecv`, `a=sendonly`, `a=recvonly`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum Direction {
     /// Both ways: two unidirectional paths.
     #[default]
@@ -76,7 +88,7 @@ pub enum Direction {
 }
 
 /// How the bandwidth of a medium was expressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Bandwidth {
     /// `b=TIAS:` (RFC 3890): bits per second above the transport header. `packets_per_second` is `a=maxprate`, where given.
     TransportIndependent {
@@ -95,7 +107,7 @@ pub enum Bandwidth {
 }
 
 /// The transport of a medium, for `match=ports`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Transport {
     /// UDP, and all that rides on it (RTP).
     Udp,
@@ -117,7 +129,7 @@ impl Transport {
 }
 
 /// One end of a medium, from `c=` and `m=`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct MediaEnd {
     /// The address of `c=`.
     pub address: Ipv4Addr,
@@ -126,7 +138,7 @@ pub struct MediaEnd {
 }
 
 /// One `m=` line of an offer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Medium {
     /// What carries it.
     pub transport: Transport,
@@ -139,7 +151,7 @@ pub struct Medium {
 }
 
 /// When the session runs (`t=`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
     /// Its start; `None` = now.
     pub start: Option<SystemTime>,
@@ -148,7 +160,7 @@ pub struct Window {
 }
 
 /// One INVITE, understood.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionRequest {
     /// Who asks: authenticated.
     pub caller: ApplicationId,
@@ -161,6 +173,7 @@ pub struct SessionRequest {
     /// The media, at least one.
     pub media: Vec<Medium>,
     /// The service class; `None` = the contract's default.
+    #[serde(with = "optional_class")]
     pub class: Option<Class>,
     /// Priority, higher is more important; `None` = the contract's default.
     pub priority: Option<u8>,
@@ -173,7 +186,7 @@ pub struct SessionRequest {
 }
 
 /// What the callee's answer adds: its end of each medium, in the order of the offer; `None` where it refused the medium (port 0).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     /// The callee's ends.
     pub media: Vec<Option<MediaEnd>>,
@@ -198,7 +211,7 @@ pub struct Terms {
 }
 
 /// Why a session ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Cause {
     /// The caller hung up or cancelled.
     Caller,
@@ -214,6 +227,10 @@ pub enum Cause {
     Refused,
     /// The time asked for with `t=` is over.
     WindowEnd,
+    /// A link or router failed, or has less than it had, and the session fits nowhere else.
+    Network,
+    /// A more important session needed the room.
+    Preempted,
     /// The gateway is stopping.
     Shutdown,
 }
@@ -231,7 +248,12 @@ pub enum Refusal {
     #[error("not found: {0}")]
     NotFound(String),
     /// No bandwidth (580, Warning 370).
-    #[error("no bandwidth: link {link} has room for {fits} bit/s of the {asked} bit/s asked", fits = .fits.0, asked = .asked.0)]
+    #[error(
+        "no bandwidth: link {link} has room for {fits} bit/s of the {asked} bit/s asked{}",
+        when(*.full, *.next_start),
+        fits = .fits.0,
+        asked = .asked.0
+    )]
     NoBandwidth {
         /// The link that is full, `pe1-p1`.
         link: String,
@@ -239,16 +261,55 @@ pub enum Refusal {
         asked: BitRate,
         /// The most that would have fitted.
         fits: BitRate,
+        /// From when until when it is too full; without an end it stays so.
+        full: (SystemTime, Option<SystemTime>),
+        /// The first start at which all that was asked would fit; `None` = never, as things stand.
+        next_start: Option<SystemTime>,
     },
-    /// There is no path at all (580).
-    #[error("no path from {from} to {to}")]
+    /// There is no path (580).
+    #[error("no path from {from} to {to}: {why}")]
     NoPath {
         /// The ingress router.
         from: String,
         /// The egress router.
         to: String,
+        /// What is in the way.
+        why: String,
     },
     /// Too much to do, or a router does not answer (503 with Retry-After).
     #[error("temporarily unavailable: {0}")]
     Unavailable(String),
+}
+
+/// An instant as people read it (RFC 3339), to the second.
+pub(crate) fn utc(instant: SystemTime) -> String {
+    jiff::Timestamp::try_from(instant).map_or_else(|_| "a time beyond reckoning".to_owned(), |instant| format!("{instant:.0}"))
+}
+
+fn when((from, until): (SystemTime, Option<SystemTime>), next_start: Option<SystemTime>) -> String {
+    let mut told = format!(" from {}", utc(from));
+    if let Some(until) = until {
+        told += &format!(" until {}", utc(until));
+    }
+    match next_start {
+        Some(start) => told += &format!("; it would fit from {} on", utc(start)),
+        None => told += "; it would fit at no other time, as things stand",
+    }
+    told
+}
+
+/// A class in facts: its number.
+mod optional_class {
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer, de};
+
+    use super::Class;
+
+    #[allow(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference to the field")]
+    pub(super) fn serialize<S: Serializer>(class: &Option<Class>, serializer: S) -> Result<S::Ok, S::Error> {
+        class.map(Class::get).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Class>, D::Error> {
+        Option::<u8>::deserialize(deserializer)?.map(|number| Class::new(number).map_err(de::Error::custom)).transpose()
+    }
 }

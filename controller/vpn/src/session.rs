@@ -1,26 +1,36 @@
 //! A session's life, as `(state, event) → (state, actions)`.
 //!
 //! ```text
-//! Requested → Authorised → Reserved → Programmed → Inviting → Established → Released
-//!      └───────────────── any failure: undo in reverse, tell the caller why ──────────┘
+//! Requested → Authorised → Reserved → Programmed → Inviting → Established → Releasing → Released
+//!                                                     └─→ Booked ──┘            ↑
+//!      └───────────────── any failure: undo in reverse, tell the caller why ────┘
 //! ```
+//!
+//! A session ends in two steps. When it is over, its packets are no longer told from others and its bandwidth is given back; its entry
+//! stays in the routers until its counters were read and it is settled.
+
+use serde::{Deserialize, Serialize};
 
 /// How far a session has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum State {
     /// Asked for and understood.
     Requested,
     /// Covered by the contract, and counted there.
     Authorised,
-    /// Paths, bandwidth and numbers are taken; the routers are being written to.
+    /// Paths and bandwidth are taken; what starts now has its numbers too, and the routers are being written to.
     Reserved,
     /// The routers are ready, but for telling its packets from others.
     Programmed,
     /// The callee rings.
     Inviting,
+    /// The callee accepted, and it starts later: its bandwidth is reserved, nothing is programmed.
+    Booked,
     /// The callee accepted; the session's packets are told from others.
     Established,
-    /// Over; everything is given back.
+    /// Over, but its counters are still to be read.
+    Releasing,
+    /// Settled; everything is given back.
     Released,
 }
 
@@ -29,24 +39,30 @@ pub enum State {
 pub enum Event {
     /// The contract covers it.
     Covered,
-    /// Paths, bandwidth and numbers are taken.
+    /// Paths and bandwidth are taken.
     Taken,
     /// The routers hold what was planned.
     Written,
     /// The INVITE left for the callee.
     Rang,
-    /// The callee accepted.
+    /// The callee accepted, and it starts now.
     Accepted,
+    /// The callee accepted, and it starts later.
+    Agreed,
+    /// Its start has come.
+    Begun,
     /// Something went wrong, or someone hung up.
     Ended,
+    /// Its counters were read.
+    Settled,
 }
 
 /// What is to be done, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// Find paths; take bandwidth and numbers.
+    /// Find paths; take bandwidth.
     Take,
-    /// Write tunnels and sessions to the routers.
+    /// Take numbers, and write tunnels and sessions to the routers: at once for what starts now.
     Program,
     /// Ring the callee.
     Invite,
@@ -54,12 +70,12 @@ pub enum Action {
     Classify,
     /// Undo [`Action::Classify`].
     Unclassify,
-    /// Undo [`Action::Program`], also where it was done in part.
-    Unprogram,
     /// Undo [`Action::Take`].
     GiveBack,
     /// Leave the contract's account.
     Leave,
+    /// Undo [`Action::Program`], also where it was done in part.
+    Unprogram,
 }
 
 /// An event that a state does not know.
@@ -84,64 +100,106 @@ pub fn next(state: State, event: Event) -> Result<(State, &'static [Action]), Ou
         (State::Reserved, Event::Written) => (State::Programmed, &[Invite]),
         (State::Programmed, Event::Rang) => (State::Inviting, &[]),
         (State::Inviting, Event::Accepted) => (State::Established, &[Classify]),
+        (State::Inviting, Event::Agreed) => (State::Booked, &[]),
+        (State::Booked, Event::Begun) => (State::Established, &[Program, Classify]),
         (State::Requested, Event::Ended) => (State::Released, &[]),
         (State::Authorised, Event::Ended) => (State::Released, &[Leave]),
-        (State::Reserved | State::Programmed | State::Inviting, Event::Ended) => (State::Released, &[Unprogram, GiveBack, Leave]),
-        (State::Established, Event::Ended) => (State::Released, &[Unclassify, Unprogram, GiveBack, Leave]),
+        (State::Reserved | State::Programmed | State::Inviting | State::Booked, Event::Ended) => (State::Releasing, &[GiveBack, Leave]),
+        (State::Established, Event::Ended) => (State::Releasing, &[Unclassify, GiveBack, Leave]),
+        (State::Releasing, Event::Settled) => (State::Released, &[Unprogram]),
         (state, event) => return Err(OutOfTurn { state, event }),
     })
+}
+
+impl State {
+    /// Whether the session holds bandwidth, and counts in its contract's account.
+    pub const fn is_live(self) -> bool {
+        matches!(self, Self::Reserved | Self::Programmed | Self::Inviting | Self::Booked | Self::Established)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const STATES: [State; 7] =
-        [State::Requested, State::Authorised, State::Reserved, State::Programmed, State::Inviting, State::Established, State::Released];
-    const FORWARD: [Event; 5] = [Event::Covered, Event::Taken, Event::Written, Event::Rang, Event::Accepted];
+    const STATES: [State; 9] = [
+        State::Requested,
+        State::Authorised,
+        State::Reserved,
+        State::Programmed,
+        State::Inviting,
+        State::Booked,
+        State::Established,
+        State::Releasing,
+        State::Released,
+    ];
+    const EVENTS: [Event; 9] = [
+        Event::Covered,
+        Event::Taken,
+        Event::Written,
+        Event::Rang,
+        Event::Accepted,
+        Event::Agreed,
+        Event::Begun,
+        Event::Ended,
+        Event::Settled,
+    ];
 
-    fn undo(action: Action) -> Option<Action> {
-        match action {
-            Action::Program => Some(Action::Unprogram),
-            Action::Classify => Some(Action::Unclassify),
-            _ => None,
+    /// What a state has that must be undone.
+    fn done(state: State) -> &'static [Action] {
+        match state {
+            State::Requested | State::Released => &[],
+            State::Authorised => &[Action::Leave],
+            State::Reserved | State::Programmed | State::Inviting | State::Booked => &[Action::GiveBack, Action::Leave, Action::Unprogram],
+            State::Established => &[Action::Unclassify, Action::GiveBack, Action::Leave, Action::Unprogram],
+            State::Releasing => &[Action::Unprogram],
         }
     }
 
     #[test]
-    fn each_state_has_one_way_on_and_one_way_out() {
-        for (index, state) in STATES.into_iter().enumerate() {
-            for event in FORWARD {
-                let moved = next(state, event);
-                if FORWARD.get(index) == Some(&event) {
-                    assert_eq!(moved.unwrap().0, STATES[index + 1]);
-                } else {
-                    assert_eq!(moved, Err(OutOfTurn { state, event }));
+    fn each_state_has_its_ways_on_and_one_way_out() {
+        let on = |state| match state {
+            State::Requested => vec![(Event::Covered, State::Authorised)],
+            State::Authorised => vec![(Event::Taken, State::Reserved)],
+            State::Reserved => vec![(Event::Written, State::Programmed)],
+            State::Programmed => vec![(Event::Rang, State::Inviting)],
+            State::Inviting => vec![(Event::Accepted, State::Established), (Event::Agreed, State::Booked)],
+            State::Booked => vec![(Event::Begun, State::Established)],
+            State::Releasing => vec![(Event::Settled, State::Released)],
+            State::Established | State::Released => vec![],
+        };
+        for state in STATES {
+            let ways = on(state);
+            for event in EVENTS.into_iter().filter(|event| *event != Event::Ended) {
+                let expected = ways.iter().find(|(on, _)| *on == event).map(|(_, after)| *after);
+                assert_eq!(next(state, event).map(|(after, _)| after), expected.ok_or(OutOfTurn { state, event }));
+            }
+            let over = matches!(state, State::Releasing | State::Released);
+            assert_eq!(next(state, Event::Ended).is_err(), over, "{state:?}");
+        }
+    }
+
+    #[test]
+    fn whatever_was_done_is_undone_once() {
+        for state in STATES.into_iter().filter(|state| *state != State::Released) {
+            let mut undone = Vec::new();
+            let mut last = state;
+            for event in [Event::Ended, Event::Settled] {
+                if let Ok((after, actions)) = next(last, event) {
+                    undone.extend(actions.iter().copied());
+                    last = after;
                 }
             }
-            let ended = next(state, Event::Ended);
-            assert_eq!(ended.map(|(state, _)| state).ok(), (state != State::Released).then_some(State::Released));
+            assert_eq!(last, State::Released);
+            assert_eq!(undone, done(state), "{state:?}");
         }
     }
 
     #[test]
-    fn whatever_was_done_is_undone_in_reverse() {
-        let mut state = State::Requested;
-        let mut undone = Vec::new();
-        for event in FORWARD {
-            assert_eq!(next(state, Event::Ended).unwrap().1, undone, "{state:?}");
-            let (after, actions) = next(state, event).unwrap();
-            // What an event says has happened by the time it comes: the account is entered, bandwidth and numbers are taken.
-            match event {
-                Event::Covered => undone.insert(0, Action::Leave),
-                Event::Taken => undone.insert(0, Action::GiveBack),
-                _ => {}
-            }
-            for action in actions.iter().filter_map(|&action| undo(action)) {
-                undone.insert(0, action);
-            }
-            state = after;
+    fn live_is_what_gives_back() {
+        for state in STATES {
+            let gives_back = next(state, Event::Ended).is_ok_and(|(_, actions)| actions.contains(&Action::GiveBack));
+            assert_eq!(state.is_live(), gives_back, "{state:?}");
         }
-        assert_eq!(next(State::Established, Event::Ended).unwrap().1, undone);
     }
 }

@@ -19,6 +19,7 @@ const SOON: Duration = Duration::from_mins(1);
 pub(super) struct Wanted {
     pub(super) contract: ContractId,
     pub(super) class: Class,
+    pub(super) priority: u8,
     pub(super) circuits: [usize; 2],
     pub(super) demands: [Option<Demand>; 2],
     pub(super) interval: Interval,
@@ -31,6 +32,11 @@ pub(super) fn examine(network: &Network, request: &SessionRequest, now: SystemTi
         return Err(Refusal::Forbidden(format!("{} and {} are in different VPNs", request.caller, request.callee)));
     }
     let class = agreement::class(network.contract(contract), &request.caller.vpn, request.class)?;
+    let priority = agreement::priority(network.contract(contract), request.priority)?;
+    if let Some(policy) = network.policy(&request.caller.vpn) {
+        policy.allows(&request.caller.vpn, class, priority, request.matching)?;
+    }
+    reaches(network, &request.caller, &request.callee)?;
     let circuits = [attached(network, &request.caller_ce, &request.caller)?, attached(network, &request.callee_ce, &request.callee)?];
     let [from, to] = circuits.map(|circuit| &network.circuits()[circuit]);
     if request.tunnel == TunnelType::Gre {
@@ -45,6 +51,7 @@ pub(super) fn examine(network: &Network, request: &SessionRequest, now: SystemTi
         )));
     }
     let interval = interval(request.window, now)?;
+    agreement::hours(network.contract(contract), interval)?;
     if request.media.is_empty() {
         return Err(Refusal::NotAcceptable("there is no medium in the offer".into()));
     }
@@ -52,7 +59,7 @@ pub(super) fn examine(network: &Network, request: &SessionRequest, now: SystemTi
         belongs(medium.caller, from, request.matching)?;
     }
     let demands = demands(network, circuits, class, &request.media.iter().collect::<Vec<_>>())?;
-    Ok(Wanted { contract, class, circuits, demands, interval })
+    Ok(Wanted { contract, class, priority, circuits, demands, interval })
 }
 
 fn known(network: &Network, application: &ApplicationId) -> Result<ContractId, Refusal> {
@@ -65,6 +72,20 @@ fn known(network: &Network, application: &ApplicationId) -> Result<ContractId, R
     })
 }
 
+/// Who is in a closed user group reaches those that are in one of the same.
+fn reaches(network: &Network, caller: &ApplicationId, callee: &ApplicationId) -> Result<(), Refusal> {
+    let [from, to] = [caller, callee].map(|application| network.groups_of(application));
+    if (from.is_empty() && to.is_empty()) || from.iter().any(|group| to.contains(group)) {
+        return Ok(());
+    }
+    let list = |groups: &[String]| if groups.is_empty() { "none".to_owned() } else { groups.join(", ") };
+    Err(Refusal::Forbidden(format!(
+        "{caller} and {callee} are in no closed user group together: {caller} is in {}, {callee} in {}",
+        list(from),
+        list(to)
+    )))
+}
+
 fn attached(network: &Network, ce: &CeName, application: &ApplicationId) -> Result<usize, Refusal> {
     network.circuit(ce, &application.vpn).ok_or_else(|| {
         if network.has_ce(ce) {
@@ -75,11 +96,14 @@ fn attached(network: &Network, ce: &CeName, application: &ApplicationId) -> Resu
     })
 }
 
-fn interval(window: Window, now: SystemTime) -> Result<Interval, Refusal> {
-    if window.start.is_some_and(|start| start > now + SOON) {
-        return Err(Refusal::NotAcceptable("the session starts later: only sessions that start now are offered here".into()));
-    }
-    Interval::new(now, window.stop).map_err(|_| Refusal::NotAcceptable("the session's stop time has passed".into()))
+/// When it runs; a start that has come, or comes in a moment, is now.
+pub(super) fn interval(window: Window, now: SystemTime) -> Result<Interval, Refusal> {
+    let later = window.start.filter(|&start| start > now + SOON);
+    let start = later.unwrap_or(now);
+    Interval::new(start, window.stop).map_err(|_| {
+        let why = if later.is_some() { "the session stops before it starts" } else { "the session's stop time has passed" };
+        Refusal::NotAcceptable(why.into())
+    })
 }
 
 /// An end of a medium must be one that its CE can send from: nobody may name packets that are not theirs. Sites are named by the

@@ -1,134 +1,187 @@
 //! What a session takes of the network, and how it gives it back.
 
-use svpn_contract::{Entry, SessionKey, Update};
+use svpn_contract::wire::Class;
+use svpn_contract::{Entry, SessionKey};
 
-use super::{Domain, Leg, Session};
-use crate::admission::{Denial, Interval};
+use super::Domain;
+use super::effects::Effects;
+use super::session::{Leg, Session, claim};
+use crate::admission::{Claim, ClassSet, Denial, Interval};
+use crate::agreement::Protection;
 use crate::demand::Demand;
-use crate::network::{Circuit, Network};
+use crate::durable::Fact;
+use crate::network::{Network, RouterId};
 use crate::paths::{Journey, NoPath};
-use crate::plan::{self, Step};
+use crate::plan::{self, Ground, Planned, Route};
 use crate::request::Refusal;
 
+/// What a way is asked to be.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wish {
+    pub(super) demand: Demand,
+    pub(super) class: Class,
+    pub(super) interval: Interval,
+    pub(super) protection: Protection,
+}
+
 impl Domain {
-    /// Finds a path for each way, and takes bandwidth and numbers: for both or for none. What there is to write is planned.
-    pub(super) fn take(&mut self, session: &mut Session, interval: Interval) -> Result<(), Refusal> {
-        self.unclaimed(&session.classification_by_site(&self.network))?;
+    /// What a way of a session asks of the network.
+    pub(super) fn wish(&self, session: &Session, demand: Demand) -> Wish {
+        let protection = self.network.contract(session.contract).options.protection;
+        Wish { demand, class: session.class, interval: session.interval, protection }
+    }
+
+    fn journey<'h>(&self, session: &Session, way: usize, wish: Wish, held: Option<&'h Claim>) -> Journey<'h> {
+        let [from, to] = session.ends(&self.network, way);
+        Journey {
+            from: from.router,
+            to: to.router,
+            demand: wish.demand,
+            packet: from.mtu.min(to.mtu),
+            classes: ClassSet::from(wish.class),
+            constraint: self.network.contract(session.contract).constraint,
+            interval: wish.interval,
+            held,
+        }
+    }
+
+    /// The route a way can take, beside what it holds.
+    pub(super) fn route(&mut self, session: &Session, way: usize, wish: Wish, held: Option<&Claim>) -> Result<Route, NoPath> {
+        let journey = self.journey(session, way, wish, held);
+        let Self { network, calendar, paths, .. } = self;
+        let tunnel = session.request.tunnel;
+        Ok(match wish.protection {
+            Protection::None => Route { tunnel, primary: paths.find(network.topology(), calendar, &journey)?, backup: None },
+            Protection::Disjoint => {
+                let [primary, backup] = paths.find_pair(network.topology(), calendar, &journey)?;
+                Route { tunnel, primary, backup: Some(backup) }
+            }
+        })
+    }
+
+    /// Why there is no route, as a person can act on it.
+    pub(super) fn no_route(&self, session: &Session, way: usize, wish: Wish, why: &NoPath) -> Refusal {
+        refusal(&self.network, &self.journey(session, way, wish, None), why)
+    }
+
+    /// Finds a route for a way and takes its bandwidth.
+    pub(super) fn take_way(&mut self, session: &mut Session, way: usize, wish: Wish) -> Result<(), NoPath> {
+        let route = self.route(session, way, wish, None)?;
+        let booking = self.calendar.reserve(claim(wish.demand, &route, wish.class, wish.interval))?;
+        session.legs[way] = Some(Leg { demand: Some(wish.demand), route, booking: Some(booking), tunnel: None });
+        Ok(())
+    }
+
+    /// As [`Domain::take_way`]; where a protected way finds no two paths, one is better than none.
+    pub(super) fn take_way_anyhow(&mut self, session: &mut Session, way: usize, wish: Wish) -> Result<(), NoPath> {
+        match self.take_way(session, way, wish) {
+            Err(_) if wish.protection == Protection::Disjoint => self.take_way(session, way, Wish { protection: Protection::None, ..wish }),
+            taken => taken,
+        }
+    }
+
+    /// Gives bandwidth back.
+    pub(super) fn give_back(&mut self, session: &mut Session) {
+        for booking in session.legs.iter_mut().flatten().filter_map(|leg| leg.booking.take()) {
+            self.calendar.cancel(booking);
+        }
+    }
+
+    /// Has every way ride the tunnel of its route: all of them or none. What it takes to make the tunnels is in the effects.
+    pub(super) fn board(&mut self, session: &mut Session, effects: &mut Effects) -> Result<(), Refusal> {
         for way in 0..session.legs.len() {
-            let Some(demand) = session.demands[way] else { continue };
-            if let Err(refusal) = self.take_way(session, way, demand, interval) {
-                // What was planned is not written yet, so no router needs to hear of it.
-                let _unwritten = self.unprogram(session);
-                self.give_back(session);
-                session.planned.clear();
+            if let Err(refusal) = self.board_way(session, way, effects) {
+                self.alight(session, effects);
                 return Err(refusal);
             }
         }
         Ok(())
     }
 
-    fn take_way(&mut self, session: &mut Session, way: usize, demand: Demand, interval: Interval) -> Result<(), Refusal> {
-        let Self { network, base, numbers, tunnels, calendar, .. } = self;
-        let [from, to] = session.ends(network, way);
-        let packet = from.mtu.min(to.mtu);
-        let journey = Journey { from: from.router, to: to.router, demand, packet, interval };
-        let path = journey.find(network.topology(), calendar).map_err(|why| refusal(network, &journey, &why))?;
-        let booking = calendar
-            .reserve(interval, session.class, journey.demands(&path))
-            .map_err(|denial| refusal(network, &journey, &NoPath::Full(denial)))?;
-        let (tunnel, entries) = match tunnels.enter(&path, network, base, numbers) {
-            Ok(entered) => entered,
-            Err(none) => {
-                calendar.cancel(booking);
-                return Err(Refusal::Unavailable(format!("router {} has {none}", network.router(none.router).name)));
-            }
-        };
-        let leg = Leg { path, booking, tunnel, vpn_label: base.vpn_label(to) };
-        session.planned.extend(entries);
-        session.planned.push((from.router, session.carry(&leg, demand, from)));
-        session.legs[way] = Some(leg);
+    pub(super) fn board_way(&mut self, session: &mut Session, way: usize, effects: &mut Effects) -> Result<(), Refusal> {
+        let Some(leg) = session.legs[way].as_mut().filter(|leg| leg.tunnel.is_none()) else { return Ok(()) };
+        let Self { network, base, numbers, tunnels, .. } = self;
+        let entered = tunnels.enter(&leg.route, &mut Ground { network, base, numbers });
+        let (id, planned) =
+            entered.map_err(|none| Refusal::Unavailable(format!("router {} has {none}", network.router(none.router).name)))?;
+        leg.tunnel = Some(id);
+        let (ingress, made) = (leg.route.ingress(network), !planned.is_empty());
+        self.put(planned, effects);
+        if made {
+            self.tell_tunnel(ingress, id, effects);
+        }
         Ok(())
     }
 
-    /// Takes the session's entries, and those of the tunnels nobody rides any more, out of the tables.
-    pub(super) fn unprogram(&mut self, session: &mut Session) -> Vec<Step> {
-        (0..session.legs.len()).rev().flat_map(|way| self.unprogram_way(session, way)).collect()
+    /// Leaves the tunnels; those that nobody rides any more go.
+    pub(super) fn alight(&mut self, session: &mut Session, effects: &mut Effects) {
+        for way in (0..session.legs.len()).rev() {
+            self.alight_way(session, way, effects);
+        }
     }
 
-    fn unprogram_way(&mut self, session: &Session, way: usize) -> Vec<Step> {
-        let Some(leg) = &session.legs[way] else { return Vec::new() };
+    pub(super) fn alight_way(&mut self, session: &mut Session, way: usize, effects: &mut Effects) {
+        let Some(leg) = session.legs[way].as_mut() else { return };
+        if let Some(id) = leg.tunnel.take() {
+            let ingress = leg.route.ingress(&self.network);
+            self.leave_tunnel(ingress, id, effects);
+        }
+    }
+
+    pub(super) fn leave_tunnel(&mut self, ingress: RouterId, id: svpn_contract::wire::TunnelId, effects: &mut Effects) {
         let Self { network, base, numbers, tunnels, .. } = self;
-        let [from, _] = session.ends(network, way);
-        let ingress = from.router;
-        let mut keys = tunnels.leave(&leg.path, network, base, numbers);
-        keys.push((ingress, SessionKey { session: session.id() }.into()));
-        self.erase(&keys)
-    }
-
-    /// Gives bandwidth back.
-    pub(super) fn give_back(&mut self, session: &mut Session) -> Vec<Step> {
-        for leg in session.legs.iter_mut().filter_map(Option::take) {
-            self.calendar.cancel(leg.booking);
+        let gone = tunnels.leave(ingress, id, &mut Ground { network, base, numbers });
+        if !gone.is_empty() {
+            self.erase(&gone, effects);
+            effects.tell(Fact::TunnelGone(self.tunnel_name(ingress, id)));
         }
-        Vec::new()
     }
 
-    /// Gives back what a session needs no more, now that its media are known.
-    pub(super) fn shrink(&mut self, session: &mut Session, demands: [Option<Demand>; 2]) -> Vec<Step> {
-        let before = session.rates();
-        let mut steps = Vec::new();
-        for (way, demand) in demands.into_iter().enumerate() {
-            if demand == session.demands[way] {
-                continue;
-            }
-            session.demands[way] = demand;
-            match demand {
-                None => {
-                    steps.extend(self.unprogram_way(session, way));
-                    if let Some(leg) = session.legs[way].take() {
-                        self.calendar.cancel(leg.booking);
-                    }
-                }
-                Some(demand) => steps.extend(self.shrink_way(session, way, demand)),
-            }
+    /// The entries that carry a session's packets from the ingress PE of each way.
+    pub(super) fn carries(&self, session: &Session) -> Planned {
+        (0..session.legs.len()).filter_map(|way| self.carry(session, way)).collect()
+    }
+
+    fn carry(&self, session: &Session, way: usize) -> Option<(RouterId, Entry)> {
+        let leg = session.legs[way].as_ref()?;
+        // A way that is held keeps its entry for its counters' sake; nothing comes to it.
+        let (demand, tunnel) = (leg.demand.unwrap_or(Demand::LEAST), leg.tunnel?);
+        let [from, to] = session.ends(&self.network, way);
+        let policer = demand.policer(from.mtu, from.tags());
+        Some((from.router, plan::carry(session.id(), tunnel, self.base.vpn_label(to), session.class, policer)))
+    }
+
+    /// Takes a session's entries, and those of the tunnels nobody rides any more, out of the routers.
+    pub(super) fn unprogram(&mut self, session: &mut Session, effects: &mut Effects) {
+        for way in (0..session.legs.len()).rev() {
+            self.unprogram_way(session, way, effects);
         }
-        self.accounts[session.contract.index()].reduce(before, session.rates());
-        steps
     }
 
-    fn shrink_way(&mut self, session: &mut Session, way: usize, demand: Demand) -> Vec<Step> {
-        let Some(leg) = &mut session.legs[way] else { return Vec::new() };
-        self.calendar.reduce(&mut leg.booking, demand.on_link(leg.path.labels()));
-        let Some(leg) = &session.legs[way] else { return Vec::new() };
-        let [from, _] = session.ends(&self.network, way);
-        let (router, entry) = (from.router, session.carry(leg, demand, from));
-        self.tables.put(router, entry.clone());
-        plan::steps([(router, Update::Modify(entry))])
+    pub(super) fn unprogram_way(&mut self, session: &mut Session, way: usize, effects: &mut Effects) {
+        if session.legs[way].as_ref().is_some_and(|leg| leg.tunnel.is_some()) {
+            let [from, _] = session.ends(&self.network, way);
+            let key = SessionKey { session: session.id() };
+            self.erase(&[(from.router, key.into())], effects);
+            self.alight_way(session, way, effects);
+        }
     }
 }
 
-impl Session {
-    /// The circuits where a way starts and ends.
-    pub(super) fn ends<'a>(&self, network: &'a Network, way: usize) -> [&'a Circuit; 2] {
-        [self.circuits[way], self.circuits[1 - way]].map(|circuit| &network.circuits()[circuit])
-    }
-
-    /// The entry that carries a way's packets from its ingress PE.
-    fn carry(&self, leg: &Leg, demand: Demand, from: &Circuit) -> Entry {
-        plan::carry(self.id(), leg.tunnel, leg.vpn_label, self.class, demand.policer(from.mtu, from.tags()))
-    }
-}
-
-fn refusal(network: &Network, journey: &Journey, why: &NoPath) -> Refusal {
+fn refusal(network: &Network, journey: &Journey<'_>, why: &NoPath) -> Refusal {
     let [from, to] = [journey.from, journey.to].map(|router| network.router(router).name.clone());
-    match *why {
-        NoPath::Unconnected => Refusal::NoPath { from, to },
+    match why {
         NoPath::TooNarrow { bytes } => Refusal::NotAcceptable(format!(
             "no path from {from} to {to} takes packets of {bytes} bytes, the {} of the attachments and their labels",
             journey.packet
         )),
-        NoPath::Full(Denial { link, fits, asked, .. }) => {
-            Refusal::NoBandwidth { link: network.topology().link(link).name.clone(), asked, fits }
-        }
+        NoPath::Full(Denial { link, fits, asked, interval, next_start, .. }) => Refusal::NoBandwidth {
+            link: network.topology().link(*link).name.clone(),
+            asked: *asked,
+            fits: *fits,
+            full: (interval.start(), interval.stop()),
+            next_start: *next_start,
+        },
+        other => Refusal::NoPath { from, to, why: other.to_string() },
     }
 }

@@ -1,6 +1,6 @@
 //! What every router holds as long as it is in service, sessions or none.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
@@ -13,6 +13,7 @@ use svpn_contract::{
 
 use super::Planned;
 use super::numbers::{NoNumber, Numbers};
+use crate::durable::{LinkWay, NumberHolder};
 use crate::network::{Circuit, Network, RouterId};
 use crate::topology::{DirectedLink, DirectedLinkId};
 
@@ -32,19 +33,37 @@ pub(crate) struct Base {
     vpn_labels: HashMap<(RouterId, VrfId), Label>,
 }
 
+/// The numbers of before a restart.
+pub(crate) type Kept = BTreeMap<NumberHolder, u32>;
+
 impl Base {
-    /// Takes its numbers in the order of the configuration, so that a restart finds the same.
-    pub(crate) fn new(network: &Network, numbers: &mut Numbers) -> Result<Self, NoNumber> {
-        let links = network.topology().links().map(|(_, link)| numbers.take_next_hop(link.from)).collect::<Result<_, _>>()?;
-        let circuits = network.circuits().iter().map(|circuit| numbers.take_next_hop(circuit.router)).collect::<Result<_, _>>()?;
+    /// Takes its numbers: those it had before a restart, and for what is new others, in the order of the configuration.
+    pub(crate) fn new(network: &Network, numbers: &mut Numbers, kept: &Kept) -> Result<Self, NoNumber> {
+        let mut had = Had { numbers, kept, restored: BTreeMap::new() };
+        for (holder, router) in holders(network) {
+            had.restore(holder, router);
+        }
+        let links =
+            network.topology().links().map(|(id, link)| had.next_hop(link_holder(network, id), link.from)).collect::<Result<_, _>>()?;
+        let circuits = network.circuits().iter().map(|circuit| had.next_hop(circuit_holder(network, circuit), circuit.router));
+        let circuits = circuits.collect::<Result<_, _>>()?;
         let mut vpn_labels = HashMap::new();
         for circuit in network.circuits() {
             let place = (circuit.router, circuit.vrf);
             if let std::collections::hash_map::Entry::Vacant(vacant) = vpn_labels.entry(place) {
-                vacant.insert(numbers.take_label(circuit.router)?);
+                vacant.insert(had.label(label_holder(network, circuit), circuit.router)?);
             }
         }
         Ok(Self { links, circuits, vpn_labels })
+    }
+
+    /// Every number that lasts, and whose it is.
+    pub(crate) fn numbers(&self, network: &Network) -> Kept {
+        let links = network.topology().links().map(|(id, _)| (link_holder(network, id), self.next_hop(id).get()));
+        let circuits = network.circuits().iter().zip(&self.circuits);
+        let hops = circuits.clone().map(|(circuit, hop)| (circuit_holder(network, circuit), hop.get()));
+        let labels = circuits.map(|(circuit, _)| (label_holder(network, circuit), self.vpn_label(circuit).get()));
+        links.chain(hops).chain(labels).collect()
     }
 
     pub(crate) fn next_hop(&self, link: DirectedLinkId) -> NextHopId {
@@ -92,6 +111,59 @@ impl Base {
             entries.push(attachment(circuit.port, circuit.vlan, circuit.inner_vlan, AttachmentAction::ToVrf { vrf: circuit.vrf }));
         }
     }
+}
+
+/// The numbers that were had before, on their way to whom they belong.
+struct Had<'a> {
+    numbers: &'a mut Numbers,
+    kept: &'a Kept,
+    restored: BTreeMap<NumberHolder, u32>,
+}
+
+impl Had<'_> {
+    /// Takes a number that was had before; where somebody else has it by now, another will do.
+    fn restore(&mut self, holder: NumberHolder, router: RouterId) {
+        let Some(&number) = self.kept.get(&holder) else { return };
+        let free = match holder {
+            NumberHolder::VpnLabel { .. } => self.numbers.restore_label(router, number).is_some(),
+            NumberHolder::Link(_) | NumberHolder::Circuit { .. } => self.numbers.restore_next_hop(router, number).is_some(),
+        };
+        if free {
+            self.restored.insert(holder, number);
+        }
+    }
+
+    fn next_hop(&mut self, holder: NumberHolder, router: RouterId) -> Result<NextHopId, NoNumber> {
+        let restored = self.restored.get(&holder).and_then(|&number| NextHopId::new(number).ok());
+        restored.map_or_else(|| self.numbers.take_next_hop(router), Ok)
+    }
+
+    fn label(&mut self, holder: NumberHolder, router: RouterId) -> Result<Label, NoNumber> {
+        let restored = self.restored.get(&holder).and_then(|&number| Label::new(number).ok());
+        restored.map_or_else(|| self.numbers.take_label(router), Ok)
+    }
+}
+
+/// Everything that has a number of its own, each once, and the router it is a number of.
+fn holders(network: &Network) -> BTreeMap<NumberHolder, RouterId> {
+    let links = network.topology().links().map(|(id, link)| (link_holder(network, id), link.from));
+    let circuits = network.circuits().iter();
+    let hops = circuits.clone().map(|circuit| (circuit_holder(network, circuit), circuit.router));
+    let labels = circuits.map(|circuit| (label_holder(network, circuit), circuit.router));
+    links.chain(hops).chain(labels).collect()
+}
+
+fn link_holder(network: &Network, id: DirectedLinkId) -> NumberHolder {
+    NumberHolder::Link(LinkWay::of(network, id))
+}
+
+fn circuit_holder(network: &Network, circuit: &Circuit) -> NumberHolder {
+    let router = network.router(circuit.router).name.clone();
+    NumberHolder::Circuit { router, ce: circuit.ce.clone(), vpn: circuit.vpn.clone() }
+}
+
+fn label_holder(network: &Network, circuit: &Circuit) -> NumberHolder {
+    NumberHolder::VpnLabel { router: network.router(circuit.router).name.clone(), vpn: circuit.vpn.clone() }
 }
 
 fn attachment(port: PortId, vlan: VlanId, inner_vlan: VlanId, action: AttachmentAction) -> Entry {

@@ -10,16 +10,16 @@ mod tables;
 mod tunnels;
 
 use svpn_contract::wire::{Class, Label, SessionId, TunnelId};
-use svpn_contract::{Entry, EntryKey, MeterConfig, SessionAction, SessionEntry, SessionKey, Update};
+use svpn_contract::{Entry, MeterConfig, SessionAction, SessionEntry, SessionKey, Update};
 
 use crate::demand::Policer;
 use crate::network::RouterId;
 
-pub(crate) use base::Base;
+pub(crate) use base::{Base, Kept};
 pub(crate) use classify::{Flow, Way, flows, hosts, sites};
 pub(crate) use numbers::Numbers;
 pub(crate) use tables::Tables;
-pub(crate) use tunnels::Tunnels;
+pub(crate) use tunnels::{Ground, Labels, Reroute, Route, Tunnel, Tunnels};
 
 /// Updates for one router, written in one go, in their order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,13 +38,8 @@ pub(crate) fn insert(entries: &[(RouterId, Entry)]) -> Vec<Step> {
     steps(entries.iter().map(|(router, entry)| (*router, Update::Insert(entry.clone()))))
 }
 
-/// The steps that remove what was written in this order.
-pub(crate) fn undo(keys: &[(RouterId, EntryKey)]) -> Vec<Step> {
-    steps(keys.iter().rev().map(|&(router, key)| (router, Update::Delete(key))))
-}
-
 /// Consecutive updates of one router become one step.
-pub(crate) fn steps(updates: impl IntoIterator<Item = (RouterId, Update)>) -> Vec<Step> {
+fn steps(updates: impl IntoIterator<Item = (RouterId, Update)>) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     for (router, update) in updates {
         match steps.last_mut() {

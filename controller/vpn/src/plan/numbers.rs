@@ -57,6 +57,21 @@ impl Numbers {
         NextHopId::new(self.next_hops[router.index()].take().map_err(|_| none)?).map_err(|_| none)
     }
 
+    /// A label that was in use before a restart.
+    pub(crate) fn restore_label(&mut self, router: RouterId, number: u32) -> Option<Label> {
+        self.labels[router.index()].restore(number).ok().and_then(|()| Label::new(number).ok())
+    }
+
+    /// A tunnel that was in use before a restart.
+    pub(crate) fn restore_tunnel(&mut self, router: RouterId, number: u32) -> Option<TunnelId> {
+        self.tunnels[router.index()].restore(number).ok().and_then(|()| TunnelId::new(number).ok())
+    }
+
+    /// A next hop that was in use before a restart.
+    pub(crate) fn restore_next_hop(&mut self, router: RouterId, number: u32) -> Option<NextHopId> {
+        self.next_hops[router.index()].restore(number).ok().and_then(|()| NextHopId::new(number).ok())
+    }
+
     /// Every number in use, to see that none leaks: per router its labels, tunnels and next hops.
     #[cfg(test)]
     pub(crate) fn used(&self) -> Vec<[std::collections::BTreeSet<u32>; 3]> {

@@ -1,109 +1,258 @@
-//! Tunnels: one for each path in use, shared by all its sessions.
+//! Tunnels: one for each route in use, shared by all its sessions.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroU32;
 
 use svpn_contract::wire::{Label, TunnelId};
-use svpn_contract::{Choice, EntryKey, IlmAction, IlmEntry, IlmKey, TunnelAction, TunnelEntry, TunnelKey};
+use svpn_contract::{Choice, Entry, EntryKey, IlmAction, IlmEntry, IlmKey, Member, TunnelAction, TunnelEntry, TunnelKey};
 
 use super::numbers::{NoNumber, Numbers};
 use super::{Base, Planned};
+use crate::durable::TunnelOrigin;
 use crate::network::{Network, RouterId};
+use crate::request::TunnelType;
 use crate::topology::Path;
 
-/// A unidirectional label switched path from PE to PE.
+/// The way from an ingress PE to an egress PE. Sessions of one route share a tunnel.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Route {
+    pub(crate) tunnel: TunnelType,
+    pub(crate) primary: Path,
+    /// What a protected session has besides.
+    pub(crate) backup: Option<Path>,
+}
+
+impl Route {
+    /// Its paths, the primary first.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
+        std::iter::once(&self.primary).chain(&self.backup)
+    }
+
+    pub(crate) fn ingress(&self, network: &Network) -> RouterId {
+        network.topology().link(self.primary.links()[0]).from
+    }
+
+    pub(crate) fn egress(&self, network: &Network) -> RouterId {
+        let links = self.primary.links();
+        network.topology().link(links[links.len() - 1]).to
+    }
+
+    /// Whether all of it is in service.
+    pub(crate) fn in_service(&self, network: &Network) -> bool {
+        self.paths().all(|path| path.in_service(network.topology()))
+    }
+}
+
+/// The labels of one path, each with the router that knows the tunnel by it, from the ingress on.
+pub(crate) type Labels = Vec<(RouterId, Label)>;
+
+/// A unidirectional tunnel from PE to PE.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Tunnel {
-    /// Its number on the ingress PE.
-    id: TunnelId,
-    /// The routers between the PEs, each with the label by which it knows the tunnel.
-    labels: Vec<(RouterId, Label)>,
-    /// How many sessions ride it; never 0.
-    sessions: u32,
+pub(crate) struct Tunnel {
+    pub(crate) route: Route,
+    /// Of each path of the route.
+    pub(crate) labels: Vec<Labels>,
+    /// How many sessions ride it; 0 only for one that was made in advance.
+    pub(crate) sessions: u32,
+    pub(crate) origin: TunnelOrigin,
 }
 
 /// The tunnels in use.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Tunnels {
-    by_path: HashMap<Path, Tunnel>,
+    by_number: BTreeMap<(RouterId, TunnelId), Tunnel>,
+    by_route: HashMap<Route, TunnelId>,
+}
+
+/// What tunnels are made of.
+pub(crate) struct Ground<'a> {
+    pub(crate) network: &'a Network,
+    pub(crate) base: &'a Base,
+    pub(crate) numbers: &'a mut Numbers,
+}
+
+/// Entries to be removed, in the order they were written.
+pub(crate) type Keys = Vec<(RouterId, EntryKey)>;
+
+/// A tunnel that takes another way.
+#[derive(Debug)]
+pub(crate) struct Reroute {
+    /// The new labels, then the head, which moves the packets.
+    pub(crate) make: Planned,
+    /// What is not met by any packet then.
+    pub(crate) breaks: Keys,
 }
 
 impl Tunnels {
-    /// One more session on a path: the number of its tunnel, and what must be written for it, which is nothing where others ride it
+    pub(crate) fn get(&self, ingress: RouterId, id: TunnelId) -> Option<&Tunnel> {
+        self.by_number.get(&(ingress, id))
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = (RouterId, TunnelId, &Tunnel)> {
+        self.by_number.iter().map(|(&(ingress, id), tunnel)| (ingress, id, tunnel))
+    }
+
+    pub(crate) fn of(&self, route: &Route) -> Option<TunnelId> {
+        self.by_route.get(route).copied()
+    }
+
+    /// One more session on a route: the number of its tunnel, and what must be written for it, which is nothing where others ride it
     /// already.
-    pub(crate) fn enter(
-        &mut self,
-        path: &Path,
-        network: &Network,
-        base: &Base,
-        numbers: &mut Numbers,
-    ) -> Result<(TunnelId, Planned), NoNumber> {
-        if let Some(tunnel) = self.by_path.get_mut(path) {
+    pub(crate) fn enter(&mut self, route: &Route, ground: &mut Ground<'_>) -> Result<(TunnelId, Planned), NoNumber> {
+        let (id, planned) = self.make(route, TunnelOrigin::OnDemand, ground)?;
+        if let Some(tunnel) = self.by_number.get_mut(&(route.ingress(ground.network), id)) {
             tunnel.sessions += 1;
-            return Ok((tunnel.id, Planned::new()));
         }
-        let tunnel = Tunnel::new(path, network, numbers)?;
-        let (id, entries) = (tunnel.id, tunnel.entries(path, network, base));
-        self.by_path.insert(path.clone(), tunnel);
-        Ok((id, entries))
+        Ok((id, planned))
     }
 
-    /// One session less on a path: what was written for the tunnel and must go, in the order it was written; nothing while others
-    /// ride it still.
-    pub(crate) fn leave(&mut self, path: &Path, network: &Network, base: &Base, numbers: &mut Numbers) -> Vec<(RouterId, EntryKey)> {
-        let Some(tunnel) = self.by_path.get_mut(path) else { return Vec::new() };
-        tunnel.sessions -= 1;
-        if tunnel.sessions > 0 {
-            return Vec::new();
+    /// A tunnel on a route, that is there or is made without a session.
+    pub(crate) fn make(&mut self, route: &Route, origin: TunnelOrigin, ground: &mut Ground<'_>) -> Result<(TunnelId, Planned), NoNumber> {
+        if let Some(&id) = self.by_route.get(route) {
+            return Ok((id, Planned::new()));
         }
-        let keys = tunnel.entries(path, network, base).into_iter().map(|(router, entry)| (router, entry.key())).collect();
-        for &(router, label) in &tunnel.labels {
-            numbers.give_back_label(router, label);
+        let ingress = route.ingress(ground.network);
+        let id = ground.numbers.take_tunnel(ingress)?;
+        let labels = match take_labels(route.paths(), ground) {
+            Ok(labels) => labels,
+            Err(none) => {
+                ground.numbers.give_back_tunnel(ingress, id);
+                return Err(none);
+            }
+        };
+        let tunnel = Tunnel { route: route.clone(), labels, sessions: 0, origin };
+        let planned = tunnel.entries(id, ground);
+        self.add(id, tunnel, ground.network);
+        Ok((id, planned))
+    }
+
+    /// Adds a tunnel whose numbers are taken; false where its route has one already.
+    pub(crate) fn add(&mut self, id: TunnelId, tunnel: Tunnel, network: &Network) {
+        self.by_route.insert(tunnel.route.clone(), id);
+        self.by_number.insert((tunnel.route.ingress(network), id), tunnel);
+    }
+
+    /// One session less: what was written for the tunnel and must go, in the order it was written; nothing while others ride it still.
+    pub(crate) fn leave(&mut self, ingress: RouterId, id: TunnelId, ground: &mut Ground<'_>) -> Keys {
+        let Some(tunnel) = self.by_number.get_mut(&(ingress, id)) else { return Keys::new() };
+        tunnel.sessions = tunnel.sessions.saturating_sub(1);
+        self.drop_unused(ingress, id, ground)
+    }
+
+    /// Takes a tunnel away that nobody rides and that was not made in advance.
+    fn drop_unused(&mut self, ingress: RouterId, id: TunnelId, ground: &mut Ground<'_>) -> Keys {
+        let unused = |tunnel: &Tunnel| tunnel.sessions == 0 && tunnel.origin == TunnelOrigin::OnDemand;
+        if !self.get(ingress, id).is_some_and(unused) {
+            return Keys::new();
         }
-        numbers.give_back_tunnel(ingress(path, network), tunnel.id);
-        self.by_path.remove(path);
-        keys
+        let Some(tunnel) = self.by_number.remove(&(ingress, id)) else { return Keys::new() };
+        self.by_route.remove(&tunnel.route);
+        for (router, label) in tunnel.labels.iter().flatten() {
+            ground.numbers.give_back_label(*router, *label);
+        }
+        ground.numbers.give_back_tunnel(ingress, id);
+        tunnel.entries(id, ground).into_iter().map(|(router, entry)| (router, entry.key())).collect()
+    }
+
+    /// A session that was counted as a rider before a restart rides again.
+    pub(crate) fn board(&mut self, ingress: RouterId, id: TunnelId) -> Option<&Route> {
+        let tunnel = self.by_number.get_mut(&(ingress, id))?;
+        tunnel.sessions += 1;
+        Some(&tunnel.route)
+    }
+
+    /// From now on a tunnel is as if it had been made in advance, or is not any more: then it goes if nobody rides it.
+    pub(crate) fn set_origin(&mut self, ingress: RouterId, id: TunnelId, origin: TunnelOrigin, ground: &mut Ground<'_>) -> Keys {
+        if let Some(tunnel) = self.by_number.get_mut(&(ingress, id)) {
+            tunnel.origin = origin;
+        }
+        self.drop_unused(ingress, id, ground)
+    }
+
+    /// Has a tunnel take another route, that no other tunnel has, make before break.
+    pub(crate) fn reroute(
+        &mut self,
+        ingress: RouterId,
+        id: TunnelId,
+        route: &Route,
+        ground: &mut Ground<'_>,
+    ) -> Result<Option<Reroute>, NoNumber> {
+        let Some(tunnel) = self.by_number.get(&(ingress, id)).filter(|_| !self.by_route.contains_key(route)) else { return Ok(None) };
+        let mut old: Vec<_> = tunnel.route.paths().cloned().zip(tunnel.labels.iter().cloned()).collect();
+        let before = tunnel.entries(id, ground);
+        // A path that stays keeps its labels.
+        let mut kept: Vec<Option<Labels>> = Vec::new();
+        for path in route.paths() {
+            let place = old.iter().position(|(known, _)| known == path);
+            kept.push(place.map(|place| old.swap_remove(place).1));
+        }
+        let fresh = take_labels(route.paths().zip(&kept).filter(|(_, kept)| kept.is_none()).map(|(path, _)| path), ground)?;
+        let mut fresh = fresh.into_iter();
+        let labels = kept.into_iter().map(|kept| kept.or_else(|| fresh.next()).unwrap_or_default()).collect();
+        let after = Tunnel { route: route.clone(), labels, sessions: tunnel.sessions, origin: tunnel.origin };
+        let make = after.entries(id, ground);
+        let breaks = before.iter().map(|(router, entry)| (*router, entry.key()));
+        let breaks = breaks.filter(|gone| !make.iter().any(|(router, entry)| (*router, entry.key()) == *gone)).collect();
+        for (router, label) in old.iter().flat_map(|(_, labels)| labels) {
+            ground.numbers.give_back_label(*router, *label);
+        }
+        self.by_route.remove(&tunnel.route);
+        self.add(id, after, ground.network);
+        Ok(Some(Reroute { make, breaks }))
     }
 }
 
-fn ingress(path: &Path, network: &Network) -> RouterId {
-    network.topology().link(path.links()[0]).from
-}
-
-impl Tunnel {
-    fn new(path: &Path, network: &Network, numbers: &mut Numbers) -> Result<Self, NoNumber> {
-        let ingress = ingress(path, network);
-        let id = numbers.take_tunnel(ingress)?;
-        let mut labels = Vec::new();
+/// Labels for paths: for all of them or for none.
+fn take_labels<'p>(paths: impl Iterator<Item = &'p Path>, ground: &mut Ground<'_>) -> Result<Vec<Labels>, NoNumber> {
+    let mut taken: Vec<Labels> = Vec::new();
+    for path in paths {
+        let mut labels = Labels::new();
         for &link in &path.links()[1..] {
-            let router = network.topology().link(link).from;
-            match numbers.take_label(router) {
+            let router = ground.network.topology().link(link).from;
+            match ground.numbers.take_label(router) {
                 Ok(label) => labels.push((router, label)),
                 Err(none) => {
-                    labels.drain(..).for_each(|(router, label)| numbers.give_back_label(router, label));
-                    numbers.give_back_tunnel(ingress, id);
+                    for (router, label) in taken.iter().flatten().chain(&labels) {
+                        ground.numbers.give_back_label(*router, *label);
+                    }
                     return Err(none);
                 }
             }
         }
-        Ok(Self { id, labels, sessions: 1 })
+        taken.push(labels);
     }
+    Ok(taken)
+}
 
+impl Tunnel {
     /// From the router before the egress PE back to the ingress PE. The egress PE itself knows the VPN label, always.
-    fn entries(&self, path: &Path, network: &Network, base: &Base) -> Planned {
-        let ttl_mode = network.ttl();
+    pub(crate) fn entries(&self, id: TunnelId, ground: &Ground<'_>) -> Planned {
         let mut entries = Planned::new();
-        // The label that the router after has; the last before the egress PE pops.
-        let mut next: Option<Label> = None;
-        for (&link, &(router, label)) in path.links()[1..].iter().zip(&self.labels).rev() {
-            let nexthop = base.next_hop(link);
-            let action = next.map_or(IlmAction::Php { nexthop, ttl_mode }, |label| IlmAction::Swap { label, nexthop });
-            entries.push((router, IlmEntry { key: IlmKey { label }, action }.into()));
-            next = Some(label);
+        let mut members = Vec::new();
+        for (path, labels) in self.route.paths().zip(&self.labels) {
+            let first = path.links()[0];
+            let push = lsp(path, labels, ground, &mut entries);
+            // Only where there is another way to take is it of use to know that this one is closed.
+            let watch_port = self.route.backup.as_ref().map(|_| ground.network.topology().link(first).port);
+            members.push(Member { action: push, weight: NonZeroU32::MIN, watch_port });
         }
-        let nexthop = base.next_hop(path.links()[0]);
-        let push = next.map_or(TunnelAction::Lsp0 { nexthop, ttl_mode }, |l1| TunnelAction::Lsp1 { l1, nexthop, ttl_mode });
-        let head = TunnelEntry { key: TunnelKey { tunnel: self.id }, action: Choice::only(push) };
-        entries.push((ingress(path, network), head.into()));
+        let head = TunnelEntry { key: TunnelKey { tunnel: id }, action: Choice { members } };
+        entries.push((self.route.ingress(ground.network), head.into()));
         entries
     }
+}
+
+/// What switches the labels of one path, and what its ingress pushes.
+fn lsp(path: &Path, labels: &Labels, ground: &Ground<'_>, entries: &mut Planned) -> TunnelAction {
+    let ttl_mode = ground.network.ttl();
+    // The label that the router after has; the last before the egress PE pops.
+    let mut next: Option<Label> = None;
+    for (&link, &(router, label)) in path.links()[1..].iter().zip(labels).rev() {
+        let nexthop = ground.base.next_hop(link);
+        let action = next.map_or(IlmAction::Php { nexthop, ttl_mode }, |label| IlmAction::Swap { label, nexthop });
+        entries.push((router, Entry::from(IlmEntry { key: IlmKey { label }, action })));
+        next = Some(label);
+    }
+    let nexthop = ground.base.next_hop(path.links()[0]);
+    next.map_or(TunnelAction::Lsp0 { nexthop, ttl_mode }, |l1| TunnelAction::Lsp1 { l1, nexthop, ttl_mode })
 }

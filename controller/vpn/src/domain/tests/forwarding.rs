@@ -110,26 +110,26 @@ fn a_session_carries_its_packets_and_no_others() {
     assert_eq!(provider.send(&east, &there), no_route);
 
     let admission = provider.domain.request(request("a-east", "a-west", MEGA), at(0)).unwrap();
-    provider.write(&admission.steps);
+    provider.write(&admission.effects.steps);
     assert_eq!(provider.send(&east, &there), no_route, "nobody answered yet");
-    provider.domain.programmed(admission.session).unwrap();
-    provider.domain.ringing(admission.session).unwrap();
+    let _facts = (provider.domain.programmed(admission.session).unwrap(), provider.domain.ringing(admission.session).unwrap());
     let answer = Answer { media: vec![Some(end(yonder.0, yonder.1))] };
-    let (_, steps) = provider.domain.answered(admission.session, &answer, at(1)).unwrap();
-    provider.write(&steps);
+    let answered = provider.domain.answered(admission.session, &answer, at(1)).unwrap();
+    provider.write(&answered.effects.steps);
     assert_eq!(provider.send(&east, &there), Arrival::At { ce: "a-west".into(), frame: arrived, hops: 3 });
     assert_eq!(provider.send(&west, &back), Arrival::At { ce: "a-east".into(), frame: returned, hops: 3 });
     let (stray, _) = exchange(&east, &west, here, (yonder.0, 6001));
     assert_eq!(provider.send(&east, &stray), no_route, "another port is not the session's");
 
     let release = provider.domain.released(admission.session, Cause::Caller, at(2)).unwrap();
-    provider.write(&release.stop);
+    provider.write(&release.effects.steps);
     for (direction, router) in release.summary.counted_at {
-        let key = svpn_contract::SessionKey { session: session_id(admission.session) };
+        let key = svpn_contract::SessionKey { session: session::id(admission.session) };
         let counted = provider.routers[router.index()].direct_counter(&key.into()).unwrap();
         assert_eq!((counted.packets, counted.bytes), (1, 142), "{direction:?}");
     }
-    provider.write(&release.clear);
+    let clear = provider.domain.settled(admission.session, Carried::default()).unwrap();
+    provider.write(&clear.steps);
     assert_eq!(provider.send(&east, &there), no_route);
     let fresh = Provider::new();
     for (router, fresh) in provider.routers.iter().zip(&fresh.routers) {
@@ -151,4 +151,50 @@ fn one_link_and_everything_between_hosts_or_sites() {
         let arrived = udp(south.ce_mac, south.mac, src, dst, 62);
         assert_eq!(provider.send(&east, &there), Arrival::At { ce: "a-south".into(), frame: arrived, hops: 2 });
     }
+}
+
+#[test]
+fn a_session_moves_without_losing_a_packet() {
+    let mut provider = Provider::new();
+    let [east, west] = ["a-east", "a-west"].map(|ce| circuit(&provider.domain, ce));
+    let (here, yonder) = (("10.1.0.5", 5004), ("10.2.0.7", 6000));
+    let answer = Answer { media: vec![Some(end(yonder.0, yonder.1))] };
+    let (session, steps) = establish(&mut provider.domain, request("a-east", "a-west", MEGA), &answer);
+    provider.write(&steps);
+    let (there, arrived) = exchange(&east, &west, here, yonder);
+    let expected = Arrival::At { ce: "a-west".into(), frame: arrived, hops: 3 };
+    let between = |provider: &mut Provider, steps: Vec<Step>| {
+        for step in steps {
+            for update in step.updates {
+                provider.write(&[Step { router: step.router, updates: vec![update] }]);
+                assert_eq!(provider.send(&east, &there), expected);
+            }
+        }
+    };
+    let primary = |provider: &Provider| provider.domain.sessions[&session].legs[0].as_ref().unwrap().route.primary.clone();
+    // By hand: a drained link carries what is under way.
+    let before = primary(&provider);
+    let link = crate::topology::LinkId(0);
+    let mut state = provider.domain.network().topology().state(link);
+    state.administration = crate::topology::Administration::Drained;
+    let rerouted = provider.domain.link_changed(link, state, at(2));
+    between(&mut provider, rerouted.effects.steps);
+    assert!(primary(&provider) != before);
+    // By a change in service that needs another way: one more session fills the one it has.
+    let mut filler = request("a-east", "a-west", 90 * MEGA);
+    filler.media[0].caller.port = 7000;
+    let (_, steps) = establish(&mut provider.domain, filler, &Answer { media: vec![Some(end(yonder.0, 7000))] });
+    between(&mut provider, steps);
+    state.administration = crate::topology::Administration::InService;
+    let rerouted = provider.domain.link_changed(link, state, at(3));
+    between(&mut provider, rerouted.effects.steps);
+    let before = primary(&provider);
+    let media = request("a-east", "a-west", 15 * MEGA).media;
+    let window = crate::request::Window { start: None, stop: None };
+    let proposed = provider.domain.propose(session, Proposal { media, class: None, window }, at(4)).unwrap();
+    assert!(proposed.effects.steps.is_empty());
+    let answered = provider.domain.confirm(session, &answer, at(5)).unwrap();
+    between(&mut provider, answered.effects.steps);
+    assert!(primary(&provider) != before);
+    assert_eq!(provider.domain.terms(session).unwrap().policed, BitRate(1875 * 1042 * 8));
 }

@@ -4,12 +4,16 @@ mod forwarding;
 mod plans;
 mod properties;
 mod refusals;
+mod services;
+mod world;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use svpn_contract::Update;
+use svpn_contract::{EntryKey, Update};
 
 use super::*;
+use crate::admission::Interval;
+use crate::request::{Answer, BitRate, Cause, SessionRequest};
 use crate::testing::{at, network};
 
 fn domain() -> Domain {
@@ -23,10 +27,9 @@ fn id(domain: &Domain, name: &str) -> RouterId {
 /// Lets a session in and has its callee accept.
 fn establish(domain: &mut Domain, request: SessionRequest, answer: &Answer) -> (SessionNumber, Vec<Step>) {
     let admission = domain.request(request, at(0)).unwrap();
-    domain.programmed(admission.session).unwrap();
-    domain.ringing(admission.session).unwrap();
-    let (_, steps) = domain.answered(admission.session, answer, at(1)).unwrap();
-    (admission.session, [admission.steps, steps].concat())
+    let _facts = (domain.programmed(admission.session).unwrap(), domain.ringing(admission.session).unwrap());
+    let answered = domain.answered(admission.session, answer, at(1)).unwrap();
+    (admission.session, [admission.effects.steps, answered.effects.steps].concat())
 }
 
 /// What routers hold that do what they are told, and only that.
@@ -63,10 +66,25 @@ impl Routers {
     }
 }
 
+/// Ends a session for good: what was written for it is undone.
+fn finish(domain: &mut Domain, session: SessionNumber, cause: Cause, seconds: u64) -> (Summary, Vec<Step>) {
+    let release = domain.released(session, cause, at(seconds)).unwrap();
+    let clear = domain.settled(session, Carried::default()).unwrap();
+    (release.summary, [release.effects.steps, clear.steps].concat())
+}
+
 /// Everything that sessions take: numbers, bandwidth, accounts, entries.
 fn taken(domain: &Domain) -> impl PartialEq + std::fmt::Debug + use<> {
+    taken_at(domain, 0)
+}
+
+/// The same, what came before an instant left aside.
+fn taken_at(domain: &Domain, seconds: u64) -> impl PartialEq + std::fmt::Debug + use<> {
+    let mut accounts = domain.accounts.clone();
+    accounts.iter_mut().for_each(|account| account.advance(at(seconds)));
     let forever = Interval::new(at(1_000_000), None).unwrap();
     let free: Vec<_> = domain.network().topology().links().map(|(link, _)| domain.calendar().available(link, forever)).collect();
     let numbers: BTreeSet<_> = domain.session_numbers.used().iter().copied().collect();
-    (domain.numbers.used(), numbers, free, domain.accounts.clone(), domain.tunnels.clone(), domain.tables.clone(), domain.stops.clone())
+    let times = (domain.starts.clone(), domain.stops.clone());
+    (domain.numbers.used(), numbers, free, accounts, domain.tunnels.clone(), domain.tables.clone(), domain.claims.clone(), times)
 }

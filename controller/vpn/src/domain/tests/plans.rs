@@ -1,6 +1,6 @@
 use std::net::Ipv4Addr;
 
-use svpn_contract::wire::{Label, Mtu, NextHopId, TtlMode, TunnelId, VlanId, VrfId};
+use svpn_contract::wire::{Label, Mtu, NextHopId, SessionId, TtlMode, TunnelId, VlanId, VrfId};
 use svpn_contract::{
     AttachmentAction, AttachmentEntry, AttachmentKey, Choice, FlowAclV4Key, FlowV4Action, FlowV4Entry, IlmAction, IlmEntry, IlmKey,
     MeterConfig, NexthopAction, NexthopEntry, NexthopKey, Range, SessionAction, SessionEntry, SessionKey, Ternary, TunnelAction,
@@ -8,6 +8,7 @@ use svpn_contract::{
 };
 
 use super::*;
+use crate::network::Item;
 use crate::request::{Match, Refusal};
 use crate::testing::{MEGA, end, medium, port, request, spec};
 
@@ -110,15 +111,18 @@ fn a_session_over_two_links() {
     assert_eq!(admission.terms, terms);
     let ttl_mode = TtlMode::UNIFORM;
     let lsp = |nexthop, l1| TunnelAction::Lsp1 { l1: label(l1), nexthop, ttl_mode };
-    let head = |router, push| Step { router, updates: vec![tunnel(1, push), Update::Insert(session_entry(1, 16, policed))] };
+    let head = |router, push| Step { router, updates: vec![tunnel(1, push)] };
+    let carried = Update::Insert(session_entry(1, 16, policed));
     // p1 knows its way to pe1 as 1, to pe2 as 2; the labels of p1 begin with 16, as it has no VPN.
     let expected = [
         Step { router: p1, updates: vec![ilm(16, IlmAction::Php { nexthop: hop(2), ttl_mode })] },
         head(pe1, lsp(hop(1), 16)),
         Step { router: p1, updates: vec![ilm(17, IlmAction::Php { nexthop: hop(1), ttl_mode })] },
         head(pe2, lsp(hop(1), 17)),
+        Step { router: pe1, updates: vec![carried.clone()] },
+        Step { router: pe2, updates: vec![carried] },
     ];
-    assert_eq!(admission.steps, expected);
+    assert_eq!(admission.effects.steps, expected);
     // Each of the two links has that, each way, with two labels on each packet.
     let used = BitRate(100 * MEGA - policed - 1000 * 8 * 8);
     let free: Vec<_> = domain
@@ -130,10 +134,10 @@ fn a_session_over_two_links() {
     let whole = |mega| BitRate(mega * MEGA);
     assert_eq!(free, [used, used, used, used, whole(100), whole(100), whole(100), whole(100), whole(50), whole(50), whole(50), whole(50)]);
 
-    domain.programmed(admission.session).unwrap();
-    domain.ringing(admission.session).unwrap();
-    let (answered, steps) = domain.answered(admission.session, &answer(), at(3)).unwrap();
-    assert_eq!(answered, terms);
+    let _facts = (domain.programmed(admission.session).unwrap(), domain.ringing(admission.session).unwrap());
+    let answered = domain.answered(admission.session, &answer(), at(3)).unwrap();
+    assert_eq!(answered.terms, terms);
+    let steps = answered.effects.steps;
     let [Step { router, updates }, back] = steps.as_slice() else { panic!("{steps:?}") };
     let [Update::Insert(Entry::FlowV4(flow))] = updates.as_slice() else { panic!("{updates:?}") };
     assert_eq!((*router, back.router), (pe1, pe2));
@@ -142,12 +146,16 @@ fn a_session_over_two_links() {
     assert_eq!((key.proto.get(), key.sport.get(), key.dport.get(), session.get()), (17, 5004, 6000, 1));
 
     let release = domain.released(admission.session, Cause::Callee, at(9)).unwrap();
+    let clear = domain.settled(admission.session, Carried::default()).unwrap();
     let written: Vec<_> =
         expected.iter().chain(&steps).flat_map(|step| step.updates.iter().map(|update| (step.router, update.key()))).collect();
-    let mut undone = delete_all(&[release.stop.clone(), release.clear].concat());
-    assert_eq!(delete_all(&release.stop).len(), 2, "first no packet is the session's any more");
-    undone.reverse();
-    assert_eq!(undone, written, "everything is undone in reverse");
+    let stop = release.effects.steps;
+    assert_eq!(delete_all(&stop).len(), 2, "first no packet is the session's any more");
+    let sorted = |mut keys: Vec<_>| {
+        keys.sort_unstable();
+        keys
+    };
+    assert_eq!(sorted(delete_all(&[stop, clear.steps].concat())), sorted(written), "everything is undone");
     let Summary { caller, counted_at, asked, granted, requested, established, ended, cause, contract, .. } = release.summary;
     assert_eq!((caller.to_string(), contract.as_str(), cause), ("storage@vpn-a".to_owned(), "gold", Cause::Callee));
     assert_eq!((requested, established, ended), (at(0), Some(at(3)), at(9)));
@@ -166,7 +174,7 @@ fn a_session_over_one_link_has_no_transport_label() {
     assert_eq!((admission.terms.tunnels, admission.terms.labels), (vec![1], vec![16]));
     let push = TunnelAction::Lsp0 { nexthop: hop(3), ttl_mode: TtlMode::UNIFORM };
     let updates = vec![tunnel(1, push), Update::Insert(session_entry(1, 16, 1000 * 1042 * 8))];
-    assert_eq!(admission.steps, [Step { router: pe1, updates }], "one way only");
+    assert_eq!(admission.effects.steps, [Step { router: pe1, updates }], "one way only");
 }
 
 #[test]
@@ -183,7 +191,7 @@ fn routers_between_swap() {
     let mut domain = Domain::new(Network::build(spec).unwrap()).unwrap();
     let mut request = request("a-east", "a-south", MEGA);
     request.media[0].direction = Direction::FromCaller;
-    let steps = domain.request(request, at(0)).unwrap().steps;
+    let steps = domain.request(request, at(0)).unwrap().effects.steps;
     let names: Vec<_> = steps.iter().map(|step| domain.network().router(step.router).name.as_str()).collect();
     assert_eq!(names, ["p2", "pe2", "p1", "pe1"], "egress first");
     let ttl_mode = TtlMode::new(200).unwrap();
@@ -200,14 +208,14 @@ fn sessions_share_the_tunnel_of_their_path() {
     let first = domain.request(request("a-east", "a-west", MEGA), at(0)).unwrap();
     let second = domain.request(request("a-west", "a-east", MEGA), at(0)).unwrap();
     assert_eq!(first.terms.tunnels, second.terms.tunnels);
-    let updates: Vec<_> = second.steps.iter().flat_map(|step| &step.updates).collect();
+    let updates: Vec<_> = second.effects.steps.iter().flat_map(|step| &step.updates).collect();
     assert!(matches!(updates[..], [Update::Insert(Entry::Session(_)), Update::Insert(Entry::Session(_))]), "one write to each PE");
     let release = domain.released(first.session, Cause::Declined, at(1)).unwrap();
-    assert!(release.stop.is_empty(), "it was not answered");
+    assert!(release.effects.steps.is_empty(), "it was not answered");
     assert_eq!(release.summary.established, None);
-    assert_eq!(delete_all(&release.clear).len(), 2, "the tunnels stay");
-    let last = domain.released(second.session, Cause::Declined, at(1)).unwrap();
-    assert_eq!(delete_all(&last.clear).len(), 6, "and go with their last session");
+    assert_eq!(delete_all(&domain.settled(first.session, Carried::default()).unwrap().steps).len(), 2, "the tunnels stay");
+    let (_, steps) = finish(&mut domain, second.session, Cause::Declined, 1);
+    assert_eq!(delete_all(&steps).len(), 6, "and go with their last session");
 }
 
 #[test]
@@ -252,13 +260,12 @@ fn a_refused_medium_gives_its_bandwidth_back() {
     let mut two = request("a-east", "a-west", 8 * MEGA);
     two.media.push(medium(end("10.1.0.5", 5006), 16 * MEGA, Direction::FromCaller));
     let admission = domain.request(two, at(0)).unwrap();
-    routers.write(&admission.steps);
-    domain.programmed(admission.session).unwrap();
-    domain.ringing(admission.session).unwrap();
+    routers.write(&admission.effects.steps);
+    let _facts = (domain.programmed(admission.session).unwrap(), domain.ringing(admission.session).unwrap());
     // The callee takes the small one that goes one way, and not the one that goes both.
     let only_second = Answer { media: vec![None, Some(end("10.2.0.7", 6002))] };
-    let (terms, steps) = domain.answered(admission.session, &only_second, at(1)).unwrap();
-    routers.write(&steps);
+    let Answered { terms, effects } = domain.answered(admission.session, &only_second, at(1)).unwrap();
+    routers.write(&effects.steps);
     assert_eq!(routers, Routers::expect(&domain));
     let policed = 2000 * 1042 * 8;
     assert_eq!((terms.policed, terms.tunnels.len()), (BitRate(policed), 1));
@@ -268,11 +275,10 @@ fn a_refused_medium_gives_its_bandwidth_back() {
     let forever = Interval::new(at(1), None).unwrap();
     let free = |link: u32| domain.calendar().available(crate::topology::DirectedLinkId(link), forever);
     assert_eq!((free(0), free(1)), (BitRate(100 * MEGA - policed - 2000 * 8 * 8), BitRate(100 * MEGA)));
-    let release = domain.released(admission.session, Cause::Caller, at(2)).unwrap();
-    assert_eq!(release.summary.counted_at, [(Direction::FromCaller, pe1)]);
-    routers.write(&release.stop);
-    routers.write(&release.clear);
-    assert_eq!(taken(&domain), taken(&super::domain()));
+    let (summary, steps) = finish(&mut domain, admission.session, Cause::Caller, 2);
+    assert_eq!(summary.counted_at, [(Direction::FromCaller, pe1)]);
+    routers.write(&steps);
+    assert_eq!(taken_at(&domain, 2), taken_at(&super::domain(), 2));
 }
 
 #[test]
@@ -285,13 +291,13 @@ fn a_stop_time_comes() {
     };
     let [late, soon, never] =
         [until(100), until(50), request("a-east", "a-west", MEGA)].map(|request| domain.request(request, at(0)).unwrap().session);
-    assert_eq!(domain.next_stop(), Some(at(50)));
-    assert_eq!(domain.expired(at(49)).count(), 0);
-    assert_eq!(domain.expired(at(50)).collect::<Vec<_>>(), [soon]);
-    assert_eq!(domain.expired(at(200)).collect::<Vec<_>>(), [soon, late]);
-    domain.released(soon, Cause::WindowEnd, at(50)).unwrap();
-    assert_eq!(domain.next_stop(), Some(at(100)));
-    domain.released(never, Cause::Caller, at(51)).unwrap();
+    assert_eq!(domain.next_due(), Some(at(50)));
+    assert_eq!(domain.due(at(49)), []);
+    assert_eq!(domain.due(at(50)), [Due::Stop(soon)]);
+    assert_eq!(domain.due(at(200)), [Due::Stop(soon), Due::Stop(late)]);
+    finish(&mut domain, soon, Cause::WindowEnd, 50);
+    assert_eq!(domain.next_due(), Some(at(100)));
+    finish(&mut domain, never, Cause::Caller, 51);
     assert_eq!(domain.sessions().collect::<Vec<_>>(), [(late, State::Reserved)]);
 }
 

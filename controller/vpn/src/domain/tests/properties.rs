@@ -1,20 +1,15 @@
 use proptest::prelude::*;
 
+use super::world::{Asked, World, change_of};
 use super::*;
-use crate::request::{CeName, Match, MediaEnd};
-use crate::testing::{MEGA, end, medium, request};
-
-const SITES: [(&str, &str); 3] = [("a-east", "10.1.0"), ("a-west", "10.2.0"), ("a-south", "10.3.0")];
+use crate::agreement::Protection;
+use crate::request::Match;
+use crate::testing::MEGA;
+use crate::topology::Operation as Service;
 
 #[derive(Debug, Clone)]
 enum Operation {
-    Request {
-        from: usize,
-        to: usize,
-        rates: Vec<(u64, Direction)>,
-        matching: Match,
-        stop: Option<u64>,
-    },
+    Request(Asked),
     /// Moves a session on, whatever comes next for it; the callee's answer takes the media of these bits.
     Proceed {
         which: usize,
@@ -23,176 +18,131 @@ enum Operation {
     },
     Fail(usize),
     Release(usize),
+    Settle(usize),
     Wait(u64),
+    Propose {
+        which: usize,
+        rates: Vec<(u64, Direction)>,
+        class: Option<u8>,
+        length: Option<u64>,
+    },
+    Confirm {
+        which: usize,
+        host: u8,
+        media: u8,
+    },
+    Withdraw(usize),
+    Link {
+        link: u32,
+        state: u8,
+        capacity: u64,
+    },
+    Router {
+        router: &'static str,
+        operation: Service,
+    },
+    Restart,
+}
+
+fn rates() -> impl Strategy<Value = Vec<(u64, Direction)>> {
+    let direction = prop::sample::select(vec![Direction::Both, Direction::FromCaller, Direction::FromCallee]);
+    prop::collection::vec((1..30 * MEGA, direction), 1..3)
+}
+
+fn asked() -> impl Strategy<Value = Asked> {
+    let matching = prop::sample::select(vec![Match::Ports, Match::Ports, Match::Hosts, Match::Sites]);
+    let protection = prop::sample::select(vec![Protection::None, Protection::None, Protection::Disjoint]);
+    let times = (prop::option::weighted(0.3, 0..100_u64), prop::option::of(1..200_u64));
+    (0..3_usize, 1..3_usize, rates(), matching, times, 0..8_u8, protection).prop_map(
+        |(from, step, rates, matching, (start, length), priority, protection)| Asked {
+            from,
+            to: (from + step) % 3,
+            rates,
+            matching,
+            start,
+            length,
+            priority,
+            protection,
+        },
+    )
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
-    let direction = prop::sample::select(vec![Direction::Both, Direction::FromCaller, Direction::FromCallee]);
-    let matching = prop::sample::select(vec![Match::Ports, Match::Hosts, Match::Sites]);
-    let rates = prop::collection::vec((1..20 * MEGA, direction), 1..3);
-    let stop = prop::option::of(1..100_u64);
-    let request = (0..3_usize, 1..3_usize, rates, matching, stop);
+    let router = prop::sample::select(vec!["p1", "p2", "pe2", "pe3"]);
+    let state = prop::sample::select(vec![Service::Up, Service::Up, Service::Down]);
+    let which = any::<usize>;
     prop_oneof![
-        5 => request.prop_map(|(from, step, rates, matching, stop)| Operation::Request { from, to: (from + step) % 3, rates, matching, stop }),
-        10 => (any::<usize>(), 1..3_u8, any::<u8>()).prop_map(|(which, host, media)| Operation::Proceed { which, host, media }),
-        1 => any::<usize>().prop_map(Operation::Fail),
-        2 => any::<usize>().prop_map(Operation::Release),
-        1 => (0..20_u64).prop_map(Operation::Wait),
+        6 => asked().prop_map(Operation::Request),
+        15 => (which(), 1..3_u8, any::<u8>()).prop_map(|(which, host, media)| Operation::Proceed { which, host, media }),
+        1 => which().prop_map(Operation::Fail),
+        2 => which().prop_map(Operation::Release),
+        3 => which().prop_map(Operation::Settle),
+        2 => (0..80_u64).prop_map(Operation::Wait),
+        3 => (which(), rates(), prop::option::of(prop::sample::select(vec![0, 5_u8])), prop::option::of(0..200_u64))
+            .prop_map(|(which, rates, class, length)| Operation::Propose { which, rates, class, length }),
+        3 => (which(), 1..3_u8, any::<u8>()).prop_map(|(which, host, media)| Operation::Confirm { which, host, media }),
+        1 => which().prop_map(Operation::Withdraw),
+        2 => (0..7_u32, 0..5_u8, MEGA..120 * MEGA).prop_map(|(link, state, capacity)| Operation::Link { link, state, capacity }),
+        1 => (router, state).prop_map(|(router, operation)| Operation::Router { router, operation }),
+        1 => Just(Operation::Restart),
     ]
 }
 
-/// A domain, routers that do what it says, and the sessions it let in.
-struct World {
-    domain: Domain,
-    routers: Routers,
-    live: Vec<(SessionNumber, SessionRequest)>,
-    now: u64,
+const SETTING_UP: [State; 3] = [State::Reserved, State::Programmed, State::Inviting];
+const LIVE: [State; 5] = [State::Reserved, State::Programmed, State::Inviting, State::Booked, State::Established];
+
+fn pick(world: &World, states: &[State], which: usize) -> Option<SessionNumber> {
+    let those = world.those(states);
+    (!those.is_empty()).then(|| those[which % those.len()])
 }
 
-impl World {
-    fn new() -> Self {
-        let domain = domain();
-        let mut routers = Routers::default();
-        routers.write(&domain.base_plan());
-        Self { domain, routers, live: Vec::new(), now: 0 }
-    }
-
-    fn request(&mut self, from: usize, to: usize, rates: &[(u64, Direction)], matching: Match, stop: Option<u64>) {
-        let ((ce, net), (callee_ce, _)) = (SITES[from], SITES[to]);
-        let mut wanted = request(ce, callee_ce, MEGA);
-        let caller = |port| end(&format!("{net}.5"), port);
-        wanted.media = (5004..).zip(rates).map(|(port, &(rate, direction))| medium(caller(port), rate, direction)).collect();
-        (wanted.matching, wanted.callee_ce) = (matching, CeName(callee_ce.into()));
-        wanted.window.stop = stop.map(|stop| at(self.now + stop));
-        let before = taken(&self.domain);
-        match self.domain.request(wanted.clone(), at(self.now)) {
-            Ok(admission) => {
-                self.routers.write(&admission.steps);
-                self.live.push((admission.session, wanted));
-            }
-            Err(_) => assert_eq!(taken(&self.domain), before, "a refusal leaves nothing behind"),
+fn run(world: &mut World, operation: Operation) -> Option<()> {
+    match operation {
+        Operation::Request(asked) => drop(world.request(&asked)),
+        Operation::Proceed { which, host, media } => world.proceed(pick(world, &SETTING_UP, which)?, host, media),
+        Operation::Fail(which) => world.fail(pick(world, &[State::Reserved], which)?),
+        Operation::Release(which) => world.release(pick(world, &LIVE, which)?, Cause::Caller),
+        Operation::Settle(which) => world.settled(pick(world, &[State::Releasing], which)?),
+        Operation::Wait(seconds) => world.wait(seconds),
+        Operation::Propose { which, rates, class, length } => {
+            world.propose(pick(world, &[State::Booked, State::Established], which)?, &rates, class, length);
         }
+        Operation::Confirm { which, host, media } => world.confirm(pick(world, &LIVE, which)?, host, media),
+        Operation::Withdraw(which) => world.withdraw(pick(world, &LIVE, which)?),
+        Operation::Link { link, state, capacity } => drop(world.link(link, change_of(state, capacity))),
+        Operation::Router { router, operation } => drop(world.router(router, operation)),
+        Operation::Restart => world.restart(),
     }
-
-    fn proceed(&mut self, which: usize, host: u8, media: u8) {
-        let Some((session, request)) = self.live.get(which % self.live.len().max(1)) else { return };
-        let state = self.domain.sessions().find(|(number, _)| number == session).unwrap().1;
-        match state {
-            State::Reserved => self.domain.programmed(*session).unwrap(),
-            State::Programmed => self.domain.ringing(*session).unwrap(),
-            State::Inviting => {
-                let net = SITES.iter().find(|(ce, _)| *ce == request.callee_ce.0).unwrap().1;
-                let callee = |index: usize| -> Option<MediaEnd> {
-                    (media >> index & 1 == 1).then(|| end(&format!("{net}.{host}"), 6000 + u16::try_from(index).unwrap()))
-                };
-                let answer = Answer { media: (0..request.media.len()).map(callee).collect() };
-                let before = taken(&self.domain);
-                match self.domain.answered(*session, &answer, at(self.now)) {
-                    Ok((_, steps)) => self.routers.write(&steps),
-                    Err(_) => assert_eq!(taken(&self.domain), before, "a refusal changes nothing"),
-                }
-            }
-            state => assert_eq!(state, State::Established),
-        }
-    }
-
-    fn remove(&mut self, which: usize) -> Option<SessionNumber> {
-        (!self.live.is_empty()).then(|| self.live.swap_remove(which % self.live.len()).0)
-    }
-
-    fn release(&mut self, session: SessionNumber) {
-        let release = self.domain.released(session, Cause::Caller, at(self.now)).unwrap();
-        self.routers.write(&release.stop);
-        self.routers.write(&release.clear);
-    }
-
-    fn run(&mut self, operation: Operation) {
-        match operation {
-            Operation::Request { from, to, rates, matching, stop } => self.request(from, to, &rates, matching, stop),
-            Operation::Proceed { which, host, media } => self.proceed(which, host, media),
-            Operation::Fail(which) => {
-                if let Some(session) = self.remove(which) {
-                    let undo = self.domain.programming_failed(session).unwrap();
-                    self.routers.write(&undo);
-                }
-            }
-            Operation::Release(which) => {
-                if let Some(session) = self.remove(which) {
-                    self.release(session);
-                }
-            }
-            Operation::Wait(seconds) => {
-                self.now += seconds;
-                for session in self.domain.expired(at(self.now)).collect::<Vec<_>>() {
-                    self.live.retain(|(live, _)| *live != session);
-                    self.release(session);
-                }
-            }
-        }
-    }
-
-    /// What holds at every moment.
-    fn check(&self) {
-        assert_eq!(self.routers, Routers::expect(&self.domain), "routers hold what is expected of them");
-        self.check_links();
-        self.check_references();
-    }
-
-    /// What the sessions need of each link, told from the sessions alone, is what is not free, and never more than there is.
-    fn check_links(&self) {
-        let now = Interval::new(at(self.now), Some(at(self.now + 1))).unwrap();
-        for (id, link) in self.domain.network().topology().links() {
-            let legs = self.domain.sessions.values().flat_map(|session| session.legs.iter().zip(session.demands));
-            let riding = legs.filter_map(|(leg, demand)| Some((leg.as_ref()?, demand?))).filter(|(leg, _)| leg.path.links().contains(&id));
-            let load: u64 = riding.map(|(leg, demand)| demand.on_link(leg.path.labels()).0).sum();
-            assert!(load <= link.capacity.0, "link {} is over-committed", link.name);
-            assert_eq!(self.domain.calendar().available(id, now), BitRate(link.capacity.0 - load));
-        }
-    }
-
-    /// Whatever an entry names is there: sessions of flows, tunnels of sessions, labels and next hops of tunnels.
-    fn check_references(&self) {
-        let (network, mut used) = (self.domain.network(), self.domain.numbers.used());
-        let key = |router: RouterId, key: EntryKey| self.domain.tables.get(router, &key).is_some();
-        for (router, _) in network.routers() {
-            for entry in self.domain.expected_entries(router) {
-                match entry {
-                    Entry::FlowV4(flow) => {
-                        let svpn_contract::FlowV4Action::Assign { session } = flow.action;
-                        assert!(key(router, svpn_contract::SessionKey { session }.into()));
-                    }
-                    Entry::FlowAclV4(flow) => {
-                        let svpn_contract::FlowAclV4Action::Assign { session } = flow.action;
-                        assert!(key(router, svpn_contract::SessionKey { session }.into()));
-                    }
-                    Entry::Session(session) => {
-                        let svpn_contract::SessionAction::Carry { tunnel, .. } = session.action;
-                        assert!(key(router, svpn_contract::TunnelKey { tunnel }.into()));
-                    }
-                    Entry::Tunnel(tunnel) => assert!(used[router.index()][1].remove(&tunnel.key.tunnel.get())),
-                    Entry::Ilm(ilm) => assert!(used[router.index()][0].remove(&ilm.key.label.get())),
-                    _ => {}
-                }
-            }
-        }
-        assert!(used.iter().all(|[labels, tunnels, _]| labels.is_empty() && tunnels.is_empty()), "a number is taken for nothing");
-    }
+    Some(())
 }
 
 proptest! {
+    // Each case is hundreds of moments, and at each everything is checked.
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
     #[test]
     fn whatever_happens_nothing_is_left_behind(operations in prop::collection::vec(operation(), 1..80)) {
         let mut world = World::new();
-        let untouched = taken(&world.domain);
+        let untouched = taken_at(&world.domain, 0);
         for operation in operations {
-            world.run(operation);
+            run(&mut world, operation);
             world.check();
         }
-        while let Some(session) = world.remove(0) {
-            world.release(session);
+        world.restart();
+        for link in 0..7 {
+            world.link(link, |link| link.operation = Service::Up);
+        }
+        while let Some(session) = pick(&world, &LIVE, 0) {
+            world.release(session, Cause::Caller);
             world.check();
         }
-        prop_assert_eq!(taken(&world.domain), untouched);
+        while let Some(session) = pick(&world, &[State::Releasing], 0) {
+            world.settled(session);
+            world.check();
+        }
+        world.domain.network = super::world::ringed();
+        world.domain.calendar.follow(&world.domain.network.topology);
+        prop_assert_eq!(taken_at(&world.domain, world.now), untouched);
         let mut base = Routers::default();
         base.write(&world.domain.base_plan());
         prop_assert_eq!(world.routers, base);

@@ -42,7 +42,10 @@ fn what_and_how() {
     assert_eq!(refused(|r| r.class = Some(class(3))).to_string(), "forbidden: contract gold does not cover class 3, only 0, 5");
     assert!(matches!(refused(|r| r.tunnel = TunnelType::Gre), Refusal::NotAcceptable(_)));
     assert!(matches!(refused(|r| r.media.clear()), Refusal::NotAcceptable(_)));
-    assert!(matches!(refused(|r| r.window.start = Some(at(3600))), Refusal::NotAcceptable(_)));
+    let backwards = refused(|r| (r.window.start, r.window.stop) = (Some(at(3600)), Some(at(3600))));
+    assert_eq!(backwards.to_string(), "not acceptable: the session stops before it starts");
+    let important = refused(|r| r.priority = Some(1));
+    assert_eq!(important.to_string(), "forbidden: contract gold allows priorities up to 0, and 1 was asked");
     assert!(matches!(refused(|r| r.window.stop = Some(at(0))), Refusal::NotAcceptable(_)));
     let none = Bandwidth::ApplicationSpecific { rate: BitRate(0), packets_per_second: None };
     assert!(matches!(refused(|r| r.media[0].bandwidth = none), Refusal::NotAcceptable(_)));
@@ -70,12 +73,13 @@ fn no_bandwidth_names_the_link_and_what_fits() {
     let mut domain = domain();
     let asked = BitRate(12_500 * (1042 + 4) * 8);
     let refused = domain.request(request("a-east", "a-south", 100 * MEGA), at(0)).unwrap_err();
-    assert_eq!(refused, Refusal::NoBandwidth { link: "pe1-pe3".into(), asked, fits: BitRate(50 * MEGA) });
+    let full = (at(0), None);
+    assert_eq!(refused, Refusal::NoBandwidth { link: "pe1-pe3".into(), asked, fits: BitRate(50 * MEGA), full, next_start: None });
     // The way there fits and the way back does not: neither is taken.
     let mut one_way = request("a-east", "a-west", 60 * MEGA);
     one_way.media[0].direction = Direction::FromCallee;
-    domain.request(one_way.clone(), at(0)).unwrap();
-    domain.request(one_way, at(0)).unwrap();
+    let _first = domain.request(one_way.clone(), at(0)).unwrap();
+    let _second = domain.request(one_way, at(0)).unwrap();
     let before = taken(&domain);
     let refused = domain.request(request("a-east", "a-west", 60 * MEGA), at(0)).unwrap_err();
     assert!(matches!(&refused, Refusal::NoBandwidth { link, .. } if link == "p1-pe2"), "{refused}");
@@ -88,7 +92,7 @@ fn no_path_at_all() {
     spec.attachments[1].router = "p4".into();
     let mut domain = Domain::new(Network::build(spec).unwrap()).unwrap();
     let refused = domain.request(request("a-east", "a-west", MEGA), at(0)).unwrap_err();
-    assert_eq!(refused, Refusal::NoPath { from: "pe1".into(), to: "p4".into() });
+    assert_eq!(refused, Refusal::NoPath { from: "pe1".into(), to: "p4".into(), why: "no links lead there".into() });
     let mut spec = crate::testing::spec();
     spec.links.iter_mut().for_each(|link| link.mtu = Some(svpn_contract::wire::Mtu::new(1500).unwrap()));
     let mut domain = Domain::new(Network::build(spec).unwrap()).unwrap();
@@ -113,7 +117,7 @@ fn a_contract_has_its_limits() {
     assert!(matches!(&refused, Refusal::Forbidden(why) if why.contains("2 sessions at one time")), "{refused}");
     // One tag on the circuits is four bytes of each packet.
     assert_eq!(first.terms.policed, BitRate(125 * 1046 * 8));
-    domain.programming_failed(first.session).unwrap();
+    let _undo = domain.programming_failed(first.session, at(1)).unwrap();
     assert!(domain.request(bronze(MEGA), at(0)).is_ok());
 }
 
@@ -131,8 +135,7 @@ fn session_numbers_run_out() {
 fn an_answer_that_cannot_be_served_changes_nothing() {
     let mut domain = domain();
     let session = domain.request(request("a-east", "a-west", MEGA), at(0)).unwrap().session;
-    domain.programmed(session).unwrap();
-    domain.ringing(session).unwrap();
+    let _facts = (domain.programmed(session).unwrap(), domain.ringing(session).unwrap());
     let before = taken(&domain);
     for (answer, reason) in [
         (answer(&[]), "the offer has 1 media and the answer 0"),
@@ -148,18 +151,32 @@ fn an_answer_that_cannot_be_served_changes_nothing() {
 }
 
 #[test]
+fn closed_user_groups_are_closed() {
+    let grouped = |members: &[&str]| {
+        let mut spec = crate::testing::spec();
+        let members = members.iter().map(|name| application(name, "vpn-a")).collect();
+        spec.groups.push(crate::network::GroupSpec { name: "finance".into(), members });
+        Domain::new(Network::build(spec).unwrap()).unwrap().request(request("a-east", "a-west", MEGA), at(0)).map(|_| ())
+    };
+    assert_eq!(grouped(&["storage", "backup"]), Ok(()));
+    let told =
+        "forbidden: storage@vpn-a and backup@vpn-a are in no closed user group together: storage@vpn-a is in none, backup@vpn-a in finance";
+    assert_eq!(grouped(&["backup"]).unwrap_err().to_string(), told);
+    assert!(grouped(&["storage"]).is_err());
+}
+
+#[test]
 fn packets_have_one_session() {
     let mut domain = domain();
     establish(&mut domain, request("a-east", "a-west", MEGA), &west());
     let second = domain.request(request("a-east", "a-west", MEGA), at(0)).unwrap().session;
-    domain.programmed(second).unwrap();
-    domain.ringing(second).unwrap();
+    let _facts = (domain.programmed(second).unwrap(), domain.ringing(second).unwrap());
     let before = taken(&domain);
     let error = domain.answered(second, &west(), at(1)).unwrap_err();
     assert!(error.to_string().contains("session 1 has the same packets"), "{error}");
     assert_eq!(taken(&domain), before);
     // Another port is another flow, and all between the hosts is another match.
-    domain.answered(second, &answer(&[Some(end("10.2.0.7", 6001))]), at(1)).unwrap();
+    let _answered = domain.answered(second, &answer(&[Some(end("10.2.0.7", 6001))]), at(1)).unwrap();
     let with = |matching| {
         let mut request = request("a-east", "a-west", MEGA);
         request.matching = matching;
@@ -183,13 +200,20 @@ fn everything_in_its_turn() {
     assert_eq!(domain.programmed(nobody), Err(NotNow::Unknown(nobody)));
     assert_eq!(domain.answered(nobody, &west(), at(0)), Err(AnswerError::NotNow(NotNow::Unknown(nobody))));
     assert_eq!(domain.released(nobody, Cause::Caller, at(0)), Err(NotNow::Unknown(nobody)));
-    assert_eq!(domain.programming_failed(nobody), Err(NotNow::Unknown(nobody)));
+    assert_eq!(domain.programming_failed(nobody, at(0)), Err(NotNow::Unknown(nobody)));
     let session = domain.request(request("a-east", "a-west", MEGA), at(0)).unwrap().session;
     let early = |event| NotNow::OutOfTurn(OutOfTurn { state: State::Reserved, event });
     assert_eq!(domain.ringing(session), Err(early(Event::Rang)));
     assert_eq!(domain.answered(session, &west(), at(0)), Err(AnswerError::NotNow(early(Event::Accepted))));
-    domain.programmed(session).unwrap();
+    let _facts = domain.programmed(session).unwrap();
     assert!(matches!(domain.programmed(session), Err(NotNow::OutOfTurn(_))));
-    domain.released(session, Cause::Caller, at(1)).unwrap();
+    assert_eq!(
+        domain.settled(session, Carried::default()),
+        Err(NotNow::OutOfTurn(OutOfTurn { state: State::Programmed, event: Event::Settled }))
+    );
+    let _release = domain.released(session, Cause::Caller, at(1)).unwrap();
+    let late = NotNow::OutOfTurn(OutOfTurn { state: State::Releasing, event: Event::Ended });
+    assert_eq!(domain.released(session, Cause::Caller, at(1)), Err(late));
+    let _gone = domain.settled(session, Carried::default()).unwrap();
     assert_eq!(domain.released(session, Cause::Caller, at(1)), Err(NotNow::Unknown(session)));
 }

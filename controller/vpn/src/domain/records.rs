@@ -1,0 +1,59 @@
+//! What the domain has, as facts.
+
+use svpn_contract::wire::TunnelId;
+
+use super::Domain;
+use super::session::{Leg, Session};
+use crate::durable::{ChangeRecord, LinkWay, RouteRecord, SessionRecord, TunnelHop, TunnelRecord, WayRecord};
+use crate::network::RouterId;
+use crate::plan::{Labels, Route, Tunnel};
+use crate::topology::Path;
+
+impl Domain {
+    pub(super) fn record(&self, session: &Session) -> SessionRecord {
+        let change = session.change.as_ref().map(|change| ChangeRecord {
+            request: change.request.clone(),
+            class: change.class.get(),
+            start: change.interval.start(),
+            stop: change.interval.stop(),
+            ways: [0, 1].map(|way: usize| change.ways[way].as_ref().map(|(demand, route)| (*demand, self.route_record(route)))),
+        });
+        SessionRecord {
+            number: session.number,
+            state: session.state,
+            request: session.request.clone(),
+            answer: session.answer.clone(),
+            contract: self.network.contract(session.contract).name.clone(),
+            class: session.class.get(),
+            priority: session.priority,
+            start: session.interval.start(),
+            stop: session.interval.stop(),
+            ways: [0, 1].map(|way: usize| session.legs[way].as_ref().map(|leg| self.way_record(leg))),
+            change,
+            requested: session.requested,
+            established: session.established,
+            ended: session.ended,
+            periods: session.periods.clone(),
+        }
+    }
+
+    fn way_record(&self, leg: &Leg) -> WayRecord {
+        WayRecord { demand: leg.demand, route: self.route_record(&leg.route), tunnel: leg.tunnel.map(TunnelId::get) }
+    }
+
+    fn route_record(&self, route: &Route) -> RouteRecord {
+        let links = |path: &Path| path.links().iter().map(|&id| LinkWay::of(&self.network, id)).collect();
+        RouteRecord { tunnel: route.tunnel, primary: links(&route.primary), backup: route.backup.as_ref().map(links) }
+    }
+
+    pub(super) fn tunnel_record(&self, ingress: RouterId, id: TunnelId, tunnel: &Tunnel) -> TunnelRecord {
+        let members = tunnel.route.paths().zip(&tunnel.labels).map(|(path, labels)| self.hops(path, labels));
+        TunnelRecord { name: self.tunnel_name(ingress, id), tunnel: tunnel.route.tunnel, members: members.collect(), origin: tunnel.origin }
+    }
+
+    fn hops(&self, path: &Path, labels: &Labels) -> Vec<TunnelHop> {
+        let labels = std::iter::once(None).chain(labels.iter().map(|(_, label)| Some(label.get())));
+        let over = path.links().iter().map(|&id| LinkWay::of(&self.network, id));
+        over.zip(labels).map(|(over, label)| TunnelHop { over, label }).collect()
+    }
+}

@@ -1,0 +1,162 @@
+//! A session as the domain keeps it.
+
+use std::time::SystemTime;
+
+use svpn_contract::wire::{Class, SessionId, TunnelId};
+
+use super::WAYS;
+use crate::admission::{Booking, Claim, ClassSet, Interval, Standing};
+use crate::agreement::Rates;
+use crate::demand::Demand;
+use crate::durable::{EndRecord, Period};
+use crate::network::{Circuit, ContractId, Network};
+use crate::plan::Route;
+use crate::request::{Answer, BitRate, SessionNumber, SessionRequest, Terms};
+use crate::session::State;
+
+/// A session that is not settled.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Session {
+    pub(super) number: SessionNumber,
+    pub(super) state: State,
+    pub(super) request: SessionRequest,
+    pub(super) answer: Option<Answer>,
+    pub(super) contract: ContractId,
+    pub(super) class: Class,
+    pub(super) priority: u8,
+    /// Caller's, callee's: places in [`Network::circuits`].
+    pub(super) circuits: [usize; 2],
+    pub(super) interval: Interval,
+    pub(super) legs: [Option<Leg>; 2],
+    /// What is proposed and not agreed yet.
+    pub(super) change: Option<Change>,
+    pub(super) requested: SystemTime,
+    pub(super) established: Option<SystemTime>,
+    pub(super) ended: Option<EndRecord>,
+    pub(super) periods: Vec<Period>,
+}
+
+/// One way of a session through the network.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Leg {
+    /// What it needs; `None` when it is held: nothing flows, but its counters are there to be read.
+    pub(super) demand: Option<Demand>,
+    pub(super) route: Route,
+    /// `None` when it is held or the session is over.
+    pub(super) booking: Option<Booking>,
+    /// `None` while nothing is programmed.
+    pub(super) tunnel: Option<TunnelId>,
+}
+
+/// A change in service that waits for the callee.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Change {
+    pub(super) request: SessionRequest,
+    pub(super) class: Class,
+    pub(super) interval: Interval,
+    /// What each way needs then, and the way it takes.
+    pub(super) ways: [Option<(Demand, Route)>; 2],
+}
+
+impl Session {
+    pub(super) fn id(&self) -> SessionId {
+        id(self.number)
+    }
+
+    pub(super) fn demands(&self) -> [Option<Demand>; 2] {
+        [0, 1].map(|way: usize| self.legs[way].as_ref().and_then(|leg| leg.demand))
+    }
+
+    /// What each way is policed to.
+    pub(super) fn rates(&self) -> Rates {
+        rates(self.demands())
+    }
+
+    /// What its contract's account has of it.
+    pub(super) fn accounted(&self) -> (Rates, Interval) {
+        match &self.change {
+            None => (self.rates(), self.interval),
+            Some(change) => (self.rates().max(change.rates()), self.interval.cover(change.interval)),
+        }
+    }
+
+    pub(super) fn terms(&self, network: &Network, label: impl Fn(&Circuit) -> u32) -> Terms {
+        let rates = self.rates();
+        let flowing = |way: &usize| self.legs[*way].as_ref().is_some_and(|leg| leg.demand.is_some());
+        let ways = || (0..WAYS.len()).filter(flowing);
+        let tunnels = ways().filter_map(|way| self.legs[way].as_ref().and_then(|leg| leg.tunnel));
+        Terms {
+            session: self.number,
+            class: self.class,
+            policed: rates.from_caller.max(rates.from_callee),
+            tunnels: tunnels.map(TunnelId::get).collect(),
+            labels: ways().map(|way| label(self.ends(network, way)[1])).collect(),
+            cost: None,
+        }
+    }
+
+    /// The circuits where a way starts and ends.
+    pub(super) fn ends<'a>(&self, network: &'a Network, way: usize) -> [&'a Circuit; 2] {
+        [self.circuits[way], self.circuits[1 - way]].map(|circuit| &network.circuits()[circuit])
+    }
+
+    /// Whether routers have anything of it.
+    pub(super) fn is_programmed(&self) -> bool {
+        self.legs.iter().flatten().any(|leg| leg.tunnel.is_some())
+    }
+
+    pub(super) fn standing(&self) -> Standing {
+        Standing { priority: self.priority, since: self.requested }
+    }
+
+    /// What the calendar has to hold for a way as it is now, its change left aside.
+    pub(super) fn claim(&self, way: usize) -> Option<Claim> {
+        let leg = self.legs[way].as_ref()?;
+        Some(claim(leg.demand?, &leg.route, self.class, self.interval))
+    }
+
+    /// What the calendar holds for a way: what it is now, and what it is to become where a change is proposed.
+    pub(super) fn held_claim(&self, way: usize) -> Option<Claim> {
+        let then = self.change.as_ref().and_then(|change| change.claim(way));
+        match (self.claim(way), then) {
+            (Some(now), Some(then)) => Some(now.cover(&then)),
+            (now, then) => now.or(then),
+        }
+    }
+
+    /// Notes that other terms hold from now on.
+    pub(super) fn note_terms(&mut self, now: SystemTime) {
+        let Rates { from_caller, from_callee } = self.rates();
+        self.periods.push(Period { since: now, class: self.class.get(), from_caller, from_callee });
+    }
+}
+
+impl Change {
+    pub(super) fn rates(&self) -> Rates {
+        rates([0, 1].map(|way: usize| self.ways[way].as_ref().map(|(demand, _)| *demand)))
+    }
+
+    pub(super) fn claim(&self, way: usize) -> Option<Claim> {
+        let (demand, route) = self.ways[way].as_ref()?;
+        Some(claim(*demand, route, self.class, self.interval))
+    }
+}
+
+pub(super) fn id(number: SessionNumber) -> SessionId {
+    // As wide as what it is made of.
+    SessionId::new(number.0).unwrap_or(SessionId::MAX)
+}
+
+pub(super) fn rates(demands: [Option<Demand>; 2]) -> Rates {
+    let [from_caller, from_callee] = demands.map(|demand| demand.map_or(BitRate(0), Demand::policed));
+    Rates { from_caller, from_callee }
+}
+
+/// What a route takes of the links: all of it on each of its paths.
+pub(super) fn claim(demand: Demand, route: &Route, class: Class, interval: Interval) -> Claim {
+    let on = |path: &crate::topology::Path| {
+        let rate = demand.on_link(path.labels());
+        path.links().iter().map(move |&link| (link, rate)).collect::<Vec<_>>()
+    };
+    Claim::new(interval, ClassSet::from(class), route.paths().flat_map(on).collect())
+}
