@@ -2,9 +2,9 @@
 
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, Ordering};
 
 use crate::reclaim::{Domain, Online, Reclaimer};
+use crate::sync::{AtomicPtr, Ordering};
 
 /// The writer's end: replaces the value.
 #[derive(Debug)]
@@ -80,7 +80,8 @@ impl<T: Send + Sync + 'static> Clone for Published<T> {
 
 impl<T: Send + Sync + 'static> Drop for Slot<T> {
     fn drop(&mut self) {
-        let current = *self.current.get_mut();
+        // Whoever had the other ends let go of them before.
+        let current = self.current.load(Ordering::Relaxed);
         // SAFETY: `current` came from Box::into_raw; references to it borrow a Publisher or Published, of which there is none left.
         drop(unsafe { Box::from_raw(current) });
     }

@@ -14,7 +14,8 @@
 //!    value is freed when `check(t)` is true, that is when every online reader's counter, read with acquire order, is ≥ t.
 //! 2. A reader's counter becomes ≥ t only by copying a token ≥ t that it has read with acquire order (or, going online, with a
 //!    fence behind it). Whatever it reads after that, it reads after the unlinking, so it does not find the value.
-//!    What it has read before happens before the counter's release store, and so before the freeing.
+//!    What it has read before happens before the counter's release store, and so before the freeing; also where the check finds the
+//!    counter of its next going online, which is a relaxed store behind a release fence of ours.
 //! 3. A reader that is going online and the check may miss each other only if both their stores are late: the reader stores its counter
 //!    and then reads the pointer, the writer swaps the pointer and then reads the counter. A sequentially consistent fence between the
 //!    two steps on both sides (in `rte_rcu_qsbr_thread_online`, and in `Domain::start`) makes at least one see the other:
@@ -22,16 +23,16 @@
 //! 4. A reader that leaks its `Online` (`mem::forget`) stays online without announcing: memory is kept, never freed early.
 //!    A reader holds the domain alive, so what is freed with the domain has no readers left.
 
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::any::Any;
 use std::collections::VecDeque;
 use std::num::NonZeroU16;
 use std::ptr::NonNull;
-use std::sync::atomic::{Ordering, fence};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
-use svpn_dpdk_sys as sys;
 use thiserror::Error;
+
+use crate::qsbr::Qsbr;
+use crate::sync::{Mutex, MutexGuard, Ordering, fence};
 
 /// The control thread's end: makes readers and frees what they can no longer see.
 #[derive(Debug)]
@@ -116,10 +117,16 @@ impl Reclaimer {
 impl Reader {
     /// Starts reading.
     pub fn online(&mut self) -> Online<'_> {
+        self.report_online();
+        Online { reader: self }
+    }
+
+    fn report_online(&mut self) {
+        // Point 2 of the argument above: whoever finds this counter, whose store is relaxed, finds what was read before done.
+        fence(Ordering::Release);
         // SAFETY: `thread` is registered and only this reader reports for it. No reference taken in an earlier, leaked Online is
         // left: it would borrow this reader.
-        unsafe { sys::svpn_rcu_qsbr_thread_online(self.domain.qsbr(), self.thread) };
-        Online { reader: self }
+        unsafe { self.domain.qsbr.online(self.thread) };
     }
 }
 
@@ -146,7 +153,16 @@ impl Online<'_> {
     #[inline]
     pub fn quiescent(&mut self) {
         // SAFETY: `thread` is registered and online, and only this reader reports for it.
-        unsafe { sys::svpn_rcu_qsbr_quiescent(self.reader.domain.qsbr(), self.reader.thread) }
+        unsafe { self.reader.domain.qsbr.quiescent(self.reader.thread) };
+    }
+
+    /// Is offline while `rest` runs, which may block: reclamation does not wait for it.
+    pub fn rest<R>(&mut self, rest: impl FnOnce() -> R) -> R {
+        // SAFETY: as in `quiescent`; `&mut` is the proof that this reader holds no reference now.
+        unsafe { self.reader.domain.qsbr.offline(self.reader.thread) };
+        let result = rest();
+        self.reader.report_online();
+        result
     }
 
     /// Whether this reader's announcements count in `domain`.
@@ -159,15 +175,14 @@ impl Online<'_> {
 impl Drop for Online<'_> {
     fn drop(&mut self) {
         // SAFETY: as in `quiescent`; references borrow the Online, so none is left.
-        unsafe { sys::svpn_rcu_qsbr_thread_offline(self.reader.domain.qsbr(), self.reader.thread) }
+        unsafe { self.reader.domain.qsbr.offline(self.reader.thread) };
     }
 }
 
 /// What reclaimer, readers and publishers share.
-// Invariant: `qsbr` is an rte_rcu_qsbr in memory of `layout`, initialised for `most` threads, freed with the domain.
+// Invariant: what reports for a thread number, but for its going away, is that number's Reader.
 pub(crate) struct Domain {
-    qsbr: NonNull<sys::rte_rcu_qsbr>,
-    layout: Layout,
+    qsbr: Qsbr,
     most: NonZeroU16,
     books: Mutex<Books>,
 }
@@ -194,30 +209,10 @@ impl Drop for Retired {
     }
 }
 
-// SAFETY: every function of rte_rcu_qsbr used here may be called by several threads at once, but those that report for one thread number,
-// which belong to its Reader; the retired values are Send, and reached under the lock or in drop.
-unsafe impl Send for Domain {}
-// SAFETY: as above.
-unsafe impl Sync for Domain {}
-
 impl Domain {
     fn new(most: NonZeroU16) -> Self {
-        let threads = u32::from(most.get());
-        // SAFETY: a computation; it fails only for 0 threads.
-        let size = unsafe { sys::rte_rcu_qsbr_get_memsize(threads) };
-        // rte_rcu_qsbr_init wants a cache line; 128 is the largest line DPDK knows. Layouts of less than 2²⁴ bytes are valid.
-        let layout = Layout::from_size_align(size, 128).unwrap_or(Layout::new::<u128>());
-        // SAFETY: the layout has a size: rte_rcu_qsbr is no empty struct.
-        let memory = unsafe { alloc(layout) };
-        let Some(qsbr) = NonNull::new(memory.cast()) else { handle_alloc_error(layout) };
-        // SAFETY: `qsbr` has the size and the alignment for `threads`; initialising writes all of it.
-        unsafe { sys::rte_rcu_qsbr_init(qsbr.as_ptr(), threads) };
         let books = Books { registered: vec![false; usize::from(most.get())], retired: VecDeque::new() };
-        Self { qsbr, layout, most, books: Mutex::new(books) }
-    }
-
-    fn qsbr(&self) -> *mut sys::rte_rcu_qsbr {
-        self.qsbr.as_ptr()
+        Self { qsbr: Qsbr::new(most), most, books: Mutex::new(books) }
     }
 
     fn books(&self) -> MutexGuard<'_, Books> {
@@ -230,8 +225,7 @@ impl Domain {
         for (thread, registered) in (0..).zip(&mut books.registered) {
             if !*registered {
                 *registered = true;
-                // SAFETY: `thread` is below the number the domain was initialised for.
-                unsafe { sys::rte_rcu_qsbr_thread_register(self.qsbr(), thread) };
+                self.qsbr.register(thread);
                 return Ok(thread);
             }
         }
@@ -241,10 +235,8 @@ impl Domain {
     fn unregister(&self, thread: u32) {
         let mut books = self.books();
         // SAFETY: `thread` is registered, and its Reader, with whatever borrowed it, is gone; offline even if its Online was leaked.
-        unsafe {
-            sys::svpn_rcu_qsbr_thread_offline(self.qsbr(), thread);
-            sys::rte_rcu_qsbr_thread_unregister(self.qsbr(), thread);
-        }
+        unsafe { self.qsbr.offline(thread) };
+        self.qsbr.unregister(thread);
         if let Some(registered) = books.registered.get_mut(thread as usize) {
             *registered = false;
         }
@@ -253,13 +245,11 @@ impl Domain {
     fn start(&self) -> GracePeriod {
         // Point 3 of the argument above; rte_rcu_qsbr_start has release order only.
         fence(Ordering::SeqCst);
-        // SAFETY: the domain is initialised.
-        GracePeriod(unsafe { sys::svpn_rcu_qsbr_start(self.qsbr()) })
+        GracePeriod(self.qsbr.start())
     }
 
     fn is_over(&self, period: GracePeriod) -> bool {
-        // SAFETY: the domain is initialised; without waiting, the check only reads counters.
-        unsafe { sys::svpn_rcu_qsbr_check(self.qsbr(), period.0, false) == 1 }
+        self.qsbr.is_over(period.0)
     }
 
     /// # Safety
@@ -284,13 +274,6 @@ impl Domain {
         // Dropping a value may run code that retires another.
         drop(books);
         free.len()
-    }
-}
-
-impl Drop for Domain {
-    fn drop(&mut self) {
-        // SAFETY: allocated by `new` with this layout; readers and publishers hold the domain, so there are none.
-        unsafe { dealloc(self.qsbr.as_ptr().cast(), self.layout) }
     }
 }
 
@@ -364,6 +347,20 @@ mod tests {
         assert!(!reclaimer.is_over(later));
         drop(online);
         assert!(reclaimer.is_over(later));
+        assert_eq!(reclaimer.reclaim(), 1);
+    }
+
+    #[test]
+    fn who_rests_holds_nothing_up_and_who_is_back_does() {
+        let mut reclaimer = reclaimer(1);
+        let mut reader = reclaimer.reader().unwrap();
+        let mut online = reader.online();
+        reclaimer.retire(Box::new(1));
+        assert_eq!(reclaimer.reclaim(), 0);
+        assert_eq!(online.rest(|| reclaimer.reclaim()), 1);
+        reclaimer.retire(Box::new(2));
+        assert_eq!(reclaimer.reclaim(), 0);
+        drop(online);
         assert_eq!(reclaimer.reclaim(), 1);
     }
 

@@ -19,6 +19,7 @@ pub mod fastpath;
 pub mod operations;
 pub mod p4runtime;
 pub mod router;
+mod sync;
 pub mod tables;
 mod worker;
 

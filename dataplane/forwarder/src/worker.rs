@@ -75,11 +75,8 @@ impl Lcore {
         while !stop.load(Ordering::Relaxed) {
             let mut found = 0;
             for index in 0..self.queues.rx.len() {
-                if self.tables.gate.is_closed() {
-                    drop(online);
-                    self.wait(stop);
-                    online = reader.online();
-                }
+                // The device's queues hold what comes in meanwhile.
+                self.tables.gate.pass(&mut online, || stop.load(Ordering::Relaxed));
                 found += self.poll(index, &online, &mut burst);
                 online.quiescent();
             }
@@ -93,9 +90,7 @@ impl Lcore {
             online.quiescent();
             if let Some(sleep) = sleep(self.idle, empty_polls) {
                 // Nobody has to wait for a worker that sleeps.
-                drop(online);
-                thread::sleep(sleep);
-                online = reader.online();
+                online.rest(|| thread::sleep(sleep));
             }
         }
         while self.send_packet_outs() > 0 {}
@@ -147,13 +142,6 @@ impl Lcore {
             if self.relay() == 0 && !open {
                 break;
             }
-            thread::yield_now();
-        }
-    }
-
-    /// Waits at the gate; the device's queues hold what comes in meanwhile.
-    fn wait(&self, stop: &AtomicBool) {
-        while self.tables.gate.is_closed() && !stop.load(Ordering::Relaxed) {
             thread::yield_now();
         }
     }

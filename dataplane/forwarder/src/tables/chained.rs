@@ -79,7 +79,7 @@ impl<const WORDS: usize> ChainedTable<WORDS> {
         let mut next = line(self.heads.load_acquire(self.chain(hash)));
         while let Some(entry) = next {
             if self.has(entry, key) {
-                return Some(self.entries.load(entry * LINE + VALUE));
+                return Some(self.entries.load_acquire(entry * LINE + VALUE));
             }
             next = line(self.entries.load_acquire(entry * LINE + NEXT));
         }

@@ -17,13 +17,12 @@
 
 mod writer;
 
-use std::sync::atomic::{AtomicU64, Ordering, fence};
-
 use svpn_dpdk::OutOfMemory;
 
 use super::hash::Seed;
 use super::ticks::{Hit, Ticker};
 use super::words::{LINE, SparseWords};
+use crate::sync::{AtomicU64, Ordering, fence};
 
 pub(crate) use writer::CuckooWriter;
 

@@ -99,7 +99,7 @@ impl GroupView<'_> {
         let mut content = [0; N];
         if let Some(words) = self.lines.block::<LINE>(line as usize * LINE) {
             for (to, from) in content.iter_mut().zip(words) {
-                *to = from.load(std::sync::atomic::Ordering::Relaxed);
+                *to = from.load(crate::sync::Ordering::Relaxed);
             }
         }
         content

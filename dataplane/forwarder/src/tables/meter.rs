@@ -13,10 +13,10 @@
 //! A clock reading that is older than another worker's, by less than a second, finds the bucket as much emptier, and takes nothing from
 //! it twice. One that is older by more than that and the bucket's depth is of a clock that was set back: the bucket counts as full.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use svpn_contract::MeterConfig;
 use svpn_contract::wire::Colour;
+
+use crate::sync::{AtomicU64, Ordering};
 
 /// log2 of the fewest units per second.
 const FEWEST_UNITS: u32 = 41;

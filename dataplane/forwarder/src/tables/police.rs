@@ -6,12 +6,11 @@
 //!      2  when the committed one is       4  an amount's duration, committed rate  6  the committed bucket's
 //! ```
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use svpn_contract::wire::Colour;
 
 use super::meter::{self, Bucket, Buckets, Sharing};
 use super::words::{LINE, Words};
+use crate::sync::{AtomicU64, Ordering};
 
 const POLICING_SHIFT: u32 = 61;
 const PEAK_FROZEN: u64 = 1 << 60;

@@ -1,8 +1,8 @@
 //! Which ports frames can leave by.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use svpn_contract::wire::PortId;
+
+use crate::sync::{AtomicU64, Ordering};
 
 /// A bit for each port number.
 #[derive(Debug, Default)]

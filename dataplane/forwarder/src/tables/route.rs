@@ -167,7 +167,7 @@ impl RouteTable {
     /// The route of the longest prefix, after the last step.
     #[inline]
     pub(crate) fn route(&self, walk: &Walk) -> Option<Route> {
-        Route::from_bits(self.arena.load(walk.best()?))
+        Route::from_bits(self.arena.load_acquire(walk.best()?))
     }
 
     /// Fetches the route of the longest prefix, after the last step.

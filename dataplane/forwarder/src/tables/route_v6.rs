@@ -168,7 +168,7 @@ impl RouteTableV6 {
     /// The route of the longest prefix, after the last step.
     #[inline]
     pub(crate) fn route(&self, walk: &WalkV6) -> Option<Route> {
-        if walk.best == NOWHERE { None } else { Route::from_bits(self.arena.load(walk.best as usize)) }
+        if walk.best == NOWHERE { None } else { Route::from_bits(self.arena.load_acquire(walk.best as usize)) }
     }
 
     /// Notes a node's longest prefix, and fetches what comes after the node.

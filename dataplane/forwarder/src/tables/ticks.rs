@@ -1,6 +1,6 @@
 //! When entries were hit last, by a coarse clock: about a second for each tick.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use crate::sync::{AtomicU32, Ordering};
 
 /// A coarse clock that control threads set and workers read: its line changes once a second.
 #[derive(Debug, Default)]

@@ -1,9 +1,10 @@
 //! Memory that one control thread writes and workers read.
 
 use std::marker::PhantomData;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use svpn_dpdk::{Backing, LargeSlice, OutOfMemory, prefetch_read};
+
+use crate::sync::{AtomicU64, Ordering};
 
 /// Words in a cache line.
 pub(crate) const LINE: usize = 8;

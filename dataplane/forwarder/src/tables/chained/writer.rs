@@ -63,7 +63,8 @@ impl<const WORDS: usize> ChainedWriter<WORDS> {
     /// Changes the value of an entry; whether it is there.
     pub(crate) fn modify(&mut self, key: &[u64; WORDS], value: u64) -> bool {
         let Some((_, entry)) = self.locate(key) else { return false };
-        self.table.entries.store(entry * LINE + VALUE, value);
+        // Release: who finds the value finds what it names.
+        self.table.entries.store_release(entry * LINE + VALUE, value);
         true
     }
 

@@ -1,9 +1,9 @@
 //! The control thread's end of a cuckoo hash.
 
 use std::sync::Arc;
-use std::sync::atomic::{Ordering, fence};
 
 use super::{Cuckoo, ENTRIES, PRESENT};
+use crate::sync::{Ordering, fence};
 use crate::tables::ticks::Hit;
 
 /// Places looked at for a chain of moves before an insertion is given up: at the load of a full table it takes a few dozen.
@@ -69,7 +69,8 @@ impl<const W: usize> CuckooWriter<W> {
     /// Changes the value of a key that is there.
     pub(crate) fn modify(&mut self, key: [u64; W], value: u32) -> bool {
         let Some(place) = self.locate(key) else { return false };
-        self.table.words.store(place.word::<W>() + Cuckoo::<W>::HIT, Hit { value, ..self.hit(place) }.word());
+        // Release: who finds the value finds what it names.
+        self.table.words.store_release(place.word::<W>() + Cuckoo::<W>::HIT, Hit { value, ..self.hit(place) }.word());
         true
     }
 

@@ -1,9 +1,9 @@
 //! The control thread's end of the flow table.
 
 use std::sync::Arc;
-use std::sync::atomic::{Ordering, fence};
 
 use super::{ADDRESSES, ELSEWHERE, ENTRIES, ENTRY, FlowKey, FlowTable, HIT, PRESENT, TAG};
+use crate::sync::{Ordering, fence};
 use crate::tables::ticks::Hit;
 use crate::tables::words::LINE;
 
@@ -66,7 +66,8 @@ impl FlowWriter {
     /// Changes the session of a flow that is there.
     pub(crate) fn modify(&mut self, key: FlowKey, session: u32) -> bool {
         let Some(place) = self.locate(key) else { return false };
-        self.table.words.store(place.word() + HIT, Hit { value: session, ..self.hit(place) }.word());
+        // Release: who finds the session's number finds the session.
+        self.table.words.store_release(place.word() + HIT, Hit { value: session, ..self.hit(place) }.word());
         true
     }
 

@@ -100,7 +100,8 @@ impl RouteWriter {
         if level == prefix.depth()
             && let Some(word) = node.route(prefix.position())
         {
-            self.table.arena.store(word, route.bits());
+            // Release: who finds the route finds what it names.
+            self.table.arena.store_release(word, route.bits());
             return Ok(());
         }
         if self.blocks.untouched() < MOST_WORDS {

@@ -260,7 +260,8 @@ impl RouteWriterV6 {
         if let Some(node) = old.node() {
             if depth == prefix.depth() {
                 if let Some(word) = node.route(prefix.position()) {
-                    self.table.arena.store(word, route);
+                    // Release: who finds the route finds what it names.
+                    self.table.arena.store_release(word, route);
                     return Ok(old);
                 }
             } else if let Some(unit) = node.child(digit(prefix.address, depth)) {
