@@ -134,7 +134,7 @@ impl Entries {
             }
             EntryKey::Ilm(key) => {
                 let label = key.label.get();
-                self.workers.first()?.labels.get(label)?;
+                self.labels.writer.get(label)?;
                 Some(self.sum(|worker| worker.labels.counter(label)))
             }
             _ => None,

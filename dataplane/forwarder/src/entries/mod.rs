@@ -29,6 +29,7 @@ use thiserror::Error;
 use crate::tables::flow::FlowWriter;
 use crate::tables::group::GroupWriter;
 use crate::tables::hash::Seed;
+use crate::tables::label::LabelWriter;
 use crate::tables::meter::{Buckets, Hertz, REFRESH, Sharing, Timebase};
 use crate::tables::route::RouteWriter;
 use crate::tables::small::SmallTables;
@@ -159,11 +160,19 @@ struct SessionEntries {
 }
 
 /// What is known of the labels beside what workers read.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct LabelEntries {
+    writer: LabelWriter,
     count: usize,
     /// No label from here on was ever written.
     end: u32,
+}
+
+impl LabelEntries {
+    fn new(ends: &[WorkerEnd]) -> Self {
+        let maps = ends.iter().map(|end| Arc::clone(&end.own.labels)).collect();
+        Self { writer: LabelWriter::new(maps), count: 0, end: 0 }
+    }
 }
 
 /// The entries of every table.
@@ -205,8 +214,7 @@ impl Entries {
         let reclaimer = Reclaimer::new(config.workers);
         let small = SmallEntries::new(&sizes, Seed::derive(config.seed, purpose::SMALL), &reclaimer);
         let mut ends = Vec::new();
-        for _ in 0..config.workers.get() {
-            let own = WorkerTables::new(&sizes)?;
+        for own in WorkerTables::for_workers(&sizes, config.workers)? {
             ends.push(WorkerEnd { tables: Arc::clone(&tables), own, small: small.subscribe(), reader: reclaimer.reader()? });
         }
         let tunnel_writer = GroupWriter::new(Arc::clone(&tables.tunnel), sizes.tunnel_lines());
@@ -221,7 +229,7 @@ impl Entries {
             sessions: SessionEntries::default(),
             routes: RouteWriter::new(Arc::clone(&tables.route_v4), sizes.route_v4),
             v6: EntriesV6::new(&tables, &sizes),
-            labels: LabelEntries::default(),
+            labels: LabelEntries::new(&ends),
             tunnels: Groups::new(tunnel_writer, sizes.tunnel, tunnel::member_line),
             nexthops: Groups::new(nexthop_writer, sizes.nexthop, |member, _| nexthop::member_line(member)),
             tunnel_names: Names::new(sizes.tunnel_slots()),

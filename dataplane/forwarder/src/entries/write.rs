@@ -254,7 +254,7 @@ impl Entries {
             self.labels.count += 1;
             self.labels.end = self.labels.end.max(label + 1);
         }
-        self.workers.iter().for_each(|worker| worker.labels.set(label, action, || quiesce(&self.reclaimer)));
+        self.labels.writer.set(label, action, || quiesce(&self.reclaimer));
         if let Some(old) = old {
             self.release_label(old);
         }
@@ -264,7 +264,7 @@ impl Entries {
     fn delete_label(&mut self, key: IlmKey) -> Result<(), ApplyError> {
         let label = key.label.get();
         let old = self.label(label).ok_or(ApplyError::NotFound)?;
-        self.workers.iter().for_each(|worker| worker.labels.clear(label));
+        self.labels.writer.clear(label);
         self.release_label(old);
         self.labels.count -= 1;
         self.stop_counter(key.into());
@@ -283,7 +283,7 @@ impl Entries {
 
     /// What workers do with a label: all the same.
     pub(super) fn label(&self, label: u32) -> Option<LabelAction> {
-        self.workers.first().and_then(|worker| worker.labels.get(label))
+        self.labels.writer.get(label)
     }
 
     fn write_vrf_policer(&mut self, write: Write, entry: &VrfPolicerEntry) -> Result<(), ApplyError> {

@@ -1,12 +1,12 @@
 //! Counters: each worker has its own, which it alone writes, so counting takes no atomic read-modify-write; reading sums them up.
 
-use std::sync::atomic::Ordering;
-
 use svpn_contract::Reason;
 use svpn_dpdk::OutOfMemory;
 
-use super::words::{DenseWords, SparseWords};
+use super::packed::Halves;
+use super::words::{DenseWords, SparseWords, Words};
 use crate::entries::CounterData;
+use crate::sync::Ordering;
 
 impl CounterData {
     /// The sum of two.
@@ -25,8 +25,10 @@ impl CounterData {
 /// A worker's counters of sessions, tunnels and drops. Labels are counted in the worker's label map.
 #[derive(Debug)]
 pub(crate) struct WorkerCounters {
-    /// Four words for each session: packets and bytes carried, packets and bytes discarded.
+    /// Two words for each session, as in `packed`: of what is carried, and of what is discarded.
     sessions: DenseWords,
+    carried: Halves,
+    discarded: Halves,
     /// Two words for each tunnel slot.
     tunnels: SparseWords,
     /// Two words for each reason.
@@ -34,25 +36,25 @@ pub(crate) struct WorkerCounters {
 }
 
 /// Words of a session.
-const SESSION: usize = 4;
+const SESSION: usize = 2;
 
 impl WorkerCounters {
     pub(crate) fn new(sessions: u32, tunnel_slots: u32) -> Result<Self, OutOfMemory> {
         Ok(Self {
             sessions: DenseWords::new(sessions as usize * SESSION)?,
+            carried: Halves::new(sessions as usize)?,
+            discarded: Halves::new(sessions as usize)?,
             tunnels: SparseWords::new(tunnel_slots as usize * 2)?,
             drops: SparseWords::new(512)?,
         })
     }
 
     pub(crate) fn session(&self, session: u32) -> CounterData {
-        let place = session as usize * SESSION;
-        CounterData { packets: self.sessions.load(place), bytes: self.sessions.load(place + 1) }
+        self.carried.read(&self.sessions, session as usize * SESSION, session as usize)
     }
 
     pub(crate) fn session_discards(&self, session: u32) -> CounterData {
-        let place = session as usize * SESSION + 2;
-        CounterData { packets: self.sessions.load(place), bytes: self.sessions.load(place + 1) }
+        self.discarded.read(&self.sessions, session as usize * SESSION + 1, session as usize)
     }
 
     pub(crate) fn tunnel(&self, slot: u32) -> CounterData {
@@ -67,8 +69,7 @@ impl WorkerCounters {
 
     /// Sets the carried count of a session to zero; no worker may be counting it.
     pub(crate) fn clear_session(&self, session: u32) {
-        self.sessions.store(session as usize * SESSION, 0);
-        self.sessions.store(session as usize * SESSION + 1, 0);
+        self.carried.clear(&self.sessions, session as usize * SESSION, session as usize);
     }
 
     /// Sets a tunnel slot to zero; no worker may be counting it.
@@ -100,12 +101,12 @@ impl Counting {
 
     #[inline]
     pub(crate) fn session(&mut self, session: u32, bytes: u32) {
-        add(&self.0.sessions, session as usize * SESSION, bytes);
+        self.0.carried.add(&self.0.sessions, session as usize * SESSION, session as usize, bytes);
     }
 
     #[inline]
     pub(crate) fn session_discard(&mut self, session: u32, bytes: u32) {
-        add(&self.0.sessions, session as usize * SESSION + 2, bytes);
+        self.0.discarded.add(&self.0.sessions, session as usize * SESSION + 1, session as usize, bytes);
     }
 
     #[inline]
@@ -121,7 +122,7 @@ impl Counting {
 
 /// Adds one packet to the two words at `place`, which nobody else writes.
 #[inline]
-pub(crate) fn add<K>(words: &super::words::Words<K>, place: usize, bytes: u32) {
+fn add<K>(words: &Words<K>, place: usize, bytes: u32) {
     if let Some([packets, sum]) = words.block(place) {
         packets.store(packets.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         sum.store(sum.load(Ordering::Relaxed).wrapping_add(u64::from(bytes)), Ordering::Relaxed);

@@ -24,6 +24,7 @@ pub(crate) mod hash;
 pub(crate) mod label;
 pub(crate) mod meter;
 pub(crate) mod nexthop;
+pub(crate) mod packed;
 pub(crate) mod police;
 pub(crate) mod policer;
 pub(crate) mod ports;
@@ -36,6 +37,7 @@ pub(crate) mod ticks;
 pub(crate) mod tunnel;
 pub(crate) mod words;
 
+use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use svpn_contract::TABLES;
@@ -126,9 +128,11 @@ impl Tables {
 }
 
 impl WorkerTables {
-    pub(crate) fn new(sizes: &TableSizes) -> Result<Self, OutOfMemory> {
-        let counters = WorkerCounters::new(sizes.session, sizes.tunnel_slots())?;
-        Ok(Self { labels: Arc::new(LabelMap::new(LabelMap::LABELS)?), counters: Arc::new(counters) })
+    /// Those of so many workers.
+    pub(crate) fn for_workers(sizes: &TableSizes, workers: NonZeroU16) -> Result<Vec<Self>, OutOfMemory> {
+        let maps = LabelMap::for_workers(LabelMap::LABELS, workers)?;
+        let with_counters = |labels| Ok(Self { labels, counters: Arc::new(WorkerCounters::new(sizes.session, sizes.tunnel_slots())?) });
+        maps.into_iter().map(with_counters).collect()
     }
 }
 
