@@ -101,7 +101,7 @@ impl Lcore {
     #[inline]
     fn poll(&mut self, index: usize, online: &Online<'_>, burst: &mut Burst<BURST>) -> usize {
         let Some((port, source)) = self.queues.rx.get_mut(index) else { return 0 };
-        let received = source.recv(burst, &mut self.fastpath);
+        let received = source.recv(burst, &mut self.fastpath, online, *port);
         if received == 0 {
             self.load.nothing();
             return 0;

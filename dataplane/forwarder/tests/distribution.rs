@@ -101,7 +101,10 @@ fn run(eal: Eal, workers: usize, distribution: Distribution) {
     }
     let dropped = drops(&router);
     // Queues can be full; nothing else goes wrong.
-    assert!(dropped.keys().all(|reason| ["TransmitQueueFull", "PuntQueueFull"].contains(&reason.as_str())), "{dropped:?}");
+    assert!(
+        dropped.keys().all(|reason| ["WorkerQueueFull", "TransmitQueueFull", "PuntQueueFull"].contains(&reason.as_str())),
+        "{dropped:?}"
+    );
     assert_eq!(punted + dropped.values().sum::<u64>(), total);
     let reports = router.port_stats().unwrap();
     let statistics = |port: usize| reports[port].statistics;

@@ -30,11 +30,11 @@ const V4_OFFSET: u16 = 0x1fff;
 const V6_OFFSET: u16 = 0xfff8;
 
 /// What the GRE header behind a delivery header says.
-struct Header {
+pub(super) struct Header {
     /// 0 without one that can be read.
-    key: u32,
+    pub(super) key: u32,
     /// Where the payload begins in the frame, and of which protocol it is; `None` in a packet that cannot be taken.
-    payload: Option<(u16, u16)>,
+    pub(super) payload: Option<(u16, u16)>,
 }
 
 /// An IP packet of the provider's own: it is routed in VRF 0, unless it is GRE that may end here.
@@ -162,7 +162,7 @@ fn decapsulate(
 
 /// Reads the GRE header of a packet whose delivery header begins at `packet.start`.
 #[inline]
-fn read(frame: &[u8], packet: &Packet, delivery: Version) -> Header {
+pub(super) fn read(frame: &[u8], packet: &Packet, delivery: Version) -> Header {
     let start = usize::from(packet.start);
     let (at, fragment, offset) = if delivery == Version::V4 {
         let words = frame.get(start).map_or(0, |first| first & 0x0f);

@@ -3,7 +3,8 @@
 //! One worker polls the queue. What the inner 5-tuple's hash gives to it stays with it, the rest it hands to the others, by a ring for each: the
 //! packets of one flow always go the same way, so they keep their order.
 
-use svpn_dpdk::{Burst, RingReceiver, RingSender, RxQueue};
+use svpn_contract::wire::PortId;
+use svpn_dpdk::{Burst, Online, RingReceiver, RingSender, RxQueue};
 
 use crate::fastpath::{BURST, FastPath, Spreader};
 
@@ -22,10 +23,10 @@ impl Source {
     /// Adds packets to an empty burst; returns how many were received, for whichever worker. What the others have no room for is counted
     /// as dropped. Does not wait.
     #[inline]
-    pub(super) fn recv(&mut self, burst: &mut Burst<BURST>, fastpath: &mut FastPath) -> usize {
+    pub(super) fn recv(&mut self, burst: &mut Burst<BURST>, fastpath: &mut FastPath, online: &Online<'_>, port: PortId) -> usize {
         match self {
             Self::Device(queue) => queue.recv(burst),
-            Self::Shared(distributor) => distributor.recv(burst, fastpath),
+            Self::Shared(distributor) => distributor.recv(burst, fastpath, online, port),
             Self::Worker(ring) => ring.recv(burst),
         }
     }
@@ -69,14 +70,14 @@ impl Distributor {
         Self { queue, spreader, shares, mixed: Burst::new() }
     }
 
-    fn recv(&mut self, own: &mut Burst<BURST>, fastpath: &mut FastPath) -> usize {
+    fn recv(&mut self, own: &mut Burst<BURST>, fastpath: &mut FastPath, online: &Online<'_>, port: PortId) -> usize {
         let received = self.queue.recv(&mut self.mixed);
         for mbuf in &self.mixed {
             mbuf.prefetch_data();
         }
-        let workers = self.shares.len();
+        let (workers, ends) = (self.shares.len(), fastpath.tunnel_ends(online, port));
         for mbuf in self.mixed.drain() {
-            let worker = self.spreader.worker(&mbuf, workers);
+            let worker = self.spreader.worker(&mbuf, workers, &ends);
             let burst = match self.shares.get_mut(worker) {
                 Some(Some(share)) => &mut share.burst,
                 _ => &mut *own,
@@ -131,7 +132,8 @@ mod tests {
         let sizes = TableSizes { flow_v4: 16, session: 16, route_v4: 16, tunnel: 16, ilm: 16, nexthop: 16, ..TableSizes::default() };
         let clock = Clock { hertz: NonZeroU64::MIN, now: || 0 };
         let (entries, mut ends) = Entries::new(&EntriesConfig { sizes, workers: NonZeroU16::MIN, seed: 1, clock }).unwrap();
-        let (mut fastpath, _reader) = FastPath::new(ends.pop().unwrap());
+        let (mut fastpath, mut reader) = FastPath::new(ends.pop().unwrap());
+        let (online, one) = (reader.online(), PortId::new(1).unwrap());
 
         let (sender, mut receiver) = ring(NonZeroU16::new(ROOM).unwrap());
         let spreader = Spreader::new(Seed::derive(1, 1));
@@ -144,7 +146,7 @@ mod tests {
             }
             assert_eq!(tx.send(&mut burst), 60);
             let mut received: Burst<BURST> = Burst::new();
-            all += source.recv(&mut received, &mut fastpath);
+            all += source.recv(&mut received, &mut fastpath, &online, one);
             own.extend(received.iter().map(|mbuf| mbuf.data().to_vec()));
         }
         assert_eq!(all, 240);
@@ -156,7 +158,7 @@ mod tests {
         for (worker, frames) in [(0, &own), (1, &others)] {
             let mut last = [None; 60];
             for frame in frames {
-                assert_eq!(spreader.worker(&pool.alloc_with(frame).unwrap(), 2), worker);
+                assert_eq!(spreader.worker(&pool.alloc_with(frame).unwrap(), 2, &fastpath.tunnel_ends(&online, one)), worker);
                 let (flow, number) = (usize::from(frame[42]), frame[43]);
                 assert!(last[flow] < Some(number));
                 last[flow] = Some(number);
@@ -164,7 +166,8 @@ mod tests {
         }
         let lost = u64::try_from(240 - own.len() - others.len()).unwrap();
         assert!(lost > 0 && own.len() % 4 == 0);
-        assert_eq!(entries.drops(Reason::TransmitQueueFull), CounterData { packets: lost, bytes: lost * 60 });
+        assert_eq!(entries.drops(Reason::WorkerQueueFull), CounterData { packets: lost, bytes: lost * 60 });
+        assert_eq!(entries.drops(Reason::TransmitQueueFull), CounterData::default());
         let (gone, left) = ring(NonZeroU16::MIN);
         drop(gone);
         assert!(source.is_open() && !Source::Worker(left).is_open());
