@@ -13,6 +13,8 @@ use std::time::{Duration, SystemTime};
 
 use svpn_contract::wire::{Class, MacAddr, PortId, TtlMode, VlanId, VrfId};
 
+use crate::agreement::{Options, VpnPolicy};
+use crate::durable::TunnelOrigin;
 use crate::network::{ApplicationSpec, AttachmentSpec, ContractSpec, LinkEndSpec, LinkSpec, Network, NetworkSpec, RouterSpec, VpnSpec};
 use crate::request::{
     ApplicationId, Bandwidth, BitRate, CeName, Direction, Match, MediaEnd, Medium, SessionRequest, Transport, TunnelType, VpnName, Window,
@@ -50,7 +52,7 @@ fn mac(router: &str, port: u16) -> MacAddr {
 
 pub(crate) fn link(a: (&str, u16), b: (&str, u16), capacity: u64, metric: u32) -> LinkSpec {
     let end = |(router, number): (&str, u16)| LinkEndSpec { router: router.into(), port: port(number), mac: mac(router, number) };
-    LinkSpec { name: None, capacity: BitRate(capacity), metric: Some(metric), mtu: None, a: end(a), b: end(b) }
+    LinkSpec { name: None, capacity: BitRate(capacity), metric: Some(metric), mtu: None, affinity: Vec::new(), risk: Vec::new(), pools: Vec::new(), a: end(a), b: end(b) }
 }
 
 pub(crate) fn attachment(ce: &str, vpn: &str, place: (&str, u16, u16), prefixes: &[&str]) -> AttachmentSpec {
@@ -78,7 +80,12 @@ pub(crate) fn application(name: &str, vpn: &str) -> ApplicationId {
 }
 
 pub(crate) fn spec() -> NetworkSpec {
-    let vpn = |name: &str, vrf| VpnSpec { name: VpnName(name.into()), vrf: VrfId::new(vrf).unwrap() };
+    let vpn = |name: &str, vrf| VpnSpec {
+        name: VpnName(name.into()),
+        vrf: VrfId::new(vrf).unwrap(),
+        policy: VpnPolicy::default(),
+        tunnels: TunnelOrigin::OnDemand,
+    };
     let contract = |name: &str, vpn: &str, max_rate, max_sessions| ContractSpec {
         name: name.into(),
         vpns: vec![VpnName(vpn.into())],
@@ -86,6 +93,7 @@ pub(crate) fn spec() -> NetworkSpec {
         default_class: class(5),
         max_rate: BitRate(max_rate),
         max_sessions,
+        options: Options::default(),
     };
     let paid = |name: &str, vpn: &str, contract: &str| ApplicationSpec { id: application(name, vpn), contract: contract.into() };
     NetworkSpec {
@@ -118,6 +126,7 @@ pub(crate) fn spec() -> NetworkSpec {
             paid("storage", "vpn-b", "bronze"),
             paid("backup", "vpn-b", "bronze"),
         ],
+        groups: Vec::new(),
     }
 }
 

@@ -1,263 +1,264 @@
-//! The calendar: what is reserved on each direction of each link, per class, over time.
+//! The calendar: what is reserved on each direction of each link, per pool of classes, over time.
 //!
-//! For no instant does the sum of reservations exceed what a link offers. Each directed link has a step function of its load, a
-//! breakpoint wherever the load changes; a reservation adds to the steps within its interval and leaves no breakpoint behind when it
-//! is cancelled. The past is forgotten as it passes, so sessions that started long ago cost nothing.
+//! For no instant does the sum of reservations exceed what a link, or a pool of it, offers. What is asked is a [`Claim`], what was
+//! given a [`Booking`]. The past is forgotten as it passes, so sessions that started long ago cost nothing.
+//!
+//! When a link offers less than before ([`Calendar::follow`]), more may be promised than there is: then nothing new gets in there,
+//! and [`Calendar::displaced`] says who has to go elsewhere.
 
+mod claim;
+mod classes;
+mod displaced;
+mod interval;
+mod ledger;
+mod pool;
 #[cfg(test)]
 mod tests;
+mod timeline;
 
-use std::collections::BTreeMap;
 use std::time::SystemTime;
-
-use svpn_contract::wire::Class;
 
 use crate::request::BitRate;
 use crate::topology::{DirectedLinkId, Topology};
 
-/// From an instant on, up to but without another; or for good. Never empty.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Interval {
-    start: SystemTime,
-    stop: Option<SystemTime>,
-}
-
-/// An interval that ends before it begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the interval ends before it begins")]
-pub struct EmptyInterval;
-
-impl Interval {
-    /// From `start` on, up to but without `stop`; `None` = for good.
-    ///
-    /// # Errors
-    /// [`EmptyInterval`] when nothing lies between.
-    pub fn new(start: SystemTime, stop: Option<SystemTime>) -> Result<Self, EmptyInterval> {
-        if stop.is_some_and(|stop| stop <= start) { Err(EmptyInterval) } else { Ok(Self { start, stop }) }
-    }
-
-    /// The first instant.
-    pub fn start(self) -> SystemTime {
-        self.start
-    }
-
-    /// The first instant after; `None` = it never ends.
-    pub fn stop(self) -> Option<SystemTime> {
-        self.stop
-    }
-
-    /// What is left of it from an instant on.
-    fn from(self, instant: SystemTime) -> Option<Self> {
-        Self::new(self.start.max(instant), self.stop).ok()
-    }
-}
-
-/// Room that is taken. Only [`Calendar::cancel`] gives it back, so it cannot be given back twice.
-#[derive(Debug, PartialEq, Eq)]
-#[must_use = "the room stays taken until it is cancelled"]
-pub struct Booking {
-    interval: Interval,
-    class: Class,
-    demands: Vec<(DirectedLinkId, BitRate)>,
-}
-
-impl Booking {
-    /// When it holds.
-    pub fn interval(&self) -> Interval {
-        self.interval
-    }
-
-    /// What it takes of which link.
-    pub fn demands(&self) -> &[(DirectedLinkId, BitRate)] {
-        &self.demands
-    }
-}
+pub use claim::{Booking, Claim, Holder, Standing};
+pub use classes::ClassSet;
+pub use interval::{EmptyInterval, Interval};
+use interval::{Span, Tick, instant, tick};
+use ledger::{Ledger, Shortage};
+pub use pool::{Part, Pool, Share};
 
 /// Why there is no room.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the link has room for {fits} bit/s of the {asked} bit/s asked", fits = .fits.0, asked = .asked.0)]
 pub struct Denial {
-    /// The link that is full.
+    /// The link that is full; of several, the one that lacks most.
     pub link: DirectedLinkId,
+    /// The classes of the pool that is full: [`ClassSet::ALL`] when it is the whole link.
+    pub pool: ClassSet,
     /// The first stretch of the interval in which it is too full.
     pub interval: Interval,
     /// The most that would have fitted throughout.
     pub fits: BitRate,
     /// What was asked of it.
     pub asked: BitRate,
+    /// The first start at which all that was asked would fit, on every link, for the same time; `None` = never, as things stand.
+    pub next_start: Option<SystemTime>,
+}
+
+/// More than can be counted was promised on a link: more than 2^62 - 1 bit/s.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("more is booked than can be counted")]
+pub struct Uncountable {
+    /// The link.
+    pub link: DirectedLinkId,
 }
 
 /// The reservations on every directed link.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Calendar {
     ledgers: Vec<Ledger>,
     /// What came before is over, and forgotten.
-    horizon: SystemTime,
+    horizon: Tick,
 }
 
-/// What one directed link has promised.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Ledger {
-    capacity: u64,
-    /// From each instant on, up to the next: bit/s promised to each class. Before the first: nothing.
-    steps: BTreeMap<SystemTime, Load>,
-    /// Before this instant nothing is known any more.
-    floor: SystemTime,
+impl PartialEq for Calendar {
+    /// Whether both promise the same, from when the later of the two thinks it is.
+    fn eq(&self, other: &Self) -> bool {
+        let now = self.horizon.max(other.horizon);
+        let alike = self.ledgers.iter().zip(&other.ledgers).all(|(one, other)| one.same(other, now));
+        self.ledgers.len() == other.ledgers.len() && alike
+    }
 }
 
-type Load = [u64; 8];
+impl Eq for Calendar {}
 
 impl Calendar {
     /// An empty calendar for the links of a network.
     pub fn new(topology: &Topology) -> Self {
-        let empty = |capacity| Ledger { capacity, steps: BTreeMap::new(), floor: SystemTime::UNIX_EPOCH };
-        Self { ledgers: topology.links().map(|(_, link)| empty(link.capacity.0)).collect(), horizon: SystemTime::UNIX_EPOCH }
+        let ledgers = topology.links().map(|(id, link)| Ledger::new(topology.offers(id), &link.pools)).collect();
+        Self { ledgers, horizon: 0 }
     }
 
     /// Says what time it is: what is past is forgotten, and can be neither asked nor reserved any more. A clock that was set back
     /// is heard only when it has caught up.
     pub fn advance(&mut self, now: SystemTime) {
-        self.horizon = self.horizon.max(now);
+        self.horizon = self.horizon.max(tick(now));
     }
 
-    /// The least that is free on a link at any instant of an interval.
+    /// Takes over what the links offer now. Returns those that offer less than before: there [`Calendar::displaced`] may find some.
+    pub fn follow(&mut self, topology: &Topology) -> Vec<DirectedLinkId> {
+        let mut less = Vec::new();
+        for ((id, _), ledger) in topology.links().zip(&mut self.ledgers) {
+            let (before, now) = (ledger.capacity(), topology.offers(id));
+            if before != now {
+                ledger.set_capacity(now);
+            }
+            if now < before {
+                less.push(id);
+            }
+        }
+        less
+    }
+
+    /// The least that is free on a link at any instant of an interval, whatever the class.
     ///
     /// # Panics
     /// If the link belongs to another topology.
     pub fn available(&self, link: DirectedLinkId, interval: Interval) -> BitRate {
-        let ledger = &self.ledgers[link.index()];
-        BitRate(interval.from(self.horizon).map_or(ledger.capacity, |interval| ledger.free(interval)))
+        // What is in no pool but the whole link.
+        self.room(link, ClassSet::default(), interval)
     }
 
-    /// Whether a link has room throughout an interval.
-    ///
-    /// # Errors
-    /// [`Denial`] says when not, and how much it has.
+    /// The most that classes can have on a link throughout an interval.
     ///
     /// # Panics
     /// If the link belongs to another topology.
-    pub fn room(&self, link: DirectedLinkId, interval: Interval, asked: BitRate) -> Result<(), Denial> {
-        let denial = |(interval, fits)| Denial { link, interval, fits: BitRate(fits), asked };
-        interval.from(self.horizon).map_or(Ok(()), |interval| self.ledgers[link.index()].room(interval, asked.0).map_err(denial))
+    pub fn room(&self, link: DirectedLinkId, classes: ClassSet, interval: Interval) -> BitRate {
+        let ledger = &self.ledgers[link.index()];
+        self.ahead(interval).map_or(ledger.capacity(), |span| BitRate(ledger.room(classes, span)))
     }
 
-    /// Takes room on some links throughout an interval: on all of them or on none.
+    /// Whether classes can have a rate on a link throughout an interval.
+    ///
+    /// # Panics
+    /// If the link belongs to another topology.
+    pub fn has_room(&self, link: DirectedLinkId, classes: ClassSet, interval: Interval, rate: BitRate) -> bool {
+        self.ahead(interval).is_none_or(|span| self.ledgers[link.index()].holds(classes, span, rate.0))
+    }
+
+    /// Whether there is room for a claim.
     ///
     /// # Errors
-    /// [`Denial`] names the first link that has too little, when, and how much it has.
+    /// [`Denial`] says why not.
     ///
     /// # Panics
     /// If a link belongs to another topology.
-    pub fn reserve(&mut self, interval: Interval, class: Class, demands: Vec<(DirectedLinkId, BitRate)>) -> Result<Booking, Denial> {
-        if let Some(remaining) = interval.from(self.horizon) {
-            for (done, &(link, asked)) in demands.iter().enumerate() {
-                if let Err(denial) = self.room(link, remaining, asked) {
-                    self.give_back(&demands[..done], remaining, class);
-                    return Err(denial);
-                }
-                let ledger = &mut self.ledgers[link.index()];
-                ledger.forget_before(self.horizon);
-                ledger.change(remaining, class, |load| load + asked.0);
+    pub fn fits(&self, claim: &Claim) -> Result<(), Denial> {
+        self.fits_beside(claim, None)
+    }
+
+    /// The first start, not before its own, at which there is room for all of a claim, for the same time; `None` = never, as
+    /// things stand.
+    ///
+    /// # Panics
+    /// If a link belongs to another topology.
+    pub fn next_start(&self, claim: &Claim) -> Option<SystemTime> {
+        let span = Span::from(claim.interval());
+        let length = span.length();
+        let mut start = span.from.max(self.horizon);
+        loop {
+            let before = start;
+            for &(link, rate) in claim.demands() {
+                start = self.ledgers[link.index()].next_start(claim.classes(), start, length, rate.0)?;
+            }
+            if start == before {
+                return Some(instant(start));
             }
         }
-        Ok(Booking { interval, class, demands })
+    }
+
+    /// Takes room: all that is claimed or nothing.
+    ///
+    /// # Errors
+    /// [`Denial`] says why there is none; nothing changed.
+    ///
+    /// # Panics
+    /// If a link belongs to another topology.
+    pub fn reserve(&mut self, claim: Claim) -> Result<Booking, Denial> {
+        self.fits(&claim)?;
+        self.add(&claim);
+        Ok(Booking(claim))
+    }
+
+    /// Makes another booking of one: grows, shrinks, extends, shortens or moves it, all at once or not at all. It does not stand in its own
+    /// way.
+    ///
+    /// # Errors
+    /// [`Denial`] says why there is no room; nothing changed.
+    ///
+    /// # Panics
+    /// If a link belongs to another topology.
+    pub fn change(&mut self, booking: &mut Booking, claim: Claim) -> Result<(), Denial> {
+        self.remove(&booking.0);
+        let verdict = self.fits_beside(&claim, Some(&booking.0));
+        if verdict.is_ok() {
+            booking.0 = claim;
+        }
+        self.add(&booking.0);
+        verdict
+    }
+
+    /// Keeps of a booking what a claim says, too, and gives the rest back.
+    pub fn keep(&mut self, booking: &mut Booking, claim: &Claim) {
+        self.remove(&booking.0);
+        booking.0 = booking.0.common(claim);
+        self.add(&booking.0);
     }
 
     /// Gives room back.
     pub fn cancel(&mut self, booking: Booking) {
-        let Booking { interval, class, demands } = booking;
-        if let Some(remaining) = interval.from(self.horizon) {
-            self.give_back(&demands, remaining, class);
-        }
+        self.remove(&booking.0);
     }
 
-    /// Gives back what a booking has beyond a rate on each of its links.
-    pub fn reduce(&mut self, booking: &mut Booking, rate: BitRate) {
-        let excess = |&(link, had): &(DirectedLinkId, BitRate)| (link, BitRate(had.0.saturating_sub(rate.0)));
-        let excess: Vec<_> = booking.demands.iter().map(excess).collect();
-        if let Some(remaining) = booking.interval.from(self.horizon) {
-            self.give_back(&excess, remaining, booking.class);
-        }
-        for (_, had) in &mut booking.demands {
-            *had = (*had).min(rate);
-        }
-    }
-
-    fn give_back(&mut self, demands: &[(DirectedLinkId, BitRate)], remaining: Interval, class: Class) {
-        for &(link, rate) in demands {
-            let ledger = &mut self.ledgers[link.index()];
-            ledger.forget_before(self.horizon);
-            ledger.change(remaining, class, |load| load - rate.0);
-        }
-    }
-}
-
-impl Ledger {
-    fn load_at(&self, instant: SystemTime) -> Load {
-        self.steps.range(..=instant).next_back().map_or(Load::default(), |(_, load)| *load)
-    }
-
-    /// The loads within an interval, each with the instant it holds from.
-    fn loads(&self, interval: Interval) -> impl Iterator<Item = (SystemTime, u64)> {
-        let first = (interval.start, self.load_at(interval.start));
-        let later = self
-            .steps
-            .range(interval.start..)
-            .skip_while(move |(at, _)| **at == interval.start)
-            .take_while(move |(at, _)| interval.stop.is_none_or(|stop| **at < stop))
-            .map(|(at, load)| (*at, *load));
-        std::iter::once(first).chain(later).map(|(at, load)| (at, load.iter().sum()))
-    }
-
-    fn free(&self, interval: Interval) -> u64 {
-        self.capacity - self.loads(interval).map(|(_, load)| load).max().unwrap_or(0)
-    }
-
-    /// Says in which stretch of an interval room is missing, if it is, and how much there is throughout.
-    fn room(&self, interval: Interval, rate: u64) -> Result<(), (Interval, u64)> {
-        let fits = self.free(interval);
-        if rate <= fits {
-            return Ok(());
-        }
-        let too_full = |load: u64| rate > self.capacity - load;
-        let mut loads = self.loads(interval).skip_while(|&(_, load)| !too_full(load));
-        let start = loads.next().map_or(interval.start, |(at, _)| at);
-        let stop = loads.find(|&(_, load)| !too_full(load)).map_or(interval.stop, |(at, _)| Some(at));
-        Err((Interval { start, stop }, fits))
-    }
-
-    fn change(&mut self, interval: Interval, class: Class, change: impl Fn(u64) -> u64) {
-        let ends = [Some(interval.start), interval.stop];
-        for end in ends.into_iter().flatten() {
-            let load = self.load_at(end);
-            self.steps.entry(end).or_insert(load);
-        }
-        let inside = self.steps.range_mut(interval.start..);
-        for (_, load) in inside.take_while(|(at, _)| interval.stop.is_none_or(|stop| **at < stop)) {
-            let load = &mut load[usize::from(class.get())];
-            *load = change(*load);
-        }
-        // Inside, steps that differed still do; at the ends they may have become equal.
-        for end in ends.into_iter().flatten() {
-            let before = self.steps.range(..end).next_back().map_or(Load::default(), |(_, load)| *load);
-            if self.steps.get(&end) == Some(&before) {
-                self.steps.remove(&end);
+    /// Books what was booked before a restart, exactly as it was, whether it still fits or not: [`Calendar::displaced`] finds what
+    /// does not.
+    ///
+    /// # Errors
+    /// [`Uncountable`]; nothing changed.
+    ///
+    /// # Panics
+    /// If a link belongs to another topology.
+    pub fn restore(&mut self, claim: Claim) -> Result<Booking, Uncountable> {
+        if let Some(span) = self.ahead(claim.interval()) {
+            let countable = |&&(link, rate): &&(DirectedLinkId, BitRate)| self.ledgers[link.index()].countable(span, rate.0);
+            if let Some(&(link, _)) = claim.demands().iter().find(|demand| !countable(demand)) {
+                return Err(Uncountable { link });
             }
         }
+        self.add(&claim);
+        Ok(Booking(claim))
     }
 
-    fn forget_before(&mut self, horizon: SystemTime) {
-        if horizon <= self.floor {
-            return;
+    /// What of an interval is not past.
+    fn ahead(&self, interval: Interval) -> Option<Span> {
+        Span::from(interval).after(self.horizon)
+    }
+
+    /// Whether a claim fits, when what is within another is not to be asked for.
+    fn fits_beside(&self, claim: &Claim, granted: Option<&Claim>) -> Result<(), Denial> {
+        let Some(span) = self.ahead(claim.interval()) else { return Ok(()) };
+        let mut worst: Option<(u64, DirectedLinkId, BitRate, Shortage)> = None;
+        for &(link, rate) in claim.demands() {
+            if granted.is_some_and(|granted| claim.within(granted, link)) {
+                continue;
+            }
+            let Some(shortage) = self.ledgers[link.index()].shortage(claim.classes(), span, rate.0) else { continue };
+            let lack = rate.0 - shortage.fits;
+            if worst.as_ref().is_none_or(|&(most, ..)| lack > most) {
+                worst = Some((lack, link, rate, shortage));
+            }
         }
-        let load = self.load_at(horizon);
-        let mut future = self.steps.split_off(&horizon);
-        if load == Load::default() {
-            future.remove(&horizon);
-        } else {
-            future.insert(horizon, load);
+        let Some((_, link, asked, shortage)) = worst else { return Ok(()) };
+        let interval = shortage.span.into();
+        let (pool, fits) = (shortage.pool, BitRate(shortage.fits));
+        Err(Denial { link, pool, interval, fits, asked, next_start: self.next_start(claim) })
+    }
+
+    fn add(&mut self, claim: &Claim) {
+        self.each(claim, |ledger, span, rate| ledger.add(claim.classes(), span, rate));
+    }
+
+    fn remove(&mut self, claim: &Claim) {
+        self.each(claim, |ledger, span, rate| ledger.remove(claim.classes(), span, rate));
+    }
+
+    fn each(&mut self, claim: &Claim, change: impl Fn(&mut Ledger, Span, u64)) {
+        let Some(span) = self.ahead(claim.interval()) else { return };
+        for &(link, rate) in claim.demands() {
+            let ledger = &mut self.ledgers[link.index()];
+            ledger.forget(self.horizon);
+            change(ledger, span, rate.0);
         }
-        self.steps = future;
-        self.floor = horizon;
     }
 }

@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
-use std::num::NonZeroU32;
 
 use ipnet::Ipv4Net;
 use svpn_contract::wire::{Label, MacAddr, Mtu, PortId, VlanId, VrfId};
 
-use super::spec::{AttachmentSpec, ClassSpec, ContractSpec, LinkEndSpec, LinkSpec, NetworkSpec, RouterSpec};
-use super::{Circuit, Contract, ContractId, InvalidNetwork, Item, Network, Router, RouterId};
-use crate::request::{ApplicationId, BitRate, CeName, VpnName};
-use crate::topology::{Link, LinkEnd, Topology};
+use super::spec::{AttachmentSpec, ClassSpec, GroupSpec, NetworkSpec, RouterSpec};
+use super::{Circuit, ContractId, InvalidNetwork, Item, Network, Router, RouterId};
+use crate::durable::TunnelOrigin;
+use crate::request::{ApplicationId, CeName, VpnName};
+use crate::topology::{Names, Topology};
 
 /// The smallest packet every IPv4 link must carry whole (RFC 791 section 3.2).
 const MIN_MTU: u16 = 68;
@@ -26,26 +26,55 @@ pub(super) fn build(spec: NetworkSpec) -> Result<Network, InvalidNetwork> {
     let mean_packets = mean_packets(&spec.classes)?;
     let routers = checker.routers(spec.routers)?;
     let links = checker.links(spec.links)?;
+    let policies = spec.vpns.iter().map(|vpn| (vpn.name.clone(), vpn.policy.clone())).collect();
+    let premade = spec.vpns.iter().filter(|vpn| vpn.tunnels == TunnelOrigin::Premade).map(|vpn| vpn.name.clone()).collect();
     let vpns = checker.vpns(spec.vpns.into_iter().map(|vpn| (vpn.name, vpn.vrf)))?;
     let circuits = checker.circuits(spec.attachments)?;
-    let contracts = checker.contracts(spec.contracts)?;
+    let topology = Topology::new(routers.len(), links, std::mem::take(&mut checker.affinities), std::mem::take(&mut checker.risks));
+    let contracts = checker.contracts(spec.contracts, &topology)?;
     let mut applications = HashMap::new();
     for application in spec.applications {
         checker.application(&mut applications, application.id, application.contract)?;
     }
+    let groups = groups(spec.groups, &applications)?;
     let circuit_of = circuits.iter().enumerate().map(|(index, circuit)| ((circuit.ce.clone(), circuit.vpn.clone()), index)).collect();
     Ok(Network {
         ttl: spec.ttl,
         last_session,
         mean_packets,
-        topology: Topology::new(routers.len(), links),
+        topology,
         routers,
         vpns,
         circuits,
         contracts,
         applications,
+        policies,
+        premade,
+        groups,
         circuit_of,
     })
+}
+
+/// Of each application the groups it is in.
+fn groups(
+    specs: Vec<GroupSpec>,
+    applications: &HashMap<ApplicationId, ContractId>,
+) -> Result<HashMap<ApplicationId, Vec<String>>, InvalidNetwork> {
+    let mut groups: HashMap<ApplicationId, Vec<String>> = HashMap::new();
+    let mut seen = std::collections::HashSet::new();
+    for spec in specs {
+        let item = named(Item::Group(spec.name.clone()), &spec.name)?;
+        if !seen.insert(spec.name.clone()) {
+            return Err(InvalidNetwork::Duplicate(item));
+        }
+        for member in spec.members {
+            if !applications.contains_key(&member) {
+                return Err(InvalidNetwork::Missing { item, missing: Item::Application(member.to_string()) });
+            }
+            groups.entry(member).or_default().push(spec.name.clone());
+        }
+    }
+    Ok(groups)
 }
 
 fn mean_packets(specs: &[ClassSpec]) -> Result<[u16; 8], InvalidNetwork> {
@@ -64,18 +93,20 @@ fn mean_packets(specs: &[ClassSpec]) -> Result<[u16; 8], InvalidNetwork> {
 
 /// What has been seen so far, to find what is there twice and what is not there.
 #[derive(Default)]
-struct Checker {
+pub(super) struct Checker {
     routers: HashMap<String, RouterId>,
-    links: HashMap<String, Item>,
+    pub(super) links: HashMap<String, Item>,
+    pub(super) affinities: Names,
+    pub(super) risks: Names,
     /// Ports taken by links.
-    core_ports: HashMap<(RouterId, PortId), Item>,
+    pub(super) core_ports: HashMap<(RouterId, PortId), Item>,
     vpns: HashMap<VpnName, VrfId>,
     vrfs: HashMap<VrfId, Item>,
     circuits: HashMap<(RouterId, PortId, VlanId, VlanId), Item>,
     attached: HashMap<(CeName, VpnName), Item>,
     responders: HashMap<(RouterId, PortId, VlanId, Ipv4Addr), (Item, MacAddr)>,
     prefixes: HashMap<VpnName, Vec<(Ipv4Net, Item)>>,
-    contracts: HashMap<String, ContractId>,
+    pub(super) contracts: HashMap<String, ContractId>,
 }
 
 impl Checker {
@@ -95,44 +126,11 @@ impl Checker {
         Ok(routers)
     }
 
-    fn router(&self, item: &Item, name: &str) -> Result<RouterId, InvalidNetwork> {
+    pub(super) fn router(&self, item: &Item, name: &str) -> Result<RouterId, InvalidNetwork> {
         self.routers
             .get(name)
             .copied()
             .ok_or_else(|| InvalidNetwork::Missing { item: item.clone(), missing: Item::Router(name.to_owned()) })
-    }
-
-    fn links(&mut self, specs: Vec<LinkSpec>) -> Result<Vec<Link>, InvalidNetwork> {
-        specs.into_iter().map(|spec| self.link(spec)).collect()
-    }
-
-    fn link(&mut self, spec: LinkSpec) -> Result<Link, InvalidNetwork> {
-        let name = spec.name.unwrap_or_else(|| format!("{}-{}", spec.a.router, spec.b.router));
-        let item = named(Item::Link(name.clone()), &name)?;
-        if self.links.insert(name.clone(), item.clone()).is_some() {
-            return Err(InvalidNetwork::Duplicate(item));
-        }
-        if spec.capacity == BitRate(0) {
-            return Err(InvalidNetwork::Zero { item, quantity: "the capacity" });
-        }
-        let metric = NonZeroU32::new(spec.metric.unwrap_or(LinkSpec::DEFAULT_METRIC))
-            .ok_or_else(|| InvalidNetwork::Zero { item: item.clone(), quantity: "the metric" })?;
-        let mtu = checked_mtu(&item, spec.mtu.unwrap_or(LinkSpec::DEFAULT_MTU))?;
-        let a = self.link_end(&item, &spec.a)?;
-        let b = self.link_end(&item, &spec.b)?;
-        if a.router == b.router {
-            return Err(InvalidNetwork::Loop { item, router: spec.a.router });
-        }
-        Ok(Link { name, capacity: spec.capacity, metric, mtu, a, b })
-    }
-
-    fn link_end(&mut self, item: &Item, spec: &LinkEndSpec) -> Result<LinkEnd, InvalidNetwork> {
-        let router = self.router(item, &spec.router)?;
-        unicast(item, spec.mac)?;
-        if let Some(first) = self.core_ports.insert((router, spec.port), item.clone()) {
-            return Err(InvalidNetwork::PortInUse { router: spec.router.clone(), port: spec.port, first, second: item.clone() });
-        }
-        Ok(LinkEnd { router, port: spec.port, mac: spec.mac })
     }
 
     fn vpns(&mut self, specs: impl Iterator<Item = (VpnName, VrfId)>) -> Result<Vec<(VpnName, VrfId)>, InvalidNetwork> {
@@ -153,7 +151,7 @@ impl Checker {
         Ok(vpns)
     }
 
-    fn vrf(&self, item: &Item, name: &VpnName) -> Result<VrfId, InvalidNetwork> {
+    pub(super) fn vrf(&self, item: &Item, name: &VpnName) -> Result<VrfId, InvalidNetwork> {
         self.vpns.get(name).copied().ok_or_else(|| InvalidNetwork::Missing { item: item.clone(), missing: Item::Vpn(name.0.clone()) })
     }
 
@@ -255,31 +253,6 @@ impl Checker {
         Ok(())
     }
 
-    fn contracts(&mut self, specs: Vec<ContractSpec>) -> Result<Vec<Contract>, InvalidNetwork> {
-        let mut contracts = Vec::with_capacity(specs.len());
-        for (index, spec) in (0..).zip(specs) {
-            let item = named(Item::Contract(spec.name.clone()), &spec.name)?;
-            if self.contracts.insert(spec.name.clone(), ContractId(index)).is_some() {
-                return Err(InvalidNetwork::Duplicate(item));
-            }
-            for vpn in &spec.vpns {
-                self.vrf(&item, vpn)?;
-            }
-            if !spec.classes.contains(&spec.default_class) {
-                return Err(InvalidNetwork::DefaultClass { item, class: spec.default_class });
-            }
-            contracts.push(Contract {
-                name: spec.name,
-                vpns: spec.vpns,
-                classes: spec.classes,
-                default_class: spec.default_class,
-                max_rate: spec.max_rate,
-                max_sessions: spec.max_sessions,
-            });
-        }
-        Ok(contracts)
-    }
-
     fn application(
         &self,
         applications: &mut HashMap<ApplicationId, ContractId>,
@@ -298,11 +271,11 @@ impl Checker {
     }
 }
 
-fn named(item: Item, name: &str) -> Result<Item, InvalidNetwork> {
+pub(super) fn named(item: Item, name: &str) -> Result<Item, InvalidNetwork> {
     if name.is_empty() { Err(InvalidNetwork::Unnamed(item)) } else { Ok(item) }
 }
 
-fn unicast(item: &Item, mac: MacAddr) -> Result<(), InvalidNetwork> {
+pub(super) fn unicast(item: &Item, mac: MacAddr) -> Result<(), InvalidNetwork> {
     let group = mac.0[0] & 1 == 1;
     if group || mac == MacAddr::default() {
         return Err(InvalidNetwork::Mac { item: item.clone(), mac });
@@ -310,6 +283,6 @@ fn unicast(item: &Item, mac: MacAddr) -> Result<(), InvalidNetwork> {
     Ok(())
 }
 
-fn checked_mtu(item: &Item, mtu: Mtu) -> Result<Mtu, InvalidNetwork> {
+pub(super) fn checked_mtu(item: &Item, mtu: Mtu) -> Result<Mtu, InvalidNetwork> {
     if mtu.get() < MIN_MTU { Err(InvalidNetwork::Mtu { item: item.clone(), mtu }) } else { Ok(mtu) }
 }

@@ -6,6 +6,8 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 use svpn_contract::wire::{Class, Label, MacAddr, Mtu, PortId, VlanId, VrfId};
 
+use crate::request::BitRate;
+
 /// One thing in the configuration, by the name it has there.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Item {
@@ -28,6 +30,8 @@ pub enum Item {
     Application(String),
     /// A class.
     Class(Class),
+    /// A closed user group.
+    Group(String),
 }
 
 impl fmt::Display for Item {
@@ -40,6 +44,7 @@ impl fmt::Display for Item {
             Self::Contract(name) => write!(f, "contract {name:?}"),
             Self::Application(name) => write!(f, "application {name:?}"),
             Self::Class(class) => write!(f, "class {class}"),
+            Self::Group(name) => write!(f, "group {name:?}"),
         }
     }
 }
@@ -97,6 +102,40 @@ pub enum InvalidNetwork {
         item: Item,
         /// What is 0.
         quantity: &'static str,
+    },
+    /// A list names one thing twice.
+    #[error("{item} names {what} {name:?} twice")]
+    Twice {
+        /// Whose list it is.
+        item: Item,
+        /// What is named.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// More than can be told apart.
+    #[error("{item} has too many {what}: at most {most} are possible")]
+    TooMany {
+        /// The item with which they become too many.
+        item: Item,
+        /// Of what.
+        what: &'static str,
+        /// How many there may be.
+        most: usize,
+    },
+    /// A pool of no class.
+    #[error("{item} has a pool without classes")]
+    NoClasses {
+        /// The link.
+        item: Item,
+    },
+    /// A pool that has more than its link.
+    #[error("{item} has a pool of {share} bit/s, which is more than the link has", share = .share.0)]
+    LargePool {
+        /// The link.
+        item: Item,
+        /// The share of the pool.
+        share: BitRate,
     },
     /// An MTU below what every IPv4 link must carry.
     #[error("{item} has an MTU of {mtu} bytes: IPv4 needs at least 68 (RFC 791)")]
@@ -214,6 +253,24 @@ pub enum InvalidNetwork {
         /// Its prefix.
         overlapping: Ipv4Net,
     },
+    /// A contract whose default priority is above its highest, or one above 7.
+    #[error("{item} has priority {priority} of at most {max_priority}: expected 0 to 7, the default not above the highest")]
+    Priorities {
+        /// The contract.
+        item: Item,
+        /// The default.
+        priority: u8,
+        /// The highest.
+        max_priority: u8,
+    },
+    /// A contract that names an affinity no link has.
+    #[error("{item} names the affinity {name:?}, which no link has")]
+    Affinity {
+        /// The contract.
+        item: Item,
+        /// The affinity.
+        name: String,
+    },
     /// A contract whose default class it does not cover.
     #[error("{item} has the default class {class}, which is not among its classes")]
     DefaultClass {
@@ -236,6 +293,10 @@ impl InvalidNetwork {
             | Self::TooFewNumbers { item, .. }
             | Self::Loop { item, .. }
             | Self::Zero { item, .. }
+            | Self::Twice { item, .. }
+            | Self::TooMany { item, .. }
+            | Self::NoClasses { item }
+            | Self::LargePool { item, .. }
             | Self::Mtu { item, .. }
             | Self::Mac { item, .. }
             | Self::Address { item, .. }
@@ -245,6 +306,8 @@ impl InvalidNetwork {
             | Self::NoPrefixes { item }
             | Self::HostBits { item, .. }
             | Self::DefaultClass { item, .. }
+            | Self::Priorities { item, .. }
+            | Self::Affinity { item, .. }
             | Self::PortInUse { second: item, .. }
             | Self::CircuitInUse { second: item, .. }
             | Self::ArpConflict { second: item, .. }

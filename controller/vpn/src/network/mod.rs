@@ -2,22 +2,25 @@
 //! other once, so that nothing later needs to ask whether a name exists.
 
 mod build;
+mod contracts;
 mod error;
+mod links;
 mod spec;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 use svpn_contract::wire::{Class, Label, MacAddr, Mtu, PortId, TtlMode, VlanId, VrfId};
 
+use crate::agreement::{Options, VpnPolicy};
 use crate::request::{ApplicationId, BitRate, CeName, VpnName};
-use crate::topology::Topology;
+use crate::topology::{Constraint, Topology};
 
 pub use error::{InvalidNetwork, Item};
-pub use spec::{ApplicationSpec, AttachmentSpec, ClassSpec, ContractSpec, LinkEndSpec, LinkSpec, NetworkSpec, RouterSpec, VpnSpec};
+pub use spec::{ApplicationSpec, AttachmentSpec, ClassSpec, ContractSpec, GroupSpec, LinkEndSpec, LinkSpec, NetworkSpec, PoolSpec, RouterSpec, VpnSpec};
 
 /// A router of the network: its place in [`NetworkSpec::routers`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -108,6 +111,10 @@ pub struct Contract {
     pub max_rate: BitRate,
     /// The most sessions at one time.
     pub max_sessions: u32,
+    /// Which links its sessions may use.
+    pub constraint: Constraint,
+    /// What it says besides.
+    pub options: Options,
 }
 
 /// A network that hangs together. Made by [`Network::build`] only.
@@ -122,6 +129,9 @@ pub struct Network {
     pub(crate) circuits: Vec<Circuit>,
     pub(crate) contracts: Vec<Contract>,
     pub(crate) applications: HashMap<ApplicationId, ContractId>,
+    pub(crate) policies: HashMap<VpnName, VpnPolicy>,
+    pub(crate) premade: HashSet<VpnName>,
+    pub(crate) groups: HashMap<ApplicationId, Vec<String>>,
     pub(crate) circuit_of: HashMap<(CeName, VpnName), usize>,
 }
 
@@ -150,6 +160,11 @@ impl Network {
     /// Routers and links, for path computation.
     pub fn topology(&self) -> &Topology {
         &self.topology
+    }
+
+    /// Routers and links, to say what became of them.
+    pub fn topology_mut(&mut self) -> &mut Topology {
+        &mut self.topology
     }
 
     /// How TTL crosses the tunnels.
@@ -190,6 +205,21 @@ impl Network {
     /// The contract that pays for an application.
     pub fn contract_of(&self, application: &ApplicationId) -> Option<ContractId> {
         self.applications.get(application).copied()
+    }
+
+    /// What the sessions of a VPN may be.
+    pub fn policy(&self, vpn: &VpnName) -> Option<&VpnPolicy> {
+        self.policies.get(vpn)
+    }
+
+    /// Whether the tunnels of a VPN are made in advance.
+    pub fn has_premade_tunnels(&self, vpn: &VpnName) -> bool {
+        self.premade.contains(vpn)
+    }
+
+    /// The closed user groups an application is in; those that are in none reach each other.
+    pub fn groups_of(&self, application: &ApplicationId) -> &[String] {
+        self.groups.get(application).map_or(&[], Vec::as_slice)
     }
 
     /// A contract.

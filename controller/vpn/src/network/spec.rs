@@ -8,6 +8,9 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 use svpn_contract::wire::{Class, Label, MacAddr, Mtu, PortId, TtlMode, VlanId, VrfId};
 
+use crate::admission::Share;
+use crate::agreement::{Options, VpnPolicy};
+use crate::durable::TunnelOrigin;
 use crate::request::{ApplicationId, BitRate, CeName, VpnName};
 
 /// Everything the domain knows of the provider's network.
@@ -32,6 +35,17 @@ pub struct NetworkSpec {
     pub contracts: Vec<ContractSpec>,
     /// Who may ask.
     pub applications: Vec<ApplicationSpec>,
+    /// Closed user groups: who is in any reaches only those that are in one of the same.
+    pub groups: Vec<GroupSpec>,
+}
+
+/// A closed user group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupSpec {
+    /// Its name.
+    pub name: String,
+    /// The applications in it.
+    pub members: Vec<ApplicationId>,
 }
 
 /// What is known of a service class.
@@ -74,10 +88,25 @@ pub struct LinkSpec {
     pub metric: Option<u32>,
     /// Bytes after Ethernet and tags; `None` = [`LinkSpec::DEFAULT_MTU`].
     pub mtu: Option<Mtu>,
+    /// What kinds of link it is: names of the provider's choice, which contracts include or exclude.
+    pub affinity: Vec<String>,
+    /// The shared-risk groups it is in: names of what it fails together with, a duct or a line card.
+    pub risk: Vec<String>,
+    /// How classes share each direction, besides that all of them share the whole.
+    pub pools: Vec<PoolSpec>,
     /// One end.
     pub a: LinkEndSpec,
     /// The other.
     pub b: LinkEndSpec,
+}
+
+/// Some classes, and what they may have of a link together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolSpec {
+    /// The classes.
+    pub classes: Vec<Class>,
+    /// What the sum of them may be, at most.
+    pub share: Share,
 }
 
 /// A customer's VPN.
@@ -87,6 +116,10 @@ pub struct VpnSpec {
     pub name: VpnName,
     /// Its routing table on every PE; not 0, which is the provider's own.
     pub vrf: VrfId,
+    /// What its sessions may be.
+    pub policy: VpnPolicy,
+    /// When its tunnels are made.
+    pub tunnels: TunnelOrigin,
 }
 
 /// An attachment circuit.
@@ -131,6 +164,8 @@ pub struct ContractSpec {
     pub max_rate: BitRate,
     /// The most sessions at one time.
     pub max_sessions: u32,
+    /// What it says besides.
+    pub options: Options,
 }
 
 /// An application that may ask.

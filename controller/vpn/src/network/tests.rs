@@ -2,6 +2,7 @@ use ipnet::Ipv4Net;
 use svpn_contract::wire::{Label, MacAddr, Mtu, TtlMode};
 
 use super::*;
+use crate::admission::{Part, Share};
 use crate::testing::{application, attachment, class, link, network, port, router, spec, vlan};
 
 fn refused(change: impl FnOnce(&mut NetworkSpec)) -> InvalidNetwork {
@@ -155,4 +156,41 @@ fn an_error_names_its_item() {
     assert_eq!(error.to_string(), r#"attachment of CE "a-east" to VPN "vpn-a" names router "nowhere", which is not configured"#);
     let error = refused(|s| s.attachments[0].prefixes[0] = "10.1.0.5/24".parse().unwrap());
     assert!(error.to_string().ends_with("has the prefix 10.1.0.5/24: expected 10.1.0.0/24"), "{error}");
+}
+
+#[test]
+fn kinds_risks_and_pools_of_a_link_make_sense() {
+    let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let (item, part) = (named("pe1-p1"), |millionths| Share::Part(Part::from_millionths(millionths).unwrap()));
+    let pool = |numbers: &[u8], share| PoolSpec { classes: numbers.iter().map(|&number| class(number)).collect(), share };
+    let twice = |what, name: &str| InvalidNetwork::Twice { item: item.clone(), what, name: name.into() };
+    assert_eq!(refused(|s| s.links[0].affinity = names(&["gold", "gold"])), twice("the affinity", "gold"));
+    assert_eq!(refused(|s| s.links[0].risk = names(&["duct", "", "duct"])), InvalidNetwork::Unnamed(item.clone()));
+    assert_eq!(refused(|s| s.links[0].pools = vec![pool(&[5, 4, 5], part(1))]), twice("in a pool the class", "5"));
+    assert_eq!(refused(|s| s.links[0].pools = vec![pool(&[], part(1))]), InvalidNetwork::NoClasses { item: item.clone() });
+    for nothing in [part(0), Share::Rate(BitRate(0))] {
+        let zero = InvalidNetwork::Zero { item: item.clone(), quantity: "the share of a pool" };
+        assert_eq!(refused(|s| s.links[0].pools = vec![pool(&[5], nothing)]), zero);
+    }
+    let share = BitRate(spec().links[0].capacity.0 + 1);
+    assert_eq!(
+        refused(|s| s.links[0].pools = vec![pool(&[5], Share::Rate(share))]),
+        InvalidNetwork::LargePool { item: item.clone(), share }
+    );
+    let many = |what, most| InvalidNetwork::TooMany { item: item.clone(), what, most };
+    assert_eq!(refused(|s| s.links[0].pools = vec![pool(&[5], part(9)); 9]), many("pools", 8));
+    let all: Vec<_> = (0..65).map(|number| number.to_string()).collect();
+    assert_eq!(refused(|s| s.links[0].affinity.clone_from(&all)), many("affinities", 64));
+    let mut good = spec();
+    (good.links[0].affinity, good.links[1].affinity) = (all[..40].to_vec(), all[24..64].to_vec());
+    (good.links[0].risk, good.links[1].risk) = (names(&["duct", "card"]), names(&["card"]));
+    good.links[0].pools = vec![pool(&[5], part(250_000)); 8];
+    let network = Network::build(good).unwrap();
+    let topology = network.topology();
+    let [first, second] = [0, 2].map(|id| topology.link(crate::topology::DirectedLinkId(id)));
+    assert_eq!(topology.affinities(all[24..64].iter().map(String::as_str)), Ok(second.affinities));
+    assert_eq!(topology.affinities(["63", "64"]), Err(crate::topology::UnknownAffinity { name: "64".into() }));
+    let shared: Vec<_> = first.risks.iter().filter(|risk| second.risks.contains(risk)).map(|&risk| topology.risk(risk)).collect();
+    assert_eq!((shared, first.risks.len(), first.pools.len()), (vec!["card"], 2, 8));
+    assert_eq!(topology.link_named("p1-pe2").map(|link| link.directions().map(|id| id.index())), Some([2, 3]));
 }

@@ -1,0 +1,42 @@
+//! Links one after the other.
+
+use super::{DirectedLinkId, Topology};
+
+/// Links, each starting where the one before ends; at least one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Path(pub(super) Vec<DirectedLinkId>);
+
+/// Links that make no path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the links do not follow each other")]
+pub struct BrokenPath;
+
+impl Path {
+    /// A path of these links.
+    ///
+    /// # Errors
+    /// [`BrokenPath`] when there is none, or one does not start where the one before ends.
+    ///
+    /// # Panics
+    /// If a link belongs to another topology.
+    pub fn new(topology: &Topology, links: Vec<DirectedLinkId>) -> Result<Self, BrokenPath> {
+        let follows = |pair: &[DirectedLinkId]| topology.link(pair[0]).to == topology.link(pair[1]).from;
+        if links.is_empty() || !links.windows(2).all(follows) { Err(BrokenPath) } else { Ok(Self(links)) }
+    }
+
+    /// The links in order.
+    pub fn links(&self) -> &[DirectedLinkId] {
+        &self.0
+    }
+
+    /// How many labels a packet has on the path, at most: the VPN label, and above it the transport label, which the router before
+    /// the last pops; where there is one link only, nothing is left to switch by it.
+    pub fn labels(&self) -> u8 {
+        if self.0.len() == 1 { 1 } else { 2 }
+    }
+
+    /// Whether all of it is in service.
+    pub fn in_service(&self, topology: &Topology) -> bool {
+        self.0.iter().all(|&link| topology.in_service(link))
+    }
+}
