@@ -21,7 +21,7 @@ impl AttachedPort {
 
     /// Whether the device sends frames that lie in several buffers.
     pub fn sends_chains(&self) -> Result<bool, PortError> {
-        Ok(self.device().information()?.tx_offload_capa & sys::SVPN_TX_OFFLOAD_MULTI_SEGS != 0)
+        Ok(chains_unasked(self.device()) || self.device().information()?.tx_offload_capa & sys::SVPN_TX_OFFLOAD_MULTI_SEGS != 0)
     }
 }
 
@@ -97,6 +97,11 @@ fn takes_mtu(device: &Device, mtu: u16, info: &sys::rte_eth_dev_info) -> bool {
     device.kind() != DeviceKind::Virtual || u32::from(mtu) + OVERHEAD <= info.max_rx_pktlen
 }
 
+/// Whether the driver receives into several buffers, and sends from them, without offering to: `pcap` does, where a frame needs it.
+fn chains_unasked(device: &Device) -> bool {
+    device.kind() == DeviceKind::Virtual && device.name().starts_with("net_pcap")
+}
+
 /// Bytes of the largest frame that may come.
 fn largest_frame(device: &Device, config: &PortConfig) -> Result<usize, PortError> {
     Ok(usize::from(device.mtu()?.max(config.mtu.unwrap_or(0))) + HEADER_BYTES)
@@ -106,7 +111,7 @@ fn largest_frame(device: &Device, config: &PortConfig) -> Result<usize, PortErro
 pub(super) fn set_up_queues(device: &Device, config: &PortConfig, pool: Pool) -> Result<(), PortError> {
     let id = device.id();
     let needed = largest_frame(device, config)?;
-    let scatters = device.information()?.rx_offload_capa & sys::SVPN_RX_OFFLOAD_SCATTER != 0;
+    let scatters = chains_unasked(device) || device.information()?.rx_offload_capa & sys::SVPN_RX_OFFLOAD_SCATTER != 0;
     if needed > pool.frame_bytes() && !scatters {
         return Err(PortError::Buffer { device: device.name().to_owned(), needed, buffer: pool.frame_bytes() });
     }

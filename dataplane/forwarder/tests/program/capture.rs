@@ -85,7 +85,7 @@ fn dumpcap_captures_what_a_port_receives() {
     let frame = [&[2; 12][..], &[0x12, 0x34], b"what the capture is to hold, and nothing else"].concat();
     let status = loop {
         // It does not say when it listens.
-        send(&frame);
+        send("host0", &frame);
         if let Some(status) = dumpcap.try_wait().expect("it is a child") {
             break status;
         }

@@ -41,11 +41,11 @@ fn script() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/program/frames.py")
 }
 
-/// Waits on `host0` for a frame; it listens when this returns.
-fn listen(frame: &[u8]) -> Child {
+/// Waits on an interface for a frame; it listens when this returns.
+pub(crate) fn listen(interface: &str, frame: &[u8]) -> Child {
     let mut child = Command::new("python3")
         .arg(script())
-        .args(["await", "host0"])
+        .args(["await", interface])
         .arg(hex(frame))
         .stdout(Stdio::piped())
         .spawn()
@@ -55,8 +55,8 @@ fn listen(frame: &[u8]) -> Child {
     child
 }
 
-pub(crate) fn send(frame: &[u8]) {
-    let status = Command::new("python3").arg(script()).args(["send", "host0"]).arg(hex(frame)).status().expect("python3 runs");
+pub(crate) fn send(interface: &str, frame: &[u8]) {
+    let status = Command::new("python3").arg(script()).args(["send", interface]).arg(hex(frame)).status().expect("python3 runs");
     assert!(status.success());
 }
 
@@ -75,7 +75,7 @@ async fn packet_out_leaves_by_the_port_and_a_punt_comes_in() {
         egress_port: port,
         frame: [&[0xff; 6], &[2; 6], &[0x12, 0x34][..], b"from the controller, to whom it may concern"].concat(),
     };
-    let mut listener = listen(&out.frame);
+    let mut listener = listen("host0", &out.frame);
     client.say(Request::Packet(out.encode())).await;
     // This thread has to go on sending meanwhile.
     let ended = tokio::task::spawn_blocking(move || listener.wait()).await.unwrap();
@@ -83,7 +83,7 @@ async fn packet_out_leaves_by_the_port_and_a_punt_comes_in() {
 
     // LLDP is punted whatever is programmed; the kernel's own noise is not.
     let lldp = [&[0x01, 0x80, 0xc2, 0, 0, 0x0e][..], &[6; 6], &[0x88, 0xcc], &[0x5a; 46]].concat();
-    send(&lldp);
+    send("host0", &lldp);
     let Ok(Response::Packet(packet)) = client.answer().await else { panic!("no packet") };
     let expected = PacketIn { ingress_port: port, reason: Reason::Lldp, vrf: VrfId::default(), frame: lldp };
     assert_eq!(PacketIn::decode(packet), Ok(expected));

@@ -9,6 +9,7 @@ mod client;
 mod failover;
 mod forwarder;
 mod interface;
+mod jumbo;
 mod metrics;
 mod mistakes;
 mod shell;

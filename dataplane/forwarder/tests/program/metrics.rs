@@ -36,8 +36,8 @@ fn metrics_add_up_and_promtool_finds_no_fault() {
     namespace();
     let forwarder = Forwarder::with(&["3=net_af_packet0,iface=router0", "9=net_ring0"], &["--metrics", "127.0.0.1:0"]);
     // One frame of no attachment circuit, and one that is punted whatever is programmed.
-    send(&[&[2; 12][..], &[0x12, 0x34], &[0; 46]].concat());
-    send(&[&[0x01, 0x80, 0xc2, 0, 0, 0x0e][..], &[6; 6], &[0x88, 0xcc], &[0x5a; 46]].concat());
+    send("host0", &[&[2; 12][..], &[0x12, 0x34], &[0; 46]].concat());
+    send("host0", &[&[0x01, 0x80, 0xc2, 0, 0, 0x0e][..], &[6; 6], &[0x88, 0xcc], &[0x5a; 46]].concat());
     let metrics = loop {
         let metrics = fetch(&forwarder.metrics_address());
         if sum(&metrics, "svpn_punted_packets_total") + sum(&metrics, "svpn_dropped_packets_total") >= 2.0 {

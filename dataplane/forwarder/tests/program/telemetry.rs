@@ -25,7 +25,7 @@ fn dpdks_own_tool_asks() {
         return skip("dpdks_own_tool_asks", "there is no dpdk-telemetry.py (Debian: dpdk)");
     };
     assert_eq!(answers, [r#"{"/svpn/sessions": {"sessions": 0, "packets": 0, "bytes": 0, "discards": {"packets": 0, "bytes": 0}}}"#]);
-    send(&[&[2; 12][..], &[0x12, 0x34], &[0; 46]].concat());
+    send("host0", &[&[2; 12][..], &[0x12, 0x34], &[0; 46]].concat());
     let one = r#""unknown_attachment": {"packets": 1, "bytes": 60}"#;
     loop {
         let answers = ask(&forwarder, &["/svpn/drops"]).expect("it is installed");
