@@ -7,11 +7,13 @@
 //! - [`latency`]: how long a packet is under way through a worker;
 //! - [`memory`]: bytes of its tables for each entry;
 //! - [`updates`]: how many updates a second they take while packets are forwarded;
-//! - [`p4runtime`]: its service, over a socket, and what updates cost the packets.
+//! - [`p4runtime`]: its service, over a socket, and what updates cost the packets;
+//! - [`admission`]: how long the gateway takes to choose a path and to reserve it.
 //!
 //! `hdrhistogram` counts latencies; `clap` reads the command line; `rand` chooses keys; `nix` reads the processor time of a thread, which is what rates are counted in;
 //! `serde` and `serde_json` write what other programs read; `tonic`, `tokio` and `tokio-stream` speak gRPC.
 
+pub mod admission;
 pub mod large;
 pub mod latency;
 pub mod memory;

@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use svpn_bench::{latency, memory, p4runtime, pipeline, updates};
+use svpn_bench::{admission, latency, memory, p4runtime, pipeline, updates};
 
 /// How fast svpn is, beside its peers in the same run.
 ///
@@ -27,6 +27,7 @@ enum Command {
     Latency(latency::Arguments),
     #[command(name = "p4runtime")]
     P4Runtime(p4runtime::Arguments),
+    Admission(admission::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -45,6 +46,10 @@ fn main() -> ExitCode {
             Err(error) => error.into(),
         },
         Command::Updates(arguments) => match updates::run(&arguments, &mut output) {
+            Ok(()) => return ExitCode::SUCCESS,
+            Err(error) => error.into(),
+        },
+        Command::Admission(arguments) => match admission::run(&arguments, &mut output) {
             Ok(()) => return ExitCode::SUCCESS,
             Err(error) => error.into(),
         },
