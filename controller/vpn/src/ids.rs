@@ -142,12 +142,11 @@ mod tests {
             let mut owned: Vec<_> = before.into_iter().collect();
             for (take, which) in steps {
                 if take {
-                    match pool.take() {
-                        Ok(number) => {
-                            prop_assert!((1..=12).contains(&number) && !owned.contains(&number));
-                            owned.push(number);
-                        }
-                        Err(_) => prop_assert_eq!(owned.len(), 12),
+                    if let Ok(number) = pool.take() {
+                        prop_assert!((1..=12).contains(&number) && !owned.contains(&number));
+                        owned.push(number);
+                    } else {
+                        prop_assert_eq!(owned.len(), 12);
                     }
                 } else if !owned.is_empty() {
                     pool.give_back(owned.swap_remove(which % owned.len()));

@@ -287,15 +287,12 @@ pub(crate) fn utc(instant: SystemTime) -> String {
 }
 
 fn when((from, until): (SystemTime, Option<SystemTime>), next_start: Option<SystemTime>) -> String {
-    let mut told = format!(" from {}", utc(from));
-    if let Some(until) = until {
-        told += &format!(" until {}", utc(until));
-    }
-    match next_start {
-        Some(start) => told += &format!("; it would fit from {} on", utc(start)),
-        None => told += "; it would fit at no other time, as things stand",
-    }
-    told
+    let until = until.map_or_else(String::new, |until| format!(" until {}", utc(until)));
+    let next = next_start.map_or_else(
+        || "it would fit at no other time, as things stand".to_owned(),
+        |start| format!("it would fit from {} on", utc(start)),
+    );
+    format!(" from {}{until}; {next}", utc(from))
 }
 
 /// A class in facts: its number.

@@ -70,7 +70,7 @@ impl Domain {
         let mut effects = Effects::default();
         let terms = self.with(session, |domain, session| {
             let change = session.change.clone().ok_or(NotNow::NoProposal)?;
-            domain.carry_out(session, change, answer, now, &mut effects)?;
+            domain.carry_out(session, &change, answer, now, &mut effects)?;
             Ok::<_, AnswerError>(domain.terms_of(session))
         })?;
         self.tell_session(session, &mut effects);
@@ -222,7 +222,7 @@ impl Domain {
     fn carry_out(
         &mut self,
         session: &mut Session,
-        change: Change,
+        change: &Change,
         answer: &Answer,
         now: SystemTime,
         effects: &mut Effects,
@@ -232,13 +232,13 @@ impl Domain {
         let demands = demands(&self.network, session.circuits, change.class, &media)?;
         let after = classification(&self.network, &change.request, session.circuits, session.number, &accepted, demands);
         self.claims.free(&after, session.number, change.interval)?;
-        let left = self.enter_new_tunnels(session, &change, demands, effects)?;
+        let left = self.enter_new_tunnels(session, change, demands, effects)?;
         // Nothing fails from here on.
         let before = session.classification(&self.network);
         self.claims.remove(&before, session.number);
         self.claims.add(&after, session.number, change.interval);
         self.reschedule(session, change.interval);
-        self.take_over(session, &change, demands, answer);
+        self.take_over(session, change, demands, answer);
         if session.state == State::Established {
             let carries = self.carries(session);
             self.put(carries, effects);
@@ -286,8 +286,8 @@ impl Domain {
             return Ok(Vec::new());
         }
         let (mut made, mut entered) = (Effects::default(), Vec::new());
-        for way in 0..session.legs.len() {
-            let Some((_, route)) = change.ways[way].as_ref().filter(|_| demands[way].is_some()) else { continue };
+        for (way, demand) in demands.into_iter().enumerate() {
+            let Some((_, route)) = change.ways[way].as_ref().filter(|_| demand.is_some()) else { continue };
             let stays = session.legs[way].as_ref().is_some_and(|leg| leg.tunnel.is_some() && leg.route == *route);
             if stays {
                 continue;
@@ -306,7 +306,9 @@ impl Domain {
                     let why = format!("router {} has {none}", self.network.router(none.router).name);
                     // Nobody was told of it.
                     let mut undone = Effects::default();
-                    entered.into_iter().for_each(|(_, ingress, id)| self.leave_tunnel(ingress, id, &mut undone));
+                    for (_, ingress, id) in entered {
+                        self.leave_tunnel(ingress, id, &mut undone);
+                    }
                     return Err(Refusal::Unavailable(why));
                 }
             }

@@ -220,13 +220,12 @@ impl Domain {
         for (number, way) in homeless {
             let Some(mut session) = self.sessions.remove(&number) else { continue };
             if !lost.contains(&number) {
-                match self.place_way(&mut session, way) {
-                    Some(route) => moves.push(Move { session: number, way, route }),
-                    None => {
-                        // What its other way has is free for those that come after it.
-                        self.give_back(&mut session);
-                        lost.push(number);
-                    }
+                if let Some(route) = self.place_way(&mut session, way) {
+                    moves.push(Move { session: number, way, route });
+                } else {
+                    // What its other way has is free for those that come after it.
+                    self.give_back(&mut session);
+                    lost.push(number);
                 }
             }
             self.sessions.insert(number, session);

@@ -129,7 +129,7 @@ impl Domain {
     pub fn new(network: Network) -> Result<Self, InvalidNetwork> {
         match Self::restore(network, [], SystemTime::UNIX_EPOCH) {
             Ok((domain, _)) => Ok(domain),
-            Err(RestoreError::Network(error)) => Err(error),
+            Err(RestoreError::Network(error)) => Err(*error),
         }
     }
 

@@ -42,7 +42,7 @@ impl Domain {
                 Some(id) => by_tunnel.entry((leg.route.ingress(&self.network), id)).or_default().push(each),
             }
         }
-        let riders = self.riders(by_tunnel.keys().copied().collect());
+        let riders = self.riders(&by_tunnel.keys().copied().collect());
         let mut stuck = Vec::new();
         for (tunnel, moves) in by_tunnel {
             let riders = riders.get(&tunnel).map_or(&[][..], Vec::as_slice);
@@ -59,7 +59,7 @@ impl Domain {
     }
 
     /// Who rides some tunnels.
-    fn riders(&self, tunnels: BTreeSet<TunnelKey>) -> BTreeMap<TunnelKey, Vec<(SessionNumber, usize)>> {
+    fn riders(&self, tunnels: &BTreeSet<TunnelKey>) -> BTreeMap<TunnelKey, Vec<(SessionNumber, usize)>> {
         let mut riders: BTreeMap<TunnelKey, Vec<_>> = BTreeMap::new();
         if tunnels.is_empty() {
             return riders;

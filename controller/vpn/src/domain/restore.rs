@@ -67,7 +67,13 @@ pub enum WhyLost {
 pub enum RestoreError {
     /// The network has no numbers for what is configured.
     #[error(transparent)]
-    Network(#[from] InvalidNetwork),
+    Network(Box<InvalidNetwork>),
+}
+
+impl From<InvalidNetwork> for RestoreError {
+    fn from(error: InvalidNetwork) -> Self {
+        Self::Network(Box::new(error))
+    }
 }
 
 /// Facts, the last of each thing.
@@ -144,8 +150,8 @@ impl Domain {
             stops: BTreeSet::new(),
             network,
         };
-        for (_, record) in kind.sessions {
-            domain.restore_session(record, now, &mut restored);
+        for record in kind.sessions.into_values() {
+            domain.restore_session(&record, now, &mut restored);
         }
         domain.restore_tables(&mut restored);
         // The routers are brought to what there is then.
@@ -156,8 +162,8 @@ impl Domain {
         Ok((domain, restored))
     }
 
-    fn restore_session(&mut self, record: SessionRecord, now: SystemTime, restored: &mut Restored) {
-        match self.session_of(&record) {
+    fn restore_session(&mut self, record: &SessionRecord, now: SystemTime, restored: &mut Restored) {
+        match self.session_of(record) {
             Ok(session) => {
                 let number = session.number;
                 match session.state {
@@ -173,7 +179,7 @@ impl Domain {
             Err(why) => {
                 let ended = record.ended.unwrap_or(EndRecord { at: now, cause: Cause::Network });
                 restored.effects.tell(Fact::SessionGone(record.number));
-                restored.lost.push(Lost { summary: Summary::of(&record, &self.network, ended), why });
+                restored.lost.push(Lost { summary: Summary::of(record, &self.network, ended), why });
             }
         }
     }
@@ -372,14 +378,14 @@ fn read_tunnel(network: &Network, numbers: &mut Numbers, record: &TunnelRecord, 
     let id = numbers.restore_tunnel(ingress, record.name.tunnel)?;
     let mut labels: Vec<Labels> = Vec::new();
     for hops in &record.members {
-        match read_labels(network, numbers, hops) {
-            Some(member) => labels.push(member),
-            None => {
-                labels.iter().flatten().for_each(|(router, label)| numbers.give_back_label(*router, *label));
-                numbers.give_back_tunnel(ingress, id);
-                return None;
+        let Some(member) = read_labels(network, numbers, hops) else {
+            for (router, label) in labels.iter().flatten() {
+                numbers.give_back_label(*router, *label);
             }
-        }
+            numbers.give_back_tunnel(ingress, id);
+            return None;
+        };
+        labels.push(member);
     }
     Some((id, Tunnel { route, labels, sessions: 0, origin: record.origin }))
 }
@@ -389,13 +395,13 @@ fn read_labels(network: &Network, numbers: &mut Numbers, hops: &[TunnelHop]) -> 
     for hop in hops.iter().skip(1) {
         let router = hop.over.find(network).map(|link| network.topology().link(link).from);
         let label = router.zip(hop.label).and_then(|(router, number)| Some((router, numbers.restore_label(router, number)?)));
-        match label {
-            Some(label) => labels.push(label),
-            None => {
-                labels.iter().for_each(|(router, label)| numbers.give_back_label(*router, *label));
-                return None;
+        let Some(label) = label else {
+            for (router, label) in &labels {
+                numbers.give_back_label(*router, *label);
             }
-        }
+            return None;
+        };
+        labels.push(label);
     }
     Some(labels)
 }

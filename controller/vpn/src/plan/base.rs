@@ -44,14 +44,14 @@ impl Base {
             had.restore(holder, router);
         }
         let links =
-            network.topology().links().map(|(id, link)| had.next_hop(link_holder(network, id), link.from)).collect::<Result<_, _>>()?;
-        let circuits = network.circuits().iter().map(|circuit| had.next_hop(circuit_holder(network, circuit), circuit.router));
+            network.topology().links().map(|(id, link)| had.next_hop(&link_holder(network, id), link.from)).collect::<Result<_, _>>()?;
+        let circuits = network.circuits().iter().map(|circuit| had.next_hop(&circuit_holder(network, circuit), circuit.router));
         let circuits = circuits.collect::<Result<_, _>>()?;
         let mut vpn_labels = HashMap::new();
         for circuit in network.circuits() {
             let place = (circuit.router, circuit.vrf);
             if let std::collections::hash_map::Entry::Vacant(vacant) = vpn_labels.entry(place) {
-                vacant.insert(had.label(label_holder(network, circuit), circuit.router)?);
+                vacant.insert(had.label(&label_holder(network, circuit), circuit.router)?);
             }
         }
         Ok(Self { links, circuits, vpn_labels })
@@ -133,13 +133,13 @@ impl Had<'_> {
         }
     }
 
-    fn next_hop(&mut self, holder: NumberHolder, router: RouterId) -> Result<NextHopId, NoNumber> {
-        let restored = self.restored.get(&holder).and_then(|&number| NextHopId::new(number).ok());
+    fn next_hop(&mut self, holder: &NumberHolder, router: RouterId) -> Result<NextHopId, NoNumber> {
+        let restored = self.restored.get(holder).and_then(|&number| NextHopId::new(number).ok());
         restored.map_or_else(|| self.numbers.take_next_hop(router), Ok)
     }
 
-    fn label(&mut self, holder: NumberHolder, router: RouterId) -> Result<Label, NoNumber> {
-        let restored = self.restored.get(&holder).and_then(|&number| Label::new(number).ok());
+    fn label(&mut self, holder: &NumberHolder, router: RouterId) -> Result<Label, NoNumber> {
+        let restored = self.restored.get(holder).and_then(|&number| Label::new(number).ok());
         restored.map_or_else(|| self.numbers.take_label(router), Ok)
     }
 }

@@ -13,7 +13,6 @@ use crate::admission::Interval;
 use crate::agreement::hours::pieces;
 use crate::agreement::{Hours, Rates, UtcOffset};
 use crate::durable::Period;
-use crate::request::BitRate;
 
 const MILLION: u128 = 1_000_000;
 const PER_HOUR: u128 = 3_600_000;
@@ -186,18 +185,17 @@ impl PricePlan {
         };
         let price = self.class(class.get());
         let currency = &self.currency;
-        let mut told = match interval.stop() {
-            Some(stop) => format!("{} {currency}", self.bill(&[period(interval.start())], stop, Carried::default()).total),
-            None => {
-                let BitRate(both) = BitRate(rates.from_caller.0.saturating_add(rates.from_callee.0));
-                let hour = rounded(u128::from(both) * u128::from(price.megabit_hour.0), MILLION);
-                format!("{} {currency} and {hour} {currency} an hour", self.set_up)
-            }
+        let reserved = if let Some(stop) = interval.stop() {
+            format!("{} {currency}", self.bill(&[period(interval.start())], stop, Carried::default()).total)
+        } else {
+            let both = u128::from(rates.from_caller.0) + u128::from(rates.from_callee.0);
+            let hour = rounded(both * u128::from(price.megabit_hour.0), MILLION);
+            format!("{} {currency} and {hour} {currency} an hour", self.set_up)
         };
-        if price.gigabyte.0 > 0 {
-            told += &format!(" and {} {currency} per GB", price.gigabyte);
+        match price.gigabyte {
+            Micros(0) => reserved,
+            gigabyte => format!("{reserved} and {gigabyte} {currency} per GB"),
         }
-        told
     }
 }
 
@@ -212,6 +210,7 @@ mod tests {
 
     use super::*;
     use crate::agreement::Days;
+    use crate::request::BitRate;
     use crate::testing::{MEGA, at, class};
 
     fn plan() -> PricePlan {

@@ -81,7 +81,9 @@ fn taken(domain: &Domain) -> impl PartialEq + std::fmt::Debug + use<> {
 /// The same, what came before an instant left aside.
 fn taken_at(domain: &Domain, seconds: u64) -> impl PartialEq + std::fmt::Debug + use<> {
     let mut accounts = domain.accounts.clone();
-    accounts.iter_mut().for_each(|account| account.advance(at(seconds)));
+    for account in &mut accounts {
+        account.advance(at(seconds));
+    }
     let forever = Interval::new(at(1_000_000), None).unwrap();
     let free: Vec<_> = domain.network().topology().links().map(|(link, _)| domain.calendar().available(link, forever)).collect();
     let numbers: BTreeSet<_> = domain.session_numbers.used().iter().copied().collect();

@@ -54,10 +54,14 @@ impl World {
     }
 
     pub(super) fn carry_out(&mut self, effects: Effects) {
-        // As a store would: written down, and read again.
-        let kept = effects.facts.iter().map(|fact| serde_json::from_str(&serde_json::to_string(fact).unwrap()).unwrap());
-        self.facts.extend(kept.inspect(|fact: &Fact| assert_eq!(fact.body().is_none(), gone(fact))));
-        self.routers.write(&effects.steps);
+        let Effects { facts, steps } = effects;
+        for fact in facts {
+            // As a store would: written down, and read again.
+            let kept: Fact = serde_json::from_str(&serde_json::to_string(&fact).unwrap()).unwrap();
+            assert_eq!((&kept, kept.body().is_none()), (&fact, gone(&fact)));
+            self.facts.push(kept);
+        }
+        self.routers.write(&steps);
     }
 
     /// Every session in a state, in the order of their numbers.
@@ -89,17 +93,13 @@ impl World {
 
     pub(super) fn request(&mut self, asked: &Asked) -> Option<SessionNumber> {
         let before = taken_at(&self.domain, self.now);
-        match self.domain.request(self.wanted(asked), at(self.now)) {
-            Ok(admission) => {
-                self.carry_out(admission.effects);
-                self.settle(admission.ousted);
-                Some(admission.session)
-            }
-            Err(_) => {
-                assert_eq!(taken_at(&self.domain, self.now), before, "a refusal leaves nothing behind");
-                None
-            }
-        }
+        let Ok(admission) = self.domain.request(self.wanted(asked), at(self.now)) else {
+            assert_eq!(taken_at(&self.domain, self.now), before, "a refusal leaves nothing behind");
+            return None;
+        };
+        self.carry_out(admission.effects);
+        self.settle(admission.ousted);
+        Some(admission.session)
     }
 
     fn settle(&mut self, over: Vec<Summary>) {
@@ -127,13 +127,11 @@ impl World {
             State::Inviting => {
                 let answer = Self::answer(&self.domain.sessions[&session].request, media, host);
                 let before = taken_at(&self.domain, self.now);
-                match self.domain.answered(session, &answer, at(self.now)) {
-                    Ok(answered) => answered.effects,
-                    Err(_) => {
-                        assert_eq!(taken_at(&self.domain, self.now), before, "a refusal changes nothing");
-                        return;
-                    }
-                }
+                let Ok(answered) = self.domain.answered(session, &answer, at(self.now)) else {
+                    assert_eq!(taken_at(&self.domain, self.now), before, "a refusal changes nothing");
+                    return;
+                };
+                answered.effects
             }
             _ => return,
         };
@@ -242,7 +240,9 @@ impl World {
         assert_eq!(self.domain.session_numbers.used(), other.session_numbers.used());
         let accounts = |domain: &Domain| {
             let mut accounts = domain.accounts.clone();
-            accounts.iter_mut().for_each(|account| account.advance(now));
+            for account in &mut accounts {
+                account.advance(now);
+            }
             accounts
         };
         assert_eq!(accounts(&self.domain), accounts(other));
