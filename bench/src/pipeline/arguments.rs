@@ -55,11 +55,11 @@ pub struct Arguments {
     /// not measured is null.
     #[arg(long)]
     pub json: bool,
-    /// Turns of each measurement; medians are printed.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    /// Turns of each measurement; medians are printed, of RATIO the median of each turn's own.
+    #[arg(long, default_value_t = 25, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub rounds: u32,
-    /// How long each turn lasts.
-    #[arg(long, default_value_t = 0.5, value_parser = seconds)]
+    /// How long each turn lasts: short turns have a clock rate in common, where a host changes it every few seconds.
+    #[arg(long, default_value_t = 0.1, value_parser = seconds)]
     pub seconds: f64,
     /// How many packets until the sequence of keys starts again, eight bytes each.
     #[arg(long, default_value = "4M")]
