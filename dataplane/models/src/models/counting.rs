@@ -44,7 +44,7 @@ fn bring_to(words: &DenseWords, halves: &Halves, rounds: u64) -> CounterData {
     let mut packets = 0;
     for round in 1..=rounds {
         packets = (round << 23) - 1;
-        words.store(0, packets * u64::from(BYTES) << 24 | packets);
+        words.store(0, (packets * u64::from(BYTES)) << 24 | packets);
         if round < rounds {
             halves.add(words, 0, 0, BYTES);
         }
@@ -53,7 +53,7 @@ fn bring_to(words: &DenseWords, halves: &Halves, rounds: u64) -> CounterData {
         // So that loom knows of the other word.
         halves.add(words, 0, 0, BYTES);
         halves.clear(words, 0, 0);
-        words.store(0, packets * u64::from(BYTES) << 24 | packets);
+        words.store(0, (packets * u64::from(BYTES)) << 24 | packets);
     }
     CounterData { packets, bytes: packets * u64::from(BYTES) }
 }
@@ -90,7 +90,9 @@ pub fn labels_are_counted_by_each_worker() {
             let map = Arc::clone(&maps[worker]);
             spawn(move || map.count(0, BYTES))
         });
-        threads.into_iter().for_each(|thread| thread.join().expect("workers do not panic"));
+        for thread in threads {
+            thread.join().expect("workers do not panic");
+        }
         let packets: Vec<_> = maps.iter().map(|map| map.counter(0).packets).collect();
         assert_eq!(packets, [2, 2, 1]);
     });

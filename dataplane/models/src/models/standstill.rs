@@ -13,8 +13,8 @@ use crate::{Publisher, Reclaimer};
 struct Value(AtomicU64);
 
 impl Value {
-    fn new(number: u64) -> Box<Self> {
-        Box::new(Self(AtomicU64::new(number)))
+    fn new(number: u64) -> Self {
+        Self(AtomicU64::new(number))
     }
 
     fn number(&self) -> u64 {
@@ -32,15 +32,15 @@ impl Drop for Value {
 pub fn a_published_value_lives_as_long_as_it_is_read() {
     try_all(3, || {
         let mut reclaimer = reclaimer(1);
-        let mut publisher = Publisher::new(&reclaimer, Value::new(0));
-        let published = publisher.subscribe();
+        let mut publisher = Publisher::new(&reclaimer, Box::new(Value::new(0)));
+        let table = publisher.subscribe();
         let mut reader = reclaimer.reader().expect("there is room for one");
         let thread = spawn(move || {
             let mut last = 0;
             for _ in 0..2 {
                 let mut online = reader.online();
                 for _ in 0..2 {
-                    let value = published.read(&online);
+                    let value = table.read(&online);
                     assert!(value.number() >= last, "an older value");
                     last = value.number();
                     online.quiescent();
@@ -48,7 +48,7 @@ pub fn a_published_value_lives_as_long_as_it_is_read() {
             }
         });
         for number in 1..3 {
-            publisher.publish(Value::new(number));
+            publisher.publish(Box::new(Value::new(number)));
             reclaimer.reclaim();
         }
         thread.join().expect("the reader does not panic");
@@ -101,7 +101,9 @@ pub fn updates_behind_the_gate_are_seen_all_at_once() {
         for value in 1..3 {
             gate.close();
             quiesce(&reclaimer);
-            words.iter().for_each(|word| word.store(value, Ordering::Relaxed));
+            for word in words {
+                word.store(value, Ordering::Relaxed);
+            }
             gate.open();
         }
         thread.join().expect("the worker does not panic");
@@ -124,7 +126,9 @@ pub fn a_grace_period_waits_for_everybody() {
             })
         });
         unlink_and_use_again(&reclaimer, &place);
-        threads.into_iter().for_each(|thread| thread.join().expect("readers do not panic"));
+        for thread in threads {
+            thread.join().expect("readers do not panic");
+        }
     });
 }
 
