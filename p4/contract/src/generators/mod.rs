@@ -7,9 +7,12 @@
 //! [`Case::random`] makes everything that happens to a router, of a seed, and quickly: a million frames in seconds. What fails is made
 //! smaller by [`Case::smallest`], and written and read as text to be tried again. [`network`], [`arrival`] and [`changes`] are proptest's
 //! strategies for parts of the same.
+//!
+//! [`derived`] is not random: cases that a symbolic execution of the P4 program made.
 
 mod arbitrary;
 mod case;
+mod derived;
 mod entries;
 mod frames;
 mod packets;
@@ -19,6 +22,7 @@ mod strategies;
 mod world;
 
 pub use case::{Case, ParseCaseError, Step};
+pub use derived::{Derived, DerivedError, Origin, derived};
 pub use random::Random;
 pub use strategies::{arrival, changes, network};
 pub use world::PORTS;

@@ -1,5 +1,6 @@
 //! The oracle against frames written by hand, and what must hold for every frame.
 
+mod derived;
 mod edge;
 mod frames;
 mod gre;
