@@ -24,11 +24,13 @@ impl Calendar {
     pub fn ousted<K: Clone>(&mut self, claim: &Claim, holders: &[Holder<'_, K>]) -> Option<Vec<K>> {
         let mut order: Vec<_> = holders.iter().filter(|holder| meet(holder.booking.claim(), claim)).collect();
         order.sort_by_key(|holder| holder.standing);
-        let mut gone = Vec::new();
+        let mut gone: Vec<&Holder<'_, K>> = Vec::new();
         let mut candidates = order.into_iter();
         while !self.has_room_for(claim) {
             let Some(holder) = candidates.next() else {
-                gone.iter().for_each(|holder: &&Holder<'_, K>| self.add(holder.booking.claim()));
+                for holder in gone {
+                    self.add(holder.booking.claim());
+                }
                 return None;
             };
             self.remove(holder.booking.claim());
@@ -50,7 +52,9 @@ impl Calendar {
             }
         }
         out.reverse();
-        out.iter().for_each(|holder| self.add(holder.booking.claim()));
+        for holder in &out {
+            self.add(holder.booking.claim());
+        }
         out.into_iter().map(|holder| holder.key.clone()).collect()
     }
 

@@ -198,7 +198,8 @@ impl Calendar {
 
     /// Gives room back.
     pub fn cancel(&mut self, booking: Booking) {
-        self.remove(&booking.0);
+        let Booking(claim) = booking;
+        self.remove(&claim);
     }
 
     /// Books what was booked before a restart, exactly as it was, whether it still fits or not: [`Calendar::displaced`] finds what

@@ -192,5 +192,5 @@ fn kinds_risks_and_pools_of_a_link_make_sense() {
     assert_eq!(topology.affinities(["63", "64"]), Err(crate::topology::UnknownAffinity { name: "64".into() }));
     let shared: Vec<_> = first.risks.iter().filter(|risk| second.risks.contains(risk)).map(|&risk| topology.risk(risk)).collect();
     assert_eq!((shared, first.risks.len(), first.pools.len()), (vec!["card"], 2, 8));
-    assert_eq!(topology.link_named("p1-pe2").map(|link| link.directions().map(|id| id.index())), Some([2, 3]));
+    assert_eq!(topology.link_named("p1-pe2").map(|link| link.directions().map(crate::topology::DirectedLinkId::index)), Some([2, 3]));
 }

@@ -88,7 +88,9 @@ fn leave(
     let here = topology.link(path.links()[place]).from;
     let free = |id: DirectedLinkId| {
         let link = topology.link(id);
-        !passed.contains(&link.from) && !passed.contains(&link.to) && !(link.from == here && taken.contains(&&id)) && usable(id)
+        let known = link.from == here && taken.contains(&&id);
+        let again = passed.contains(&link.from) || passed.contains(&link.to);
+        !known && !again && usable(id)
     };
     let rest = topology.shortest(here, to, distances, free)?;
     Path::new(topology, [root, rest.links()].concat()).ok()

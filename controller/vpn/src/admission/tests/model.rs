@@ -20,6 +20,11 @@ pub(super) fn holds(interval: Interval, second: u64) -> bool {
     interval.start() <= at(second) && interval.stop().is_none_or(|stop| at(second) < stop)
 }
 
+fn load(claims: &[Claim], link: DirectedLinkId, pool: Pool, second: u64) -> u64 {
+    let held = claims.iter().filter(|claim| holds(claim.interval(), second) && claim.classes().meets(pool.classes));
+    held.map(|claim| claim.on(link).0).sum()
+}
+
 impl Model {
     pub(super) fn new(topology: &Topology) -> Self {
         let of = |(id, link): (DirectedLinkId, &crate::topology::DirectedLink)| {
@@ -32,12 +37,7 @@ impl Model {
     /// What is promised of each pool at each second, and its limit.
     pub(super) fn loads(&self, claims: &[Claim]) -> Vec<(u64, u64)> {
         let each = self.pools.iter().flat_map(|&(link, pool)| (self.now..END).map(move |second| (link, pool, second)));
-        each.map(|(link, pool, second)| (self.load(claims, link, pool, second), pool.share.of(self.offers[link.index()]).0)).collect()
-    }
-
-    fn load(&self, claims: &[Claim], link: DirectedLinkId, pool: Pool, second: u64) -> u64 {
-        let held = claims.iter().filter(|claim| holds(claim.interval(), second) && claim.classes().meets(pool.classes));
-        held.map(|claim| claim.on(link).0).sum()
+        each.map(|(link, pool, second)| (load(claims, link, pool, second), pool.share.of(self.offers[link.index()]).0)).collect()
     }
 
     fn of(&self, link: DirectedLinkId, classes: ClassSet) -> impl Iterator<Item = Pool> {
@@ -48,7 +48,7 @@ impl Model {
     pub(super) fn left(&self, claims: &[Claim], link: DirectedLinkId, classes: ClassSet, second: u64) -> i64 {
         let left = |pool: Pool| {
             let limit = pool.share.of(self.offers[link.index()]).0.cast_signed();
-            limit - self.load(claims, link, pool, second).cast_signed()
+            limit - load(claims, link, pool, second).cast_signed()
         };
         self.of(link, classes).map(left).min().unwrap()
     }

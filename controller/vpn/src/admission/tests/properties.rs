@@ -265,7 +265,9 @@ impl World {
         }
         let booking = self.calendar.reserve(claim);
         prop_assert!(booking.is_ok());
-        booking.into_iter().for_each(|booking| self.keep(booking));
+        if let Ok(booking) = booking {
+            self.keep(booking);
+        }
         Ok(())
     }
 

@@ -28,7 +28,7 @@ fn agree(timeline: &Timeline, model: &Model, from: Tick, to: Tick, threshold: i6
     prop_assert_eq!(timeline.peak(from, to), loads.iter().map(|&(_, load)| load).max().unwrap());
     let above = || loads.iter().filter(|&&(_, load)| load > threshold).map(|&(at, _)| at);
     prop_assert_eq!(timeline.first_above(threshold, from, to), above().next());
-    prop_assert_eq!(timeline.last_above(threshold, from, to), above().last());
+    prop_assert_eq!(timeline.last_above(threshold, from, to), above().next_back());
     let within = model.loads(from, NEVER).into_iter().find(|&(_, load)| load <= threshold).map(|(at, _)| at);
     prop_assert_eq!(timeline.first_within(threshold, from), within);
     let onward = model.steps.range(from + 1..).map(|(&at, &change)| (at, change)).collect::<Vec<_>>();
@@ -84,10 +84,14 @@ proptest! {
 fn what_is_taken_back_leaves_nothing() {
     let mut timeline = Timeline::default();
     let ticks: Vec<_> = (0..10_000_u64).map(|index| index * 7_919 % 10_007).collect();
-    ticks.iter().for_each(|&at| timeline.step(at, 1));
+    for &at in &ticks {
+        timeline.step(at, 1);
+    }
     assert!(timeline.root.check(true) >= 3, "there are inner nodes of inner nodes");
     assert_eq!(timeline.peak(0, NEVER), 10_000);
-    ticks.iter().rev().for_each(|&at| timeline.step(at, -1));
+    for &at in ticks.iter().rev() {
+        timeline.step(at, -1);
+    }
     assert_eq!(timeline.root.check(true), 1);
     assert_eq!((timeline.peak(0, NEVER), timeline.onward(0)), (0, (0, Vec::new())));
 }
