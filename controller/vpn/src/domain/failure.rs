@@ -4,6 +4,7 @@
 //! another way, the most important and oldest first; what finds none is released. Then second paths are sought for those that lost
 //! one. A booked session is left where it is when its path fails, for it may be repaired in time; when it starts it is seen to.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::time::SystemTime;
 
@@ -17,7 +18,7 @@ use crate::agreement::Protection;
 use crate::durable::{Fact, LinkRecord};
 use crate::network::RouterId;
 use crate::plan::Route;
-use crate::request::{Cause, SessionNumber};
+use crate::request::{BitRate, Cause, SessionNumber};
 use crate::topology::{Administration, DirectedLinkId, LinkId, LinkState, Operation};
 
 /// What became of the sessions when the network changed.
@@ -89,11 +90,13 @@ impl Domain {
         // The most important first.
         displaced.reverse();
         let (fallen_back, homeless) = self.fall_back(displaced);
+        let second_ways: Vec<_> = fallen_back.iter().map(|each| (each.session, each.way)).collect();
         let Rerouted { effects, .. } = &mut rerouted;
         let mut stuck = self.carry_out_moves(fallen_back, effects, &mut touched);
         for &(number, way) in &homeless {
             self.vacate(number, way);
         }
+        let homeless = self.with_those_still_displaced(homeless, &second_ways);
         let mut moves = self.place(homeless, &mut stuck);
         self.end_lost(stuck, now, &mut rerouted);
         moves.retain(|each| self.is_live(each.session));
@@ -137,7 +140,8 @@ impl Domain {
                     self.drop_change(&mut session);
                     rerouted.withdrawn.push(number);
                 }
-                let ways = (0..session.legs.len()).filter(|&way| uses(&session, way) && self.can_move(&session, way));
+                let ways = (0..session.legs.len()).filter(|&way| uses(&session, way));
+                let ways = ways.filter(|&way| self.can_move(&session, way) || self.stands_in_the_way(&session, way, links));
                 affected.extend(ways.map(|way| (number, way)));
             }
             self.sessions.insert(number, session);
@@ -160,6 +164,24 @@ impl Domain {
         let ends = [leg.route.ingress(&self.network), leg.route.egress(&self.network)];
         let up = ends.iter().all(|&router| self.network.topology().router(router) == Operation::Up);
         up && (leg.tunnel.is_some() || leg.route.in_service(&self.network))
+    }
+
+    /// Whether what waits for a repair holds too much of a link that works: then it cannot wait any longer.
+    fn stands_in_the_way(&self, session: &Session, way: usize, links: &BTreeSet<DirectedLinkId>) -> bool {
+        let Some(booking) = session.legs[way].as_ref().and_then(|leg| leg.booking.as_ref()) else { return false };
+        let claim = booking.claim();
+        let mut working = claim.demands().iter().filter(|(link, _)| links.contains(link) && self.network.topology().in_service(*link));
+        working.any(|(link, _)| self.calendar.room(*link, claim.classes(), claim.interval()) == BitRate(0))
+    }
+
+    /// Those without a way, and of those that use their second way alone now those for which it is too small; the most important first.
+    fn with_those_still_displaced(&mut self, mut homeless: Vec<WayOf>, second_ways: &[WayOf]) -> Vec<WayOf> {
+        for (number, way) in self.displaced(second_ways) {
+            self.vacate(number, way);
+            homeless.push((number, way));
+        }
+        homeless.sort_by_key(|(number, _)| Reverse(self.sessions.get(number).map(Session::standing)));
+        homeless
     }
 
     /// Of these, those that cannot stay where they are: those that give way first in front.

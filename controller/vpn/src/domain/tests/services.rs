@@ -416,3 +416,20 @@ fn tunnels_are_made_in_advance() {
     assert_eq!((gone.effects.facts.len(), domain.tunnels.all().count()), (6, 0));
     assert_eq!(ringed().routers().count(), 7);
 }
+
+#[test]
+fn a_booking_on_a_broken_path_does_not_fill_what_has_become_small() {
+    let mut world = World::new();
+    let booked = Asked { start: Some(40), protection: Protection::Disjoint, ..asked(20 * MEGA) };
+    let session = world.agreed(&booked, 7);
+    world.link(1, |link| link.operation = Operation::Down);
+    world.check();
+    assert_eq!(world.state(session), State::Booked, "it waits for the repair");
+    let rerouted = world.link(2, |link| link.capacity = BitRate(8 * MEGA));
+    world.check();
+    assert_eq!(
+        (world.state(session), world.way(session)),
+        (State::Booked, vec![vec!["pe3".to_owned(), "p2".to_owned(), "pe2".to_owned()]])
+    );
+    assert_eq!(rerouted.unprotected, [session]);
+}
