@@ -13,7 +13,8 @@ use std::path::Path;
 use std::time::Duration;
 use std::{env, fs};
 
-use svpn_contract::generators::{Case, Step};
+use svpn_contract::Update;
+use svpn_contract::generators::{Case, Derived, Origin, Step, derived};
 use svpn_contract::wire::PortId;
 use twin::{Arrival, BUFFERS, Difference, Twin, pool};
 
@@ -134,4 +135,32 @@ fn what_failed_once_fails_no_more() {
             report(&name, &case, &why);
         }
     }
+}
+
+/// What p4testgen derived from the P4 program happens to both.
+fn follow(case: &Derived, port: PortId, frame: &[u8]) -> Result<(), Difference> {
+    let now = Duration::from_secs(1);
+    let mut twin = Twin::new(case.number);
+    case.entries.iter().try_for_each(|entry| twin.apply(&Update::Insert(entry.clone())))?;
+    twin.publish();
+    twin.expect(port, frame, now, &case.outcome)?;
+    twin.receive(&[arrival(port, frame, usize::try_from(case.number).unwrap_or_default())], now)?;
+    twin.compare()
+}
+
+#[test]
+fn the_forwarder_does_what_the_p4_program_says() {
+    let (mut replayed, mut packet_outs, mut failed) = (0, 0, Vec::new());
+    for case in derived().unwrap_or_else(|error| panic!("{error}")) {
+        match &case.origin {
+            Origin::Port(port, frame) => {
+                replayed += 1;
+                failed.extend(follow(&case, *port, frame).err().map(|difference| format!("case {}: {difference}", case.number)));
+            }
+            Origin::Controller(_) => packet_outs += 1,
+        }
+    }
+    println!("{replayed} cases replayed; left out: {packet_outs} packet-outs, which the fast path does not see");
+    assert!(failed.is_empty(), "{} of {replayed} cases:\n{}", failed.len(), failed.join("\n"));
+    assert!(replayed > 0);
 }

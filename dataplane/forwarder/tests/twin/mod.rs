@@ -127,6 +127,15 @@ impl Twin {
         self.forwarder.entries.set_port_state(port, state);
     }
 
+    /// The oracle knows of nothing else that may become of a frame.
+    pub fn expect(&self, port: PortId, frame: &[u8], now: Duration, outcome: &Outcome) -> Result<(), Difference> {
+        let possible = self.oracle.possible(port, frame, now);
+        if possible == [outcome.clone()] {
+            return Ok(());
+        }
+        Err(Difference(format!("{frame:02x?}: expected is {outcome:02x?}, the oracle has {possible:02x?}")))
+    }
+
     /// Frames come in, those of one port together, in bursts as long as there is no choice to be made: what becomes of a frame of which
     /// several things can become is seen from what it alone changes. Packets of a burst are at one moment, and which of different kinds
     /// are metered first is the forwarder's affair: so those that share a meter come in different bursts.
