@@ -89,9 +89,13 @@ impl Domain {
     /// Sees to it that every way of a booked session has a path in service.
     fn still_there(&mut self, session: &mut Session) -> bool {
         for way in 0..session.legs.len() {
-            let Some(leg) = session.legs[way].as_mut() else { continue };
+            let Some(leg) = session.legs[way].as_ref() else { continue };
             let Some(demand) = leg.demand.filter(|_| !leg.route.in_service(&self.network)) else { continue };
-            if let Some(booking) = leg.booking.take() {
+            if session.change.is_some() {
+                // What was proposed was reserved beside the path that failed.
+                self.drop_change(session);
+            }
+            if let Some(booking) = session.legs[way].as_mut().and_then(|leg| leg.booking.take()) {
                 self.calendar.cancel(booking);
             }
             let wish = self.wish(session, demand);

@@ -1,6 +1,6 @@
 //! Whether a request can be served at all, before anything is taken for it.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use svpn_contract::wire::Class;
 
@@ -10,9 +10,6 @@ use crate::agreement;
 use crate::demand::{Demand, Framing};
 use crate::network::{Circuit, ContractId, Network};
 use crate::request::{ApplicationId, CeName, Direction, Match, MediaEnd, Medium, Refusal, SessionRequest, TunnelType, Window};
-
-/// A start time this close is now: clocks differ, and messages take their time.
-const SOON: Duration = Duration::from_mins(1);
 
 /// A request that makes sense.
 #[derive(Debug)]
@@ -98,7 +95,7 @@ fn attached(network: &Network, ce: &CeName, application: &ApplicationId) -> Resu
 
 /// When it runs; a start that has come, or comes in a moment, is now.
 pub(super) fn interval(window: Window, now: SystemTime) -> Result<Interval, Refusal> {
-    let later = window.start.filter(|&start| start > now + SOON);
+    let later = window.start.filter(|&start| start > now);
     let start = later.unwrap_or(now);
     Interval::new(start, window.stop).map_err(|_| {
         let why = if later.is_some() { "the session stops before it starts" } else { "the session's stop time has passed" };
