@@ -1,4 +1,4 @@
-//! The P4Infos of the two architectures are one contract: they differ in what `p4/README.md` lists, and in nothing else.
+//! The `P4Info`s of the two architectures are one contract: they differ in what `p4/README.md` lists, and in nothing else.
 
 use std::collections::BTreeMap;
 
