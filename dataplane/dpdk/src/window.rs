@@ -1,5 +1,7 @@
 //! Headers of a packet as arrays of fixed size: one check opens all of them, and what is read or written within needs none.
 
+use std::hint::assert_unchecked;
+
 use crate::mbuf::Mbuf;
 use crate::prefetch::prefetch_pointer;
 
@@ -17,8 +19,13 @@ impl Mbuf {
         }
         let start = usize::from(raw.data_off) + at;
         // SAFETY: by the invariant buf_len bytes from buf_addr are the segment's buffer, mapped (hence initialised) memory that only
-        // this Mbuf refers to; the N bytes are within it, and an array of bytes has no alignment.
-        Some(unsafe { &*raw.buf_addr.cast::<u8>().add(start).cast::<[u8; N]>() })
+        // this Mbuf refers to; the N bytes are within it, and an array of bytes has no alignment. A buffer is not at null, which the
+        // compiler does not know: it would compare for `None`.
+        unsafe {
+            let first = raw.buf_addr.cast::<u8>().add(start);
+            assert_unchecked(!first.is_null());
+            Some(&*first.cast::<[u8; N]>())
+        }
     }
 
     /// `N` bytes of the buffer, of which `before` are in front of the data's byte number `at`: headroom and headers, to be written
@@ -66,7 +73,11 @@ impl Mbuf {
         raw.data_len = (length - removed + added) as u16;
         raw.pkt_len = raw.pkt_len.wrapping_add(added as u32).wrapping_sub(removed as u32);
         // SAFETY: as in `around`.
-        Some(unsafe { &mut *raw.buf_addr.cast::<u8>().add(place - before).cast::<[u8; N]>() })
+        unsafe {
+            let first = raw.buf_addr.cast::<u8>().add(place - before);
+            assert_unchecked(!first.is_null());
+            Some(&mut *first.cast::<[u8; N]>())
+        }
     }
 
     /// Asks the processor to fetch what says where the data is; before [`Mbuf::prefetch_data`], which needs it.

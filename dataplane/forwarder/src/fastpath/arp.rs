@@ -8,9 +8,9 @@
 use svpn_contract::Reason;
 use svpn_dpdk::Mbuf;
 
+use super::View;
 use super::packet::{Fate, Packet};
 use super::parse::{ETHERTYPE_ARP, Ethernet, HEAD, be32, be64, ethernet};
-use super::{View, nexthop};
 use crate::tables::nexthop::{HEADER, Header};
 use crate::tables::small::word_mac;
 
@@ -33,7 +33,6 @@ pub(super) fn classify(frame: &[u8], ethernet: Ethernet, packet: &mut Packet, po
 /// Turns a request into its reply, which leaves where the request came in.
 #[inline(never)]
 pub(super) fn answer(mbuf: &mut Mbuf, port: u16, view: &View<'_>) -> Result<u16, Reason> {
-    nexthop::available(port, view)?;
     let head: &[u8; HEAD] = mbuf.window(0).ok_or(Reason::PortUnavailable)?;
     let received = ethernet(head, mbuf.len())?;
     let arp = part(mbuf.data(), received.network).ok_or(Reason::FrameTruncated)?;

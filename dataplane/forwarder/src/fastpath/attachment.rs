@@ -34,11 +34,16 @@ impl<'a> Ingress<'a> {
         self.side.ok_or(Reason::UnknownAttachment)
     }
 
+    /// Whether the destination address is the last one that was found to be ours.
+    #[inline]
+    pub(super) fn is_as_last(&self, head: &[u8; HEAD]) -> bool {
+        destination(head) == self.station
+    }
+
     /// Whether the destination address is one of ours.
     #[inline]
     pub(super) fn station(&mut self, head: &[u8; HEAD]) -> Result<(), Reason> {
-        let [d0, d1, d2, d3, d4, d5, ..] = *head;
-        let mac = u64::from_be_bytes([0, 0, d0, d1, d2, d3, d4, d5]);
+        let mac = destination(head);
         if mac != self.station {
             return self.change_station(mac);
         }
@@ -60,4 +65,11 @@ impl<'a> Ingress<'a> {
         self.station = mac;
         Ok(())
     }
+}
+
+/// The destination address of a frame in the low 48 bits: one load, and two bytes too many.
+#[inline]
+fn destination(head: &[u8; HEAD]) -> u64 {
+    let [d0, d1, d2, d3, d4, d5, s0, s1, ..] = *head;
+    u64::from_be_bytes([d0, d1, d2, d3, d4, d5, s0, s1]) >> 16
 }

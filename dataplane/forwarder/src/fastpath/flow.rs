@@ -14,7 +14,7 @@ pub(super) fn look_up(batch: &mut Batch, view: &View<'_>, counting: &Counting) {
             begin(session, index, packet, sessions, view, counting);
         } else {
             limit(packet, view);
-            view.tables.route_v4.prefetch(packet.vrf);
+            view.tables.route_v4.prefetch(packet.vrf, packet.key.destination());
             routes.push(index);
         }
     }

@@ -44,7 +44,7 @@ pub(super) fn classify(index: usize, mbuf: &Mbuf, batch: &mut Batch, version: Ve
     let key = &batch.keys_v6[index % BURST];
     let rest = if version == Version::V4 { packet.key.rest } else { key.rest() };
     if rest >> 32 & 0xff != u64::from(ip::GRE) {
-        route(index, packet.vrf, version, &mut batch.routes, &mut batch.routes_v6, view);
+        route(index, packet, version, &mut batch.routes, &mut batch.routes_v6, view);
         return;
     }
     packet.subject = read(mbuf.data(), packet, version).key;
@@ -87,7 +87,7 @@ pub(super) fn terminate(batch: &mut Batch, burst: &Burst<BURST>, view: &View<'_>
             None => Ok(Next::Route(delivery)),
         };
         match next {
-            Ok(Next::Route(version)) => route(index, packet.vrf, version, routes, routes_v6, view),
+            Ok(Next::Route(version)) => route(index, packet, version, routes, routes_v6, view),
             Ok(Next::Label) => ilm.push(index),
             Err(reason) => packet.stop(reason),
         }
@@ -108,14 +108,14 @@ fn version(packet: &Packet) -> Version {
 }
 
 #[inline]
-fn route(index: usize, vrf: u16, version: Version, routes: &mut List, routes_v6: &mut List, view: &View<'_>) {
+fn route(index: usize, packet: &Packet, version: Version, routes: &mut List, routes_v6: &mut List, view: &View<'_>) {
     match version {
         Version::V4 => {
-            view.tables.route_v4.prefetch(vrf);
+            view.tables.route_v4.prefetch(packet.vrf, packet.key.destination());
             routes.push(index);
         }
         Version::V6 => {
-            view.tables.route_v6.prefetch(vrf);
+            view.tables.route_v6.prefetch(packet.vrf);
             routes_v6.push(index);
         }
     }
@@ -153,7 +153,7 @@ fn decapsulate(
         }
         (Decapsulation::Mpls, ETHERTYPE_MPLS) => {
             let window = mbuf.window(usize::from(start)).ok_or(Reason::FrameTruncated)?;
-            ilm::begin(mbuf, *window, packet, view)?;
+            ilm::begin(mbuf, *window, start, packet, view)?;
             Ok(Next::Label)
         }
         _ => Err(Reason::UnknownPayload),

@@ -5,8 +5,9 @@
 //!
 //! 1. *Classify*, all packets: Ethernet, `attachment` and `station`, ARP, the checks of an IP header.
 //! 2. *Look up*: `gre_ingress_v4` and `gre_ingress_v6`; `ilm`; `flow_v4`, `flow_v6` and their ACLs; `session`; `route_v4` and
-//!    `route_v6`, a level of all packets at a time; `tunnel`; `nexthop`.
-//! 3. *Finish*, all packets in the order they came: rewrites the frame and puts it where it goes.
+//!    `route_v6`, a level of all packets at a time. What finds a tunnel or a next hop chooses its member and fetches it.
+//! 3. *Finish*, all packets in the order they came: the `tunnel`'s labels or delivery header, the `nexthop`'s Ethernet; rewrites the frame and
+//!    puts it where it goes.
 //!
 //! A pass takes its packets from a list ([`packet::Batch`]) and puts each into the list of a later pass, having fetched what that one
 //! will read, or stops it with a reason. What a packet carries from pass to pass is one cache line ([`packet::Packet`]). A stage is
@@ -53,11 +54,13 @@ use svpn_dpdk::{Burst, Mbuf, Online, Published, Reader};
 use crate::entries::WorkerEnd;
 use crate::tables::Tables;
 use crate::tables::counters::Counting;
+use crate::tables::group::GroupView;
 use crate::tables::label::LabelMap;
 use crate::tables::small::{Side, SmallTables};
 use attachment::Ingress;
 pub use output::{About, Outlet, Outputs, Punt, Punts};
-use packet::{Batch, Fate, LABELS, NO_DELIVERY, NO_SESSION, Packet};
+use packet::{Batch, Fate, LABELS, NO_SESSION, Packet};
+use parse::{ETHERNET, ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_MPLS, HEAD, Place};
 pub(crate) use spread::Spreader;
 
 /// Most packets of a burst.
@@ -82,6 +85,9 @@ struct View<'a> {
     tables: &'a Tables,
     small: &'a SmallTables,
     labels: &'a LabelMap,
+    /// Of the tables, nearer by.
+    tunnels: GroupView<'a>,
+    nexthops: GroupView<'a>,
     /// The moment it is, for meters.
     now: u64,
 }
@@ -109,7 +115,8 @@ impl FastPath {
     #[inline]
     pub fn process(&mut self, online: &Online<'_>, burst: &mut Burst<BURST>, port: PortId, now: u64, out: &mut Outputs) {
         let now = self.tables.timebase.moment(now);
-        let view = &View { tables: &self.tables, small: self.small.read(online), labels: &self.labels, now };
+        let (tunnels, nexthops) = (self.tables.tunnel.view(), self.tables.nexthop.view());
+        let view = &View { tables: &self.tables, small: self.small.read(online), labels: &self.labels, tunnels, nexthops, now };
         let port = port.get();
         let (batch, counting) = (&mut *self.batch, &mut self.counting);
 
@@ -119,10 +126,7 @@ impl FastPath {
         ilm::look_up(batch, burst, view);
         flow::look_up(batch, view, counting);
         session::carry(batch, view, counting);
-        route::search(batch, view);
-        tunnel::choose(batch, view, counting);
-        tunnel::enter(batch, view);
-        nexthop::choose(batch, burst, view);
+        route::search(batch, burst, view, counting);
         finish_all(batch, burst, port, view, counting, out);
         out.free_dropped();
     }
@@ -169,12 +173,13 @@ fn classify_all(batch: &mut Batch, burst: &mut Burst<BURST>, port: u16, view: &V
     // What says where frames are, then frames.
     burst.iter().for_each(Mbuf::prefetch);
     burst.iter().for_each(Mbuf::prefetch_data);
-    for index in 0..burst.len() {
-        let Some(mbuf) = burst.get_mut(index) else { break };
-        if mbuf.is_chained() {
-            gather(mbuf);
-        }
-        if let Err(reason) = classify(index, mbuf, batch, &mut ingress, view) {
+    for (index, mbuf) in burst.iter_mut().enumerate() {
+        let classified = if is_plain(mbuf, &ingress) {
+            classify(index, mbuf, batch, &mut ingress, view)
+        } else {
+            classify_other(index, mbuf, batch, &mut ingress, view)
+        };
+        if let Err(reason) = classified {
             batch.packets[index % BURST].stop(reason);
         }
     }
@@ -187,84 +192,186 @@ fn gather(mbuf: &mut Mbuf) {
     let _ = mbuf.gather(HEADERS);
 }
 
-#[inline]
+/// Whether a frame is as most are: in one segment, for the address that the last was for, without a tag, labelled or IPv4.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "a loop's straight way: a call for each packet would cost a third of it")]
+fn is_plain(mbuf: &Mbuf, ingress: &Ingress<'_>) -> bool {
+    let Some(head) = mbuf.window(0) else { return false };
+    !mbuf.is_chained()
+        && mbuf.len() >= ETHERNET
+        && ingress.is_as_last(head)
+        && matches!(parse::ethertype(head), ETHERTYPE_MPLS | ETHERTYPE_IPV4)
+}
+
+/// Plain frames: with the start of their network header known to the compiler, their checks are of constant places.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "a loop's straight way: a call for each packet would cost a third of it")]
 fn classify(index: usize, mbuf: &Mbuf, batch: &mut Batch, ingress: &mut Ingress<'_>, view: &View<'_>) -> Result<(), Reason> {
-    let packet = &mut batch.packets[index % BURST];
-    *packet = Packet::new(length(mbuf));
+    let head = mbuf.window(0).ok_or(Reason::FrameTruncated)?;
+    batch.packets[index % BURST] = Packet::new(length(mbuf));
+    if parse::ethertype(head) == ETHERTYPE_MPLS {
+        labelled(index, mbuf, head, parse::UNTAGGED, batch, ingress, view)
+    } else {
+        ipv4(index, mbuf, head, parse::UNTAGGED, batch, ingress, view)
+    }
+}
+
+/// Any frame.
+#[inline(never)]
+fn classify_other(index: usize, mbuf: &mut Mbuf, batch: &mut Batch, ingress: &mut Ingress<'_>, view: &View<'_>) -> Result<(), Reason> {
+    if mbuf.is_chained() {
+        gather(mbuf);
+    }
+    batch.packets[index % BURST] = Packet::new(length(mbuf));
     // A buffer has room for it.
     let head = mbuf.window(0).ok_or(Reason::FrameTruncated)?;
     let ethernet = parse::ethernet(head, mbuf.len())?;
-    packet.network = ethernet.network;
-    packet.start = ethernet.network;
-    let side = ingress.side(ethernet.vlans)?;
+    let place = Place { vlans: ethernet.vlans, network: ethernet.network };
+    match ethernet.ethertype {
+        ETHERTYPE_MPLS => labelled(index, mbuf, head, place, batch, ingress, view),
+        ETHERTYPE_IPV4 => ipv4(index, mbuf, head, place, batch, ingress, view),
+        ethertype => {
+            let packet = &mut batch.packets[index % BURST];
+            let side = enter(packet, place, ingress)?;
+            match ethertype {
+                ETHERTYPE_ARP => return arp::classify(mbuf.data(), ethernet, packet, ingress.port, view),
+                ETHERTYPE_IPV6 if ipv6::is_neighbour_discovery(head, ethernet, mbuf.len()) => return Err(Reason::Nd),
+                _ => {}
+            }
+            ingress.station(head)?;
+            if ethertype == ETHERTYPE_IPV6 { ipv6(index, mbuf, side, batch, view) } else { Err(Reason::UnknownEthertype) }
+        }
+    }
+}
+
+/// Notes the circuit that a frame came in on.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "a loop's straight way: a call for each packet would cost a third of it")]
+fn enter(packet: &mut Packet, place: Place, ingress: &mut Ingress<'_>) -> Result<Side, Reason> {
+    packet.start = place.network;
+    let side = ingress.side(place.vlans)?;
     if let Side::Attachment(vrf) = side {
         packet.vrf = vrf;
     }
-    match ethernet.ethertype {
-        parse::ETHERTYPE_ARP => return arp::classify(mbuf.data(), ethernet, packet, ingress.port, view),
-        parse::ETHERTYPE_IPV6 if ipv6::is_neighbour_discovery(head, ethernet, mbuf.len()) => return Err(Reason::Nd),
-        _ => {}
-    }
+    Ok(side)
+}
+
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "a loop's straight way: a call for each packet would cost a third of it")]
+fn labelled(
+    index: usize,
+    mbuf: &Mbuf,
+    head: &[u8; HEAD],
+    place: Place,
+    batch: &mut Batch,
+    ingress: &mut Ingress<'_>,
+    view: &View<'_>,
+) -> Result<(), Reason> {
+    let packet = &mut batch.packets[index % BURST];
+    let side = enter(packet, place, ingress)?;
     ingress.station(head)?;
-    match ethernet.ethertype {
-        parse::ETHERTYPE_MPLS => {
-            ilm::classify(mbuf, head, packet, side, view)?;
-            batch.ilm.push(index);
-        }
-        parse::ETHERTYPE_IPV4 => {
-            let window = head.get(usize::from(packet.start)..).and_then(<[u8]>::first_chunk);
-            ip::check(mbuf, window.ok_or(Reason::IpTruncated)?, packet, u8::MAX)?;
-            if side == Side::Core {
-                gre::classify(index, mbuf, batch, ip::Version::V4, view);
-            } else {
-                let hash = view.tables.flow_v4.hash(packet.key);
-                view.tables.flow_v4.prefetch(hash);
-                batch.hashes[index % BURST] = hash;
-                batch.flows.push(index);
-            }
-        }
-        parse::ETHERTYPE_IPV6 => {
-            let key = ipv6::check(mbuf, packet, u8::MAX)?;
-            batch.keys_v6[index % BURST] = key;
-            if side == Side::Core {
-                gre::classify(index, mbuf, batch, ip::Version::V6, view);
-            } else {
-                let hash = view.tables.flow_v6.hash(key);
-                view.tables.flow_v6.prefetch(hash);
-                batch.hashes[index % BURST] = hash;
-                batch.flows_v6.push(index);
-            }
-        }
-        _ => return Err(Reason::UnknownEthertype),
+    ilm::classify(mbuf, head, place.network, packet, side, view)?;
+    batch.ilm.push(index);
+    Ok(())
+}
+
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "a loop's straight way: a call for each packet would cost a third of it")]
+fn ipv4(
+    index: usize,
+    mbuf: &Mbuf,
+    head: &[u8; HEAD],
+    place: Place,
+    batch: &mut Batch,
+    ingress: &mut Ingress<'_>,
+    view: &View<'_>,
+) -> Result<(), Reason> {
+    let packet = &mut batch.packets[index % BURST];
+    let side = enter(packet, place, ingress)?;
+    ingress.station(head)?;
+    let window = head.get(usize::from(place.network)..).and_then(<[u8]>::first_chunk);
+    ip::check_at(mbuf, window.ok_or(Reason::IpTruncated)?, place.network, packet, u8::MAX)?;
+    if side == Side::Core {
+        gre::classify(index, mbuf, batch, ip::Version::V4, view);
+        return Ok(());
+    }
+    let hash = view.tables.flow_v4.hash(packet.key);
+    view.tables.flow_v4.prefetch(hash);
+    batch.hashes[index % BURST] = hash;
+    batch.flows.push(index);
+    Ok(())
+}
+
+fn ipv6(index: usize, mbuf: &Mbuf, side: Side, batch: &mut Batch, view: &View<'_>) -> Result<(), Reason> {
+    let key = ipv6::check(mbuf, &mut batch.packets[index % BURST], u8::MAX)?;
+    batch.keys_v6[index % BURST] = key;
+    if side == Side::Core {
+        gre::classify(index, mbuf, batch, ip::Version::V6, view);
+    } else {
+        let hash = view.tables.flow_v6.hash(key);
+        view.tables.flow_v6.prefetch(hash);
+        batch.hashes[index % BURST] = hash;
+        batch.flows_v6.push(index);
     }
     Ok(())
 }
 
-/// Last pass, in the order the packets came.
+/// What [`leave_all`] notes of a packet that leaves by no port.
+const NOWHERE: u16 = u16::MAX;
+
+/// Last pass, in the order the packets came: all of a burst that leaves by one port are put into its outlet together.
 #[inline(never)]
-fn finish_all(batch: &Batch, burst: &mut Burst<BURST>, port: u16, view: &View<'_>, counting: &mut Counting, out: &mut Outputs) {
-    for ((mbuf, packet), labels) in burst.drain().zip(&batch.packets).zip(&batch.labels) {
-        finish(mbuf, packet, *labels, port, view, counting, out);
+fn finish_all(batch: &mut Batch, burst: &mut Burst<BURST>, port: u16, view: &View<'_>, counting: &mut Counting, out: &mut Outputs) {
+    let mut exits = [NOWHERE; BURST];
+    let same = leave_all(batch, burst, &mut exits, port, view);
+    let is_up = |exit| view.tables.up.contains(exit);
+    if same.is_some_and(|exit| is_up(exit) && out.send_all(exit, burst, &batch.packets)) {
+        return;
+    }
+    for ((mbuf, packet), exit) in burst.drain().zip(&batch.packets).zip(exits) {
+        let about = packet.about();
+        let punt = |port, reason| Punt { port, reason, vrf: packet.vrf, about };
+        if exit == NOWHERE {
+            stop(mbuf, punt(port, packet.reason), view, counting, out);
+        } else if !is_up(exit) {
+            stop(mbuf, punt(port, Reason::PortUnavailable), view, counting, out);
+        } else if let Err(mbuf) = out.send(exit, mbuf, about) {
+            stop(mbuf, punt(exit, Reason::TransmitQueueFull), view, counting, out);
+        }
     }
 }
 
-/// Puts a packet where it goes, into the outlet of its port, to the controller, or nowhere.
+/// Rewrites the frames that leave, and notes by which port; returns it if it is the same for all.
 #[inline]
-fn finish(mut mbuf: Mbuf, packet: &Packet, labels: [u32; LABELS], port: u16, view: &View<'_>, counting: &mut Counting, out: &mut Outputs) {
-    let about = About { length: packet.length, session: packet.session };
-    let left = match packet.fate {
-        Fate::Leave if packet.delivery != NO_DELIVERY => delivery::leave(&mut mbuf, packet, labels[LABELS - 1], view),
-        Fate::Leave => nexthop::leave(&mut mbuf, packet, labels, view),
-        Fate::Answer => arp::answer(&mut mbuf, port, view),
-        Fate::Stop(reason) => Err(reason),
-    };
-    match left {
-        Ok(port) => {
-            if let Err(mbuf) = out.send(port, mbuf, about) {
-                stop(mbuf, Punt { port, reason: Reason::TransmitQueueFull, vrf: packet.vrf, about }, view, counting, out);
-            }
+fn leave_all(batch: &mut Batch, burst: &mut Burst<BURST>, exits: &mut [u16; BURST], port: u16, view: &View<'_>) -> Option<u16> {
+    let count = burst.len();
+    for ((mbuf, packet), exit) in burst.iter_mut().zip(&mut batch.packets).zip(&mut *exits) {
+        let left = match packet.fate {
+            Fate::Leave if packet.pushed == 0 => nexthop::leave(mbuf, packet, packet.subject, ([0; LABELS], 0), view),
+            Fate::Enter => tunnel::leave(mbuf, packet, view),
+            _ => leave_otherwise(mbuf, packet, port, view),
+        };
+        *exit = left.unwrap_or_else(|reason| {
+            packet.stop(reason);
+            NOWHERE
+        });
+    }
+    let (exits, first) = (exits.get(..count)?, *exits.first()?);
+    let differences = exits.iter().fold(0, |differences, exit| differences | (exit ^ first));
+    (differences == 0 && first != NOWHERE).then_some(first)
+}
+
+/// What becomes of few packets.
+#[inline(never)]
+fn leave_otherwise(mbuf: &mut Mbuf, packet: &Packet, port: u16, view: &View<'_>) -> Result<u16, Reason> {
+    match packet.fate {
+        // What enters a tunnel has its own way.
+        Fate::Leave | Fate::Enter => {
+            let labels = ([0, 0, 0, packet.label.to_be()], packet.pushed);
+            nexthop::leave(mbuf, packet, packet.subject, labels, view)
         }
-        Err(reason) => stop(mbuf, Punt { port, reason, vrf: packet.vrf, about }, view, counting, out),
+        Fate::Answer => arp::answer(mbuf, port, view),
+        Fate::Stop => Err(packet.reason),
     }
 }
 

@@ -1,26 +1,29 @@
 //! `nexthop`: the last look-up, and all changes to the frame.
 
 use svpn_contract::Reason;
-use svpn_dpdk::{Burst, Mbuf};
+use svpn_dpdk::Mbuf;
 
 use super::ilm::LABEL;
-use super::packet::{Batch, LABELS, Packet};
-use super::{BURST, View, ip, selector};
+use super::packet::{LABELS, Packet};
+use super::{View, ip, selector};
 use crate::tables::nexthop::{HEADER, NexthopMember};
 
-/// Chooses a member of every packet's next hop, and fetches it.
-#[inline(never)]
-pub(super) fn choose(batch: &mut Batch, burst: &Burst<BURST>, view: &View<'_>) {
-    let Batch { packets, nexthops, .. } = batch;
-    for index in nexthops.iter() {
-        let packet = &mut packets[index];
-        let hash = || burst.get(index).map_or(0, |mbuf| selector::of_frame(mbuf.data(), packet, view.tables.nexthop_seed));
-        if let Some(line) = view.tables.nexthop.choose(packet.subject, hash) {
-            view.tables.nexthop.prefetch_line(line);
+/// The line of the member of the next hop with this slot that a packet leaves for.
+#[inline]
+pub(super) fn choose(mbuf: &Mbuf, packet: &Packet, slot: u32, view: &View<'_>) -> Result<u32, Reason> {
+    let hash = || selector::of_frame(mbuf.data(), packet, view.tables.nexthop_seed);
+    view.nexthops.choose(slot, hash).ok_or(Reason::NoNexthop)
+}
+
+/// Has a packet leave for the next hop whose slot is its subject, and fetches what it needs for it.
+#[inline]
+pub(super) fn take(mbuf: &Mbuf, packet: &mut Packet, view: &View<'_>) {
+    match choose(mbuf, packet, packet.subject, view) {
+        Ok(line) => {
+            view.nexthops.prefetch_line(line);
             packet.subject = line;
-        } else {
-            packet.stop(Reason::NoNexthop);
         }
+        Err(reason) => packet.stop(reason),
     }
 }
 
@@ -32,25 +35,34 @@ const AROUND: usize = BEFORE + BEHIND;
 /// What is written of the packet itself is in so many bytes.
 pub(super) const BEHIND: usize = 16;
 
-/// Sends a packet off: returns the port, the frame being as it leaves. Where it cannot leave the frame is as it was received.
+/// Sends a packet off to the next hop with this line, behind so many labels, which are the last of these: returns the port, the frame being as
+/// it leaves. Where it cannot leave the frame is as it was received.
 ///
 /// The places of what is written do not depend on how much of it there is: labels end where the packet begins, Ethernet and its tags end
 /// where the labels begin. What is in front of them is headroom.
-#[inline]
-pub(super) fn leave(mbuf: &mut Mbuf, packet: &Packet, labels: [u32; LABELS], view: &View<'_>) -> Result<u16, Reason> {
-    let member = NexthopMember::from_line(view.tables.nexthop.line(packet.subject));
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "a loop's straight way: a call for each packet would cost a third of it")]
+pub(super) fn leave(
+    mbuf: &mut Mbuf,
+    packet: &Packet,
+    nexthop: u32,
+    (labels, pushed): ([u32; LABELS], u8),
+    view: &View<'_>,
+) -> Result<u16, Reason> {
+    let member = NexthopMember::from_line(view.nexthops.line(nexthop));
     let start = usize::from(packet.start);
-    let pushed = (usize::from(packet.pushed) * LABEL).min(STACK);
+    let pushed = (usize::from(pushed) * LABEL).min(STACK);
     let bytes = (packet.length as usize).saturating_sub(start) + pushed;
     if bytes > usize::from(member.mtu) {
         return Err(too_big(mbuf.data(), packet));
     }
-    available(member.port, view)?;
     // A buffer has 128 bytes of headroom, unless a driver has used them.
     let front: Option<&mut [u8; AROUND]> = mbuf.replace_front(start, BEFORE, member.header.length() + pushed);
     let around = front.ok_or(Reason::PortUnavailable)?;
-    for (place, entry) in around[HEADER..BEFORE].as_chunks_mut::<LABEL>().0.iter_mut().zip(labels) {
-        *place = entry.to_ne_bytes();
+    if pushed > 0 {
+        for (place, entry) in around[HEADER..BEFORE].as_chunks_mut::<LABEL>().0.iter_mut().zip(labels) {
+            *place = entry.to_ne_bytes();
+        }
     }
     write_word(around, packet);
     let ethernet = STACK - pushed;
@@ -65,12 +77,6 @@ pub(super) fn write_word<const N: usize>(around: &mut [u8; N], packet: &Packet) 
         let place = usize::from(packet.place & 0xf).min(BEHIND - packet.word.len());
         behind[place..place + packet.word.len()].copy_from_slice(&packet.word);
     }
-}
-
-/// Fails where nothing can leave by a port.
-#[inline]
-pub(super) fn available(port: u16, view: &View<'_>) -> Result<(), Reason> {
-    if view.tables.up.contains(port) { Ok(()) } else { Err(Reason::PortUnavailable) }
 }
 
 /// What does not fit: the controller tells the sender if the packet must not be fragmented on its way (RFC 1191, RFC 8200 section 5).

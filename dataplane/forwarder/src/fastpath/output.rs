@@ -5,7 +5,7 @@ use svpn_contract::wire::PortId;
 use svpn_dpdk::{Burst, Mbuf};
 
 use super::BURST;
-use super::packet::NO_SESSION;
+use super::packet::{NO_SESSION, Packet};
 
 /// What has to be known of a packet if it is not sent after all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,6 +139,19 @@ impl Outputs {
         }
         outlet.filled = place + 1;
         Ok(())
+    }
+
+    /// Puts all packets of a burst into the outlet of a port, whether there is one that is empty; otherwise does nothing.
+    #[inline]
+    pub(super) fn send_all(&mut self, port: u16, burst: &mut Burst<BURST>, packets: &[Packet; BURST]) -> bool {
+        let outlet = self.index.get(usize::from(port)).copied().unwrap_or(NO_OUTLET);
+        let Some(outlet) = self.outlets.get_mut(usize::from(outlet)).filter(|outlet| outlet.burst.is_empty()) else { return false };
+        outlet.filled = burst.len();
+        outlet.burst.fill_from(burst);
+        for (place, packet) in outlet.about.iter_mut().zip(packets).take(outlet.filled) {
+            *place = packet.about();
+        }
+        true
     }
 
     /// Keeps a packet for the controller; gives it back if there is no room.

@@ -3,6 +3,7 @@
 use svpn_contract::Reason;
 
 use super::BURST;
+use super::output::About;
 use crate::tables::flow::FlowKey;
 use crate::tables::flow_v6::FlowKeyV6;
 use crate::tables::route::Walk;
@@ -17,28 +18,28 @@ pub(super) struct Packet {
     pub(super) length: u32,
     /// The session that carries it, or [`NO_SESSION`].
     pub(super) session: u32,
-    /// What the next pass looks up: label stack entry, session, tunnel slot, next hop slot, line.
+    /// What the next pass looks up: label stack entry, session, then the line of the tunnel or of the next hop.
     pub(super) subject: u32,
-    /// The VPN label's stack entry without TC, S and TTL, for a packet on its way into a tunnel.
-    pub(super) vpn_label: u32,
+    /// The VPN label of a packet that enters a tunnel; of one that does not, the label stack entry that is put in front, if it gets one.
+    pub(super) label: u32,
     /// The four bytes of the frame that change on the way, as received and then as they are to leave.
     pub(super) word: [u8; 4],
     /// How far behind `start` they are.
     pub(super) place: u8,
     /// What becomes of it, as far as it is known.
     pub(super) fate: Fate,
+    /// Why it goes no further, if it does not.
+    pub(super) reason: Reason,
     /// TTL of the header acted upon, after what a pop says of it (RFC 3443).
     pub(super) ttl: u8,
     /// Traffic class of the labels it gets.
     pub(super) tc: u8,
     /// Differentiated services code point of the delivery header it gets.
     pub(super) dscp: u8,
-    /// Labels it gets.
+    /// Labels it gets without a tunnel: one or none.
     pub(super) pushed: u8,
     /// The VRF known so far.
     pub(super) vrf: u16,
-    /// Where what follows Ethernet and tags begins in the frame as received.
-    pub(super) network: u16,
     /// Where the header acted upon begins; it and what follows it leave.
     pub(super) start: u16,
     /// What is at `start`.
@@ -49,14 +50,10 @@ pub(super) struct Packet {
     pub(super) bytes: u16,
     /// Which ceiling there is for a packet of no session.
     pub(super) ceiling: Ceiling,
-    /// The line of the tunnel whose delivery header it gets, or [`NO_DELIVERY`].
-    pub(super) delivery: u32,
     /// VRF and 5-tuple of an IPv4 packet.
     pub(super) key: FlowKey,
 }
 
-/// No tunnel's line: there are fewer.
-pub(super) const NO_DELIVERY: u32 = u32::MAX;
 /// No session's id: ids are below the table's size.
 pub(super) const NO_SESSION: u32 = u32::MAX;
 
@@ -83,12 +80,14 @@ pub(super) enum First {
 /// What becomes of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// It leaves for a next hop.
+    /// It leaves for a next hop, whose line is the subject.
     Leave,
+    /// It enters a tunnel, whose line is the subject, and leaves for the tunnel's next hop.
+    Enter,
     /// It is an ARP request that is answered.
     Answer,
-    /// It goes no further. The reason says whether the controller gets it: those of punts are below 32.
-    Stop(Reason),
+    /// It goes no further. The packet's reason says whether the controller gets it: those of punts are below 32.
+    Stop,
 }
 
 impl Packet {
@@ -96,22 +95,21 @@ impl Packet {
         length: 0,
         session: NO_SESSION,
         subject: 0,
-        vpn_label: 0,
+        label: 0,
         word: [0; 4],
         place: 0,
         fate: Fate::Leave,
+        reason: Reason::None,
         ttl: 0,
         tc: 0,
         dscp: 0,
         pushed: 0,
         vrf: 0,
-        network: 0,
         start: 0,
         first: First::Ip,
         ethertype: 0,
         bytes: 0,
         ceiling: Ceiling::None,
-        delivery: NO_DELIVERY,
         key: FlowKey { addresses: 0, rest: 0 },
     };
 
@@ -121,10 +119,17 @@ impl Packet {
         Self { length, ..Self::NEW }
     }
 
+    /// What has to be known of it if it is not sent after all.
+    #[inline]
+    pub(super) fn about(&self) -> About {
+        About { length: self.length, session: self.session }
+    }
+
     /// It goes no further.
     #[inline]
     pub(super) fn stop(&mut self, reason: Reason) {
-        self.fate = Fate::Stop(reason);
+        self.fate = Fate::Stop;
+        self.reason = reason;
     }
 }
 
@@ -138,7 +143,7 @@ pub(super) struct List {
 const _: () = assert!(BURST.is_power_of_two() && BURST <= 256, "an index is a byte, and cut to its range by a mask");
 
 impl List {
-    const fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self { indices: [0; BURST], count: 0 }
     }
 
@@ -161,18 +166,6 @@ impl List {
     #[inline]
     pub(super) fn iter(&self) -> impl Iterator<Item = usize> + '_ {
         self.indices.get(..self.count).unwrap_or_default().iter().map(|index| usize::from(*index) % BURST)
-    }
-
-    /// Keeps those packets of which `keep` says so.
-    #[inline]
-    pub(super) fn retain(&mut self, mut keep: impl FnMut(usize) -> bool) {
-        let mut kept = 0;
-        for place in 0..self.count.min(BURST) {
-            let index = self.indices[place];
-            self.indices[kept % BURST] = index;
-            kept += usize::from(keep(usize::from(index) % BURST));
-        }
-        self.count = kept;
     }
 
     #[inline]
@@ -210,8 +203,6 @@ pub(super) struct Batch {
     pub(super) walks: [Walk; BURST],
     /// The same of IPv6.
     pub(super) walks_v6: [WalkV6; BURST],
-    /// Label stack entries to be pushed: the last `pushed` of four, the innermost last.
-    pub(super) labels: [[u32; LABELS]; BURST],
     /// Look-ups in `gre_ingress_v4` and `gre_ingress_v6`; the subject is the GRE key.
     pub(super) gre: List,
     /// Look-ups in `ilm`; the subject is the label stack entry.
@@ -226,10 +217,6 @@ pub(super) struct Batch {
     pub(super) routes_v6: List,
     /// Look-ups in `session`; the subject is the session.
     pub(super) sessions: List,
-    /// Look-ups in `tunnel`; the subject is the slot, then the line.
-    pub(super) tunnels: List,
-    /// Look-ups in `nexthop`; the subject is the slot, then the line.
-    pub(super) nexthops: List,
 }
 
 /// Most labels a packet gets.
@@ -243,7 +230,6 @@ impl Batch {
             hashes: [0; BURST],
             walks: [Walk::default(); BURST],
             walks_v6: [WalkV6::default(); BURST],
-            labels: [[0; LABELS]; BURST],
             gre: List::new(),
             ilm: List::new(),
             flows: List::new(),
@@ -251,16 +237,14 @@ impl Batch {
             routes: List::new(),
             routes_v6: List::new(),
             sessions: List::new(),
-            tunnels: List::new(),
-            nexthops: List::new(),
         }
     }
 
     /// Empties the lists.
     #[inline]
     pub(super) fn clear(&mut self) {
-        let Self { gre, ilm, flows, flows_v6, routes, routes_v6, sessions, tunnels, nexthops, .. } = self;
-        for list in [gre, ilm, flows, flows_v6, routes, routes_v6, sessions, tunnels, nexthops] {
+        let Self { gre, ilm, flows, flows_v6, routes, routes_v6, sessions, .. } = self;
+        for list in [gre, ilm, flows, flows_v6, routes, routes_v6, sessions] {
             list.clear();
         }
     }

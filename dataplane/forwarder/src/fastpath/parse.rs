@@ -66,19 +66,37 @@ impl Ethernet {
     }
 }
 
+/// Where a frame came in and what follows Ethernet begins.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    /// As in [`Ethernet`].
+    pub(super) vlans: u32,
+    /// As in [`Ethernet`].
+    pub(super) network: u16,
+}
+
+/// Of a frame without tags.
+#[allow(clippy::cast_possible_truncation, reason = "a small constant")]
+pub(super) const UNTAGGED: Place = Place { vlans: 0, network: ETHERNET as u16 };
+
+/// What follows the addresses of a frame: an ethertype, or the start of a tag.
+#[inline]
+pub(super) fn ethertype(head: &[u8; HEAD]) -> u16 {
+    u16::from_be_bytes([head[ETHERNET - 2], head[ETHERNET - 1]])
+}
+
 /// Reads Ethernet and tags of a frame of which `bytes` are there.
 #[inline]
 pub(super) fn ethernet(head: &[u8; HEAD], bytes: usize) -> Result<Ethernet, Reason> {
     if bytes < ETHERNET {
         return Err(Reason::FrameTruncated);
     }
-    let ethertype = u16::from_be_bytes([head[ETHERNET - 2], head[ETHERNET - 1]]);
+    let ethertype = ethertype(head);
     if is_tag(ethertype) {
         return tagged(head, bytes);
     }
-    #[allow(clippy::cast_possible_truncation, reason = "a small constant")]
-    let network = ETHERNET as u16;
-    Ok(Ethernet { vlans: 0, ethertype, network }).and_then(known)
+    let Place { vlans, network } = UNTAGGED;
+    known(Ethernet { vlans, ethertype, network })
 }
 
 /// The same where there is one tag or more.

@@ -2,28 +2,36 @@
 
 use svpn_contract::Reason;
 use svpn_contract::wire::Colour;
+use svpn_dpdk::Burst;
 
 use super::packet::{Batch, List, Packet};
 use super::parse::ETHERTYPE_IPV6;
-use super::{BURST, View, ip, marking, policer};
-use crate::tables::route::Route;
+use super::{BURST, View, ip, marking, nexthop, policer, tunnel};
+use crate::tables::counters::Counting;
+use crate::tables::route::{Route, Walk};
 
 /// Searches all routes, a level of all packets at a time.
 #[inline(never)]
-pub(super) fn search(batch: &mut Batch, view: &View<'_>) {
+pub(super) fn search(batch: &mut Batch, burst: &Burst<BURST>, view: &View<'_>, counting: &mut Counting) {
     search_v4(batch, view);
     search_v6(batch, view);
-    let Batch { packets, walks, walks_v6, routes, routes_v6, tunnels, nexthops, .. } = batch;
+    let Batch { packets, keys_v6, walks, walks_v6, routes, routes_v6, .. } = batch;
+    let v4 = |index: usize| view.tables.route_v4.route(&walks[index]);
+    let v6 = |index: usize| view.tables.route_v6.route(&walks_v6[index]);
     if routes_v6.is_empty() {
-        follow_all(packets, routes, tunnels, nexthops, view, |index, _| view.tables.route_v4.route(&walks[index]));
+        let hash = |_, packet: &Packet| tunnel::hash_v4(packet, view);
+        follow_all(packets, routes, burst, view, counting, |index, _| v4(index), hash);
     } else if routes.is_empty() {
-        follow_all(packets, routes_v6, tunnels, nexthops, view, |index, _| view.tables.route_v6.route(&walks_v6[index]));
+        let hash = |index: usize, _: &Packet| tunnel::hash_v6(keys_v6[index], view);
+        follow_all(packets, routes_v6, burst, view, counting, |index, _| v6(index), hash);
     } else {
         // Packets of both may be of one VRF, whose meter takes them as they came.
-        follow_all(packets, &routes.merged(routes_v6), tunnels, nexthops, view, |index, packet| match packet.ethertype {
-            ETHERTYPE_IPV6 => view.tables.route_v6.route(&walks_v6[index]),
-            _ => view.tables.route_v4.route(&walks[index]),
-        });
+        let is_v6 = |packet: &Packet| packet.ethertype == ETHERTYPE_IPV6;
+        let route = |index: usize, packet: &Packet| if is_v6(packet) { v6(index) } else { v4(index) };
+        let hash = |index: usize, packet: &Packet| {
+            if is_v6(packet) { tunnel::hash_v6(keys_v6[index], view) } else { tunnel::hash_v4(packet, view) }
+        };
+        follow_all(packets, &routes.merged(routes_v6), burst, view, counting, route, hash);
     }
 }
 
@@ -32,14 +40,23 @@ fn search_v4(batch: &mut Batch, view: &View<'_>) {
     let Batch { packets, walks, routes, .. } = batch;
     for index in routes.iter() {
         let packet = &packets[index];
-        #[allow(clippy::cast_possible_truncation, reason = "the destination is the low half")]
-        let destination = packet.key.addresses as u32;
-        walks[index] = view.tables.route_v4.start(packet.vrf, destination);
+        walks[index] = view.tables.route_v4.start(packet.vrf, packet.key.destination());
     }
     while routes.iter().fold(false, |going, index| going | view.tables.route_v4.step(&mut walks[index])) {}
     for index in routes.iter() {
-        view.tables.route_v4.prefetch_route(&walks[index]);
+        if walks[index].has_to_begin_again() {
+            walks[index] = search_from_root(&packets[index], view);
+        }
+        view.tables.route_v4.end(&mut walks[index]);
     }
+}
+
+/// Searches among the shorter prefixes: there are few of them, which most packets that come here have in common.
+#[inline(never)]
+fn search_from_root(packet: &Packet, view: &View<'_>) -> Walk {
+    let mut walk = view.tables.route_v4.start_at_root(packet.vrf, packet.key.destination());
+    while view.tables.route_v4.step(&mut walk) {}
+    walk
 }
 
 #[inline]
@@ -56,49 +73,55 @@ fn search_v6(batch: &mut Batch, view: &View<'_>) {
 fn follow_all(
     packets: &mut [Packet; BURST],
     list: &List,
-    tunnels: &mut List,
-    nexthops: &mut List,
+    burst: &Burst<BURST>,
     view: &View<'_>,
+    counting: &mut Counting,
     route: impl Fn(usize, &Packet) -> Option<Route>,
+    hash: impl Fn(usize, &Packet) -> u32,
 ) {
     for index in list.iter() {
         let packet = &mut packets[index];
-        match follow(packet, route(index, packet), view) {
-            Ok(Next::Tunnel) => tunnels.push(index),
-            Ok(Next::Nexthop) => nexthops.push(index),
-            Err(reason) => packet.stop(reason),
+        let Some(mbuf) = burst.get(index) else { continue };
+        let followed = match follow(packet, route(index, packet), view) {
+            Ok(Next::Tunnel(slot)) => tunnel::choose(packet, slot, |packet| hash(index, packet), view, counting),
+            Ok(Next::Nexthop) => {
+                nexthop::take(mbuf, packet, view);
+                Ok(())
+            }
+            Err(reason) => Err(reason),
+        };
+        if let Err(reason) = followed {
+            packet.stop(reason);
         }
     }
 }
 
 /// What comes after a route.
 enum Next {
-    /// The subject is the tunnel's slot.
-    Tunnel,
+    /// A tunnel, by its slot.
+    Tunnel(u32),
     /// The subject is the next hop's slot.
     Nexthop,
 }
 
 /// What becomes of a packet whose route was searched to the end.
-#[inline]
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "a loop's straight way: a call for each packet would cost a third of it")]
 fn follow(packet: &mut Packet, route: Option<Route>, view: &View<'_>) -> Result<Next, Reason> {
     match route.ok_or(Reason::NoRoute)? {
         Route::Receive => Err(Reason::Receive),
         Route::Discard => Err(Reason::RouteDiscard),
         Route::ViaTunnel(_) | Route::Local(_) if packet.ttl <= 1 => Err(Reason::TtlExpired),
         Route::ViaTunnel(carry) => {
-            view.tables.tunnel.prefetch(carry.tunnel);
             marking::mark(packet, carry.class, policer::routed(packet, view), view)?;
-            packet.vpn_label = carry.vpn_label;
-            packet.subject = carry.tunnel;
-            Ok(Next::Tunnel)
+            packet.label = carry.vpn_label;
+            Ok(Next::Tunnel(carry.tunnel))
         }
         Route::Local(nexthop) => {
             if policer::routed(packet, view) == Colour::RED {
                 return Err(Reason::RedDiscard);
             }
-            view.tables.nexthop.prefetch(nexthop);
-            ip::set_ttl(packet, packet.ttl - 1);
+            ip::decrement_ttl(packet);
             packet.subject = nexthop;
             Ok(Next::Nexthop)
         }

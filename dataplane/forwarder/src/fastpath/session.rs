@@ -3,35 +3,39 @@
 use svpn_contract::Reason;
 
 use super::packet::{Batch, Packet};
-use super::{View, marking};
+use super::parse::ETHERTYPE_IPV6;
+use super::{View, marking, tunnel};
 use crate::tables::counters::Counting;
 
-/// Counts and meters every session's packets, which then go into their tunnels. An expired one is neither counted nor metered.
+/// Counts and meters every session's packets, and sends them into their tunnels. An expired one is neither counted nor metered.
 #[inline(never)]
 pub(super) fn carry(batch: &mut Batch, view: &View<'_>, counting: &mut Counting) {
-    let Batch { packets, sessions, tunnels, .. } = batch;
+    let Batch { packets, keys_v6, sessions, .. } = batch;
     for index in sessions.iter() {
         let packet = &mut packets[index];
-        match police(packet, view, counting) {
-            Ok(()) => tunnels.push(index),
-            Err(reason) => packet.stop(reason),
+        let hash = |packet: &Packet| match packet.ethertype {
+            ETHERTYPE_IPV6 => tunnel::hash_v6(keys_v6[index], view),
+            _ => tunnel::hash_v4(packet, view),
+        };
+        if let Err(reason) = police(packet, view, counting).and_then(|slot| tunnel::choose(packet, slot, hash, view, counting)) {
+            packet.stop(reason);
         }
     }
 }
 
-#[inline]
-fn police(packet: &mut Packet, view: &View<'_>, counting: &mut Counting) -> Result<(), Reason> {
+/// The slot of the tunnel that a packet goes into.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "a loop's straight way: a call for each packet would cost a third of it")]
+fn police(packet: &mut Packet, view: &View<'_>, counting: &mut Counting) -> Result<u32, Reason> {
     if packet.ttl <= 1 {
         return Err(Reason::TtlExpired);
     }
     let session = packet.subject;
-    let carry = view.tables.session.carry(session).ok_or(Reason::NoSession)?;
-    view.tables.tunnel.prefetch(carry.tunnel);
+    let line = view.tables.session.get(session).ok_or(Reason::NoSession)?;
     packet.session = session;
     counting.session(session, packet.length);
-    let colour = view.tables.session.meter(session, packet.length, view.now);
-    marking::mark(packet, carry.class, colour, view)?;
-    packet.vpn_label = carry.vpn_label;
-    packet.subject = carry.tunnel;
-    Ok(())
+    let colour = view.tables.session.meter(line, packet.length, view.now);
+    marking::mark(packet, line.carry.class, colour, view)?;
+    packet.label = line.carry.vpn_label;
+    Ok(line.carry.tunnel)
 }

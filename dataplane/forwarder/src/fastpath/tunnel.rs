@@ -1,79 +1,121 @@
 //! `tunnel`: the labels or the delivery header a packet gets.
 
 use svpn_contract::Reason;
+use svpn_dpdk::Mbuf;
 
 use super::ilm::BOTTOM;
-use super::packet::{Batch, LABELS, Packet};
-use super::parse::{ETHERTYPE_IPV6, ETHERTYPE_MPLS};
-use super::{View, ip, selector};
+use super::packet::{Fate, LABELS, Packet};
+use super::parse::ETHERTYPE_MPLS;
+use super::{View, delivery, ip, nexthop, selector};
 use crate::tables::counters::Counting;
-use crate::tables::tunnel::{Encapsulation, Transport, TunnelMember};
+use crate::tables::delivery::Delivery;
+use crate::tables::flow_v6::FlowKeyV6;
+use crate::tables::tunnel::{Transport, TunnelMember};
+use crate::tables::words::LINE;
 
 /// RFC 3032: a VPN label of 3 stands for no label.
 const IMPLICIT_NULL: u32 = 3;
 
-/// Chooses a member of every packet's tunnel, and fetches it.
-#[inline(never)]
-pub(super) fn choose(batch: &mut Batch, view: &View<'_>, counting: &mut Counting) {
-    let Batch { packets, keys_v6, tunnels, .. } = batch;
-    tunnels.retain(|index| {
-        let packet = &mut packets[index];
-        let hash = || match packet.ethertype {
-            ETHERTYPE_IPV6 => selector::of_key_v6(keys_v6[index], view.tables.tunnel_seed),
-            _ => selector::of_key(packet.key, view.tables.tunnel_seed),
-        };
-        let Some(line) = view.tables.tunnel.choose(packet.subject, hash) else {
-            packet.stop(Reason::NoTunnel);
-            return false;
-        };
-        counting.tunnel(packet.subject, packet.length);
-        view.tables.tunnel.prefetch_line(line);
-        packet.subject = line;
-        true
-    });
+/// Sends a packet into a tunnel: chooses a member of the one with this slot, which counts it, and fetches the member's line. `hash` is asked
+/// for only where there is a choice.
+#[inline]
+pub(super) fn choose(
+    packet: &mut Packet,
+    slot: u32,
+    hash: impl FnOnce(&Packet) -> u32,
+    view: &View<'_>,
+    counting: &mut Counting,
+) -> Result<(), Reason> {
+    let line = view.tunnels.choose(slot, || hash(packet)).ok_or(Reason::NoTunnel)?;
+    view.tunnels.prefetch_line(line);
+    counting.tunnel(slot, packet.length);
+    packet.subject = line;
+    packet.fate = Fate::Enter;
+    Ok(())
 }
 
-/// Notes what every packet that enters a tunnel gets in front.
-#[inline(never)]
-pub(super) fn enter(batch: &mut Batch, view: &View<'_>) {
-    let Batch { packets, labels, tunnels, nexthops, .. } = batch;
-    for index in tunnels.iter() {
-        let packet = &mut packets[index];
-        let member = TunnelMember::from_line(view.tables.tunnel.line(packet.subject));
-        view.tables.nexthop.prefetch(member.nexthop);
-        let fix = u32::from(packet.tc) << 9 | u32::from(pushed_ttl(packet, member.ttl_mode));
-        labels[index] = match &member.encapsulation {
-            Encapsulation::Labels(transport) => push(packet, transport, fix),
-            Encapsulation::GreV4(_) | Encapsulation::GreV6(_) => {
-                // The line is read again when the header is written.
-                packet.delivery = packet.subject;
-                push(packet, &Transport::NONE, fix)
-            }
-        };
-        ip::set_ttl(packet, packet.ttl.wrapping_sub(1));
-        packet.subject = member.nexthop;
-        nexthops.push(index);
+/// Of an IPv4 packet whose header was read: what chooses a tunnel's member.
+#[inline]
+pub(super) fn hash_v4(packet: &Packet, view: &View<'_>) -> u32 {
+    selector::of_key(packet.key, view.tables.tunnel_seed)
+}
+
+/// The same of an IPv6 packet.
+#[inline]
+pub(super) fn hash_v6(key: FlowKeyV6, view: &View<'_>) -> u32 {
+    selector::of_key_v6(key, view.tables.tunnel_seed)
+}
+
+/// Sends a packet off through the tunnel whose line is its subject: returns the port, the frame being as it leaves. Where it cannot leave the
+/// frame is as it was received.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "a loop's straight way: a call for each packet would cost a third of it")]
+pub(super) fn leave(mbuf: &mut Mbuf, packet: &mut Packet, view: &View<'_>) -> Result<u16, Reason> {
+    let words = view.tunnels.line(packet.subject);
+    let (slot, ttl_mode) = TunnelMember::way(words);
+    // Most get labels, one of them of a VPN, and have one next hop.
+    if packet.label != IMPLICIT_NULL
+        && let Some(transport) = Transport::from_words(words)
+        && let Some(nexthop) = view.nexthops.sole(slot)
+    {
+        let stack = push(packet, &transport, pushed_ttl(packet, ttl_mode));
+        ip::decrement_ttl(packet);
+        packet.ethertype = ETHERTYPE_MPLS;
+        return nexthop::leave(mbuf, packet, nexthop, (stack, transport.labels + 1), view);
     }
+    leave_otherwise(mbuf, packet, view)
+}
+
+/// [`leave`] for any tunnel.
+#[inline(never)]
+fn leave_otherwise(mbuf: &mut Mbuf, packet: &mut Packet, view: &View<'_>) -> Result<u16, Reason> {
+    let line: [u64; LINE] = view.tunnels.line(packet.subject);
+    let [first, second, third, fourth, ..] = line;
+    let (slot, ttl_mode) = TunnelMember::way([first, second, third, fourth]);
+    let nexthop = nexthop::choose(mbuf, packet, slot, view)?;
+    let ttl = pushed_ttl(packet, ttl_mode);
+    ip::decrement_ttl(packet);
+    let has_label = packet.label != IMPLICIT_NULL;
+    let Some(transport) = Transport::from_words([first, second, third, fourth]) else {
+        let label = if has_label { Some(push(packet, &Transport::NONE, ttl)[LABELS - 1]) } else { None };
+        if has_label {
+            packet.ethertype = ETHERTYPE_MPLS;
+        }
+        return delivery::leave(mbuf, packet, nexthop, &Delivery::from_line(line), (label, ttl), view);
+    };
+    let (stack, pushed) = if has_label {
+        (push(packet, &transport, ttl), transport.labels + 1)
+    } else {
+        (push_transport(packet, &transport, ttl), transport.labels)
+    };
+    if pushed > 0 {
+        packet.ethertype = ETHERTYPE_MPLS;
+    }
+    nexthop::leave(mbuf, packet, nexthop, (stack, pushed), view)
 }
 
 /// The TTL of what is put in front of a packet, which itself leaves with its TTL decremented.
 #[inline]
-pub(super) fn pushed_ttl(packet: &Packet, ttl_mode: u8) -> u8 {
+fn pushed_ttl(packet: &Packet, ttl_mode: u8) -> u8 {
     if ttl_mode == 0 { packet.ttl.wrapping_sub(1) } else { ttl_mode }
 }
 
-/// The labels of a packet: those of the tunnel above the VPN label, if there is one.
+/// What the entries of all labels have in common.
 #[inline]
-fn push(packet: &mut Packet, transport: &Transport, fix: u32) -> [u32; LABELS] {
-    let [outer, middle, inner] = transport.entries.map(|entry| entry | fix);
-    let (stack, pushed) = if packet.vpn_label == IMPLICIT_NULL {
-        ([0, outer, middle, inner | BOTTOM], transport.labels)
-    } else {
-        ([outer, middle, inner, packet.vpn_label << 12 | fix | BOTTOM], transport.labels + 1)
-    };
-    packet.pushed = pushed;
-    if pushed > 0 {
-        packet.ethertype = ETHERTYPE_MPLS;
-    }
-    stack.map(u32::to_be)
+fn common(packet: &Packet, ttl: u8) -> u32 {
+    u32::from(packet.tc) << 9 | u32::from(ttl)
+}
+
+/// The labels of a packet, in the order of the wire: those of the tunnel above the VPN label.
+#[inline]
+fn push(packet: &Packet, transport: &Transport, ttl: u8) -> [u32; LABELS] {
+    let common = common(packet, ttl);
+    let [outer, middle, inner, _] = transport.entries.map(|entry| entry | common.to_be());
+    [outer, middle, inner, (packet.label << 12 | common | BOTTOM).to_be()]
+}
+
+/// The same where there is no VPN label.
+fn push_transport(packet: &Packet, transport: &Transport, ttl: u8) -> [u32; LABELS] {
+    let [outer, middle, inner, _] = transport.entries.map(|entry| entry | common(packet, ttl).to_be());
+    [0, outer, middle, inner | BOTTOM.to_be()]
 }

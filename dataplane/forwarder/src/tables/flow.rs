@@ -53,6 +53,13 @@ impl FlowKey {
         Self { addresses, rest: u64::from(vrf) << 40 | u64::from(protocol) << 32 | u64::from(ports) }
     }
 
+    /// The destination address.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "the low half")]
+    pub(crate) fn destination(self) -> u32 {
+        self.addresses as u32
+    }
+
     /// Protocol and ports: what of the key a 5-tuple has beside the addresses.
     #[inline]
     pub(crate) fn protocol_and_ports(self) -> u64 {
@@ -135,10 +142,15 @@ impl FlowTable {
 
     #[inline]
     fn probe(&self, bucket: u32, key: FlowKey) -> Probe {
-        let Some([a0, h0, t0, a1, h1, t1, ..]) = self.words.line(bucket as usize * LINE) else { return Probe::Other };
-        match self.probe_place([a0, h0, t0], key) {
-            Probe::Other => self.probe_place([a1, h1, t1], key),
-            found @ Probe::Found(_) => found,
+        let Some(line) = self.words.part::<LINE>(bucket as usize) else { return Probe::Other };
+        // Which of the two it is nobody can predict, so it is computed and not branched upon; what is there is looked at only then.
+        let second = (line[ENTRY + TAG].load(Ordering::Relaxed) >> 8 == key.rest)
+            & (line[ENTRY + ADDRESSES].load(Ordering::Relaxed) == key.addresses);
+        let place = usize::from(second) * ENTRY;
+        match self.probe_place([&line[place + ADDRESSES], &line[place + HIT], &line[place + TAG]], key) {
+            // While a place is used again it may have been the first after all.
+            Probe::Other if second => self.probe_place([&line[ADDRESSES], &line[HIT], &line[TAG]], key),
+            probe => probe,
         }
     }
 

@@ -30,28 +30,6 @@ impl GroupTable {
         Ok(Self { slots: SparseWords::new(slots as usize)?, lines: SparseWords::new(lines as usize * LINE)? })
     }
 
-    #[inline]
-    pub(crate) fn prefetch(&self, slot: u32) {
-        self.slots.prefetch(slot as usize);
-    }
-
-    /// [`GroupView::choose`].
-    #[inline]
-    pub(crate) fn choose(&self, slot: u32, hash: impl FnOnce() -> u32) -> Option<u32> {
-        self.view().choose(slot, hash)
-    }
-
-    #[inline]
-    pub(crate) fn prefetch_line(&self, line: u32) {
-        self.view().prefetch_line(line);
-    }
-
-    /// [`GroupView::line`].
-    #[inline]
-    pub(crate) fn line<const N: usize>(&self, line: u32) -> [u64; N] {
-        self.view().line(line)
-    }
-
     /// The table, for a loop that has to do with many entries.
     #[inline]
     pub(crate) fn view(&self) -> GroupView<'_> {
@@ -80,6 +58,14 @@ impl GroupView<'_> {
         }
     }
 
+    /// The line of the only member; `None` if there is none, or a choice.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "the low half is the line")]
+    pub(crate) fn sole(self, slot: u32) -> Option<u32> {
+        let word = self.slots.load_acquire(slot as usize);
+        (word >> 56 == 1).then_some(word as u32)
+    }
+
     #[cold]
     fn choose_among(self, members: u32, first: u32, hash: u32) -> u32 {
         let last = first.wrapping_add(members - 1);
@@ -97,7 +83,7 @@ impl GroupView<'_> {
     pub(crate) fn line<const N: usize>(self, line: u32) -> [u64; N] {
         const { assert!(N <= LINE, "a line has so many") };
         let mut content = [0; N];
-        if let Some(words) = self.lines.block::<LINE>(line as usize * LINE) {
+        if let Some(words) = self.lines.part::<LINE>(line as usize) {
             for (to, from) in content.iter_mut().zip(words) {
                 *to = from.load(crate::sync::Ordering::Relaxed);
             }
@@ -196,6 +182,9 @@ mod tests {
         for (count, expected) in chosen.into_iter().zip([1_000, 2_000, 5_000]) {
             assert!(count.abs_diff(expected) <= 2, "{chosen:?}");
         }
+        assert_eq!((table.view().sole(3), table.view().sole(0)), (None, None));
+        writer.set(2, &members(&[7])).unwrap();
+        assert_eq!(table.view().sole(2), table.view().choose(2, || panic!("there is no choice")));
         assert!(table.view().choose(0, || 0).is_none() && table.view().choose(4, || 0).is_none());
         writer.set(3, &[]).unwrap();
         assert!(table.view().choose(3, || 0).is_none());

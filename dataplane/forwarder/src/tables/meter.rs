@@ -22,6 +22,8 @@ use crate::sync::{AtomicU64, Ordering};
 const FEWEST_UNITS: u32 = 41;
 /// Fraction bits of a byte's duration.
 const FRACTION: u32 = 20;
+/// Amounts below this have durations that always fit a word.
+pub(crate) const SHORT: u32 = 1 << FRACTION;
 /// The longest time to fill a bucket, in units: a larger bucket is cut to it.
 const LONGEST: u64 = 1 << 62;
 /// What is added to a bucket's depth, so that roundings do not refuse a packet that needs exactly what is there: about a byte at
@@ -116,7 +118,6 @@ impl Buckets {
 }
 
 /// Units in which the tokens of so many bytes arrive.
-#[inline]
 fn duration(bytes: u64, cost: u64) -> u64 {
     let exact = u128::from(bytes) * u128::from(cost) + (1 << (FRACTION - 1));
     u64::try_from(exact >> FRACTION).unwrap_or(u64::MAX)
@@ -136,6 +137,20 @@ pub(crate) enum Conformance {
     Exceeding,
 }
 
+/// [`spend`], of a bucket that one worker uses and whose clock goes: `bytes` are fewer than [`SHORT`].
+#[inline]
+#[allow(clippy::cast_possible_truncation, reason = "less than 20 bits and 64 bits are 84 at most, of which 20 are shifted out")]
+pub(crate) fn spend_plainly(full_at: &AtomicU64, (cost, burst): (u64, u64), bytes: u64, now: u64) -> Conformance {
+    let needed = ((u128::from(bytes) * u128::from(cost) + (1 << (FRACTION - 1))) >> FRACTION) as u64;
+    let ahead = full_at.load(Ordering::Relaxed).wrapping_sub(now);
+    let ahead = if ahead > burst + SKEW { 0 } else { ahead };
+    if burst.checked_sub(ahead).is_none_or(|room| needed > room) {
+        return Conformance::Exceeding;
+    }
+    full_at.store(now.wrapping_add(ahead + needed), Ordering::Relaxed);
+    Conformance::Conforming
+}
+
 /// Spends `bytes` tokens of a bucket whose word is `full_at`.
 #[inline]
 pub(crate) fn spend(full_at: &AtomicU64, bucket: &Bucket, bytes: u64, now: u64, sharing: Sharing) -> Conformance {
@@ -146,10 +161,10 @@ pub(crate) fn spend(full_at: &AtomicU64, bucket: &Bucket, bytes: u64, now: u64, 
         let ahead = before.wrapping_sub(now);
         // A moment that has passed, or lies further ahead than it can where a worker's `now` is a little old: full.
         let ahead = if ahead > bucket.burst + SKEW { 0 } else { ahead };
-        let Some(after) = ahead.checked_add(needed).filter(|after| *after <= bucket.burst) else {
+        if bucket.burst.checked_sub(ahead).is_none_or(|room| needed > room) {
             return Conformance::Exceeding;
-        };
-        let after = now.wrapping_add(after);
+        }
+        let after = now.wrapping_add(ahead + needed);
         match sharing {
             Sharing::OneWorker => {
                 full_at.store(after, Ordering::Relaxed);

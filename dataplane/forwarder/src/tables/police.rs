@@ -16,6 +16,10 @@ const POLICING_SHIFT: u32 = 61;
 const PEAK_FROZEN: u64 = 1 << 60;
 const COMMITTED_FROZEN: u64 = 1 << 59;
 
+/// The bits that say how a line polices, and those of one with two buckets that fill.
+const ALL_FLAGS: u64 = 3 << POLICING_SHIFT | PEAK_FROZEN | COMMITTED_FROZEN;
+const PLAIN: u64 = (Policing::TwoBuckets as u64) << POLICING_SHIFT;
+
 /// How a line polices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Policing {
@@ -39,8 +43,22 @@ pub(crate) fn flags(buckets: Option<&Buckets>) -> u64 {
 }
 
 /// The colour of an amount: bytes, or one packet.
-#[inline]
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "half of what a session's packet costs: a call would cost a third of it")]
 pub(crate) fn colour(line: &[AtomicU64; LINE], amount: u32, now: u64, sharing: Sharing) -> Colour {
+    let [flags, peak_at, committed_at, peak_cost, committed_cost, peak_burst, committed_burst, _] = line;
+    let load = |word: &AtomicU64| word.load(Ordering::Relaxed);
+    if load(flags) & ALL_FLAGS != PLAIN || sharing != Sharing::OneWorker || amount >= meter::SHORT {
+        return colour_otherwise(line, amount, now, sharing);
+    }
+    let amount = u64::from(amount);
+    let conformance = meter::spend_plainly(peak_at, (load(peak_cost), load(peak_burst)), amount, now);
+    meter::colour(conformance, || meter::spend_plainly(committed_at, (load(committed_cost), load(committed_burst)), amount, now))
+}
+
+/// [`colour`], of any line.
+#[inline(never)]
+fn colour_otherwise(line: &[AtomicU64; LINE], amount: u32, now: u64, sharing: Sharing) -> Colour {
     let [flags, peak_at, committed_at, peak_cost, committed_cost, peak_burst, committed_burst, _] = line;
     let load = |word: &AtomicU64| word.load(Ordering::Relaxed);
     let flags = load(flags);

@@ -10,6 +10,9 @@
 //! Bit `n` of `children`: there is a child for the next four address bits `n`. Bit `2ˡ − 1 + p` of `prefixes`: there is a route for the
 //! `l` (0 to 3) next address bits `p`. A /32 is the prefix of no bits of a ninth node.
 //!
+//! A VRF that has many routes has a *top* as well: for each value of the first sixteen address bits a copy of the node for what follows them,
+//! so that most searches begin four levels down. A search that finds nothing there begins again at the root: shorter prefixes are only there.
+//!
 //! ```text
 //! route: | kind 4 | 5 | class 3 | VPN label 20 | tunnel or next hop slot 32 |
 //! ```
@@ -25,6 +28,13 @@ pub(crate) use writer::{Prefix, RouteWriter};
 
 /// Address bits of a level.
 pub(super) const STRIDE: u32 = 4;
+/// Levels that a top leaves out, and the address bits of them.
+const TOP_LEVELS: u32 = 4;
+const TOP_BITS: u32 = TOP_LEVELS * STRIDE;
+/// Routes of a VRF that are worth a top.
+const WORTH_A_TOP: usize = 512;
+/// Routes a table has for each top: a top is no more than 128 bytes for each.
+const ROUTES_PER_TOP: u32 = 4096;
 /// Words reserved for each route: no more than nine nodes are a route's own.
 const WORDS_PER_ROUTE: usize = 32;
 /// VRFs.
@@ -81,7 +91,7 @@ impl Route {
 }
 
 /// A node's word.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Node(u64);
 
 impl Node {
@@ -128,12 +138,34 @@ impl Node {
 pub(crate) struct RouteTable {
     roots: SparseWords,
     arena: SparseWords,
+    /// The tops, one behind the other.
+    tops: SparseWords,
+    /// By VRF, the number of its top + 1; 0 for none.
+    top_of: SparseWords,
 }
 
 impl RouteTable {
     /// A table for so many routes.
     pub(crate) fn new(routes: u32) -> Result<Self, OutOfMemory> {
-        Ok(Self { roots: SparseWords::new(ROOTS)?, arena: SparseWords::new(Self::arena_words(routes) as usize)? })
+        Ok(Self {
+            roots: SparseWords::new(ROOTS)?,
+            arena: SparseWords::new(Self::arena_words(routes) as usize)?,
+            tops: SparseWords::new((Self::tops(routes) as usize) << TOP_BITS)?,
+            top_of: SparseWords::new(if Self::tops(routes) == 0 { 0 } else { ROOTS })?,
+        })
+    }
+
+    /// Tops of a table for so many routes.
+    fn tops(routes: u32) -> u32 {
+        if (routes as usize) < WORTH_A_TOP { 0 } else { routes.div_ceil(ROUTES_PER_TOP) }
+    }
+
+    /// The word of a VRF's top that an address's search begins with, if the VRF has one.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "tops are numbered by less than 32 bits")]
+    fn top_word(&self, vrf: u16, address: u32) -> Option<usize> {
+        let number = (self.top_of.load_acquire(usize::from(vrf)) as usize).checked_sub(1)?;
+        Some(number << TOP_BITS | (address >> (32 - TOP_BITS)) as usize)
     }
 
     /// Words for the nodes and routes, four chains of nodes at least.
@@ -141,15 +173,28 @@ impl RouteTable {
         u32::try_from(routes as usize * WORDS_PER_ROUTE + 1024).unwrap_or(u32::MAX)
     }
 
+    /// Fetches what an address's search begins with.
     #[inline]
-    pub(crate) fn prefetch(&self, vrf: u16) {
-        self.roots.prefetch(usize::from(vrf));
+    pub(crate) fn prefetch(&self, vrf: u16, address: u32) {
+        match self.top_word(vrf, address) {
+            Some(word) => self.tops.prefetch(word),
+            None => self.roots.prefetch(usize::from(vrf)),
+        }
     }
 
-    /// Begins to search an address's longest prefix.
+    /// Begins to search an address's longest prefix, or of some VRFs the longest of sixteen bits and more.
     #[inline]
     pub(crate) fn start(&self, vrf: u16, address: u32) -> Walk {
-        let mut walk = Walk { next: NOWHERE, rest: address, best: Node::NOTHING, matching: 0 };
+        let Some(word) = self.top_word(vrf, address) else { return self.start_at_root(vrf, address) };
+        let mut walk = Walk { rest: address << TOP_BITS, from: From::Top, ..Walk::default() };
+        self.pass(&mut walk, Node(self.tops.load_acquire(word)));
+        walk
+    }
+
+    /// Begins to search the longest of all prefixes: where a search that did not begin here has found nothing.
+    #[inline]
+    pub(crate) fn start_at_root(&self, vrf: u16, address: u32) -> Walk {
+        let mut walk = Walk { rest: address, from: From::Root, ..Walk::default() };
         self.pass(&mut walk, Node(self.roots.load_acquire(usize::from(vrf))));
         walk
     }
@@ -164,16 +209,18 @@ impl RouteTable {
         true
     }
 
-    /// The route of the longest prefix, after the last step.
+    /// The route of the longest prefix, of a search that has ended.
     #[inline]
     pub(crate) fn route(&self, walk: &Walk) -> Option<Route> {
-        Route::from_bits(self.arena.load_acquire(walk.best()?))
+        Route::from_bits(self.arena.load_acquire(walk.next as usize))
     }
 
-    /// Fetches the route of the longest prefix, after the last step.
+    /// Ends a search after its last step, and fetches the route of the longest prefix.
     #[inline]
-    pub(crate) fn prefetch_route(&self, walk: &Walk) {
-        self.arena.prefetch(walk.best().unwrap_or(NOWHERE as usize));
+    #[allow(clippy::cast_possible_truncation, reason = "blocks are named by 32 bits")]
+    pub(crate) fn end(&self, walk: &mut Walk) {
+        walk.next = walk.best().map_or(NOWHERE, |word| word as u32);
+        self.arena.prefetch(walk.next as usize);
     }
 
     /// Notes a node's prefixes that match, and fetches the node after it.
@@ -183,7 +230,7 @@ impl RouteTable {
         // Behind the last bit are zeros: a /32 is the prefix of no bits of its node, which has no children.
         let bits = walk.rest >> (32 - STRIDE);
         walk.rest <<= STRIDE;
-        let matching = node.prefixes() & MATCHING[bits as usize & 0xf];
+        let matching = (node.prefixes() & MATCHING[bits as usize & 0xf]) as u32;
         // Which of them is longest, and where its route is, is worked out once, at the end.
         walk.best = Node(std::hint::select_unpredictable(matching != 0, node.0, walk.best.0));
         walk.matching = std::hint::select_unpredictable(matching != 0, matching, walk.matching);
@@ -193,19 +240,40 @@ impl RouteTable {
 }
 
 /// The search of one address. Those of a burst go down together, so that what one waits for arrives while the others are worked on.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Walk {
-    /// The word of the next node.
+    /// The word of the next node; of a search that has ended, of the route.
     next: u32,
     /// The address bits of the levels to come.
     rest: u32,
     /// The last node that had a prefix that matches.
     best: Node,
     /// Its prefixes that match.
-    matching: u64,
+    matching: u32,
+    from: From,
+}
+
+/// Where a search began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum From {
+    Root,
+    /// Four levels down: shorter prefixes were not seen.
+    Top,
+}
+
+impl Default for Walk {
+    fn default() -> Self {
+        Self { next: NOWHERE, rest: 0, best: Node::NOTHING, matching: 0, from: From::Root }
+    }
 }
 
 impl Walk {
+    /// Whether there may be a prefix that this search has not seen and would be the longest.
+    #[inline]
+    pub(crate) fn has_to_begin_again(&self) -> bool {
+        self.matching == 0 && self.from == From::Top
+    }
+
     /// The word of the longest prefix's route.
     #[inline]
     fn best(&self) -> Option<usize> {

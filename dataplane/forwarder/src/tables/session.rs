@@ -13,6 +13,7 @@ use super::carry::Carry;
 use super::meter::{Buckets, Sharing};
 use super::police;
 use super::words::{DenseWords, LINE};
+use crate::sync::{AtomicU64, Ordering};
 
 const PRESENT: u64 = 1 << 63;
 
@@ -21,6 +22,14 @@ const PRESENT: u64 = 1 << 63;
 pub(crate) struct SessionTable {
     lines: DenseWords,
     sharing: Sharing,
+}
+
+/// A session that is there.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Session<'a> {
+    /// Where its packets go.
+    pub(crate) carry: Carry,
+    line: &'a [AtomicU64; LINE],
 }
 
 impl SessionTable {
@@ -33,18 +42,23 @@ impl SessionTable {
         self.lines.prefetch(session as usize * LINE);
     }
 
-    /// Where a session's packets go; `None` if there is no such session.
+    /// A session; `None` if there is no such.
     #[inline]
+    pub(crate) fn get(&self, session: u32) -> Option<Session<'_>> {
+        let line = self.lines.part(session as usize)?;
+        let word = line[0].load(Ordering::Acquire);
+        (word & PRESENT != 0).then(|| Session { carry: Carry::from_bits(word), line })
+    }
+
+    /// Where a session's packets go; `None` if there is no such session.
     pub(crate) fn carry(&self, session: u32) -> Option<Carry> {
-        let word = self.lines.load_acquire(session as usize * LINE);
-        (word & PRESENT != 0).then(|| Carry::from_bits(word))
+        self.get(session).map(|session| session.carry)
     }
 
     /// The colour of a session's packet.
     #[inline]
-    pub(crate) fn meter(&self, session: u32, bytes: u32, now: u64) -> Colour {
-        let line = self.lines.line(session as usize * LINE);
-        line.map_or(Colour::GREEN, |line| police::colour(line, bytes, now, self.sharing))
+    pub(crate) fn meter(&self, session: Session<'_>, bytes: u32, now: u64) -> Colour {
+        police::colour(session.line, bytes, now, self.sharing)
     }
 
     /// Makes the buckets of a session full, with new numbers.
@@ -87,7 +101,7 @@ mod tests {
         let table = SessionTable::new(3, Sharing::OneWorker).unwrap();
         table.set(2, CARRY, None);
         assert_eq!((table.carry(2), table.carry(1), table.carry(3)), (Some(CARRY), None, None));
-        assert_eq!(table.meter(2, u32::MAX, 0), Colour::GREEN);
+        assert_eq!(table.meter(table.get(2).unwrap(), u32::MAX, 0), Colour::GREEN);
         table.clear(2);
         assert_eq!(table.carry(2), None);
     }
@@ -101,12 +115,13 @@ mod tests {
             let buckets = Buckets::new(config(cburst), timebase);
             table.configure(session, &buckets, 0);
             table.set(session, CARRY, Some(&buckets));
-            assert_eq!(table.carry(session), Some(CARRY));
+            let found = table.get(session).unwrap();
+            assert_eq!(found.carry, CARRY);
             let size = if cburst == 100 { 60 } else { 50 };
-            assert_eq!(table.meter(session, size, 0), Colour::GREEN);
-            assert_eq!(table.meter(session, size, 0), second);
+            assert_eq!(table.meter(found, size, 0), Colour::GREEN);
+            assert_eq!(table.meter(found, size, 0), second);
             // A tenth of a second fills both.
-            assert_eq!(table.meter(session, size, timebase.moment(100)), Colour::GREEN);
+            assert_eq!(table.meter(found, size, timebase.moment(100)), Colour::GREEN);
         }
     }
 }

@@ -3,7 +3,7 @@
 use svpn_contract::wire::{Label, NextHopId, TtlMode};
 use svpn_contract::{Member, TunnelAction};
 
-use super::delivery::{DELIVERY, Delivery};
+use super::delivery::{Delivery, Version};
 use super::group::MemberLine;
 use super::words::LINE;
 
@@ -15,8 +15,8 @@ pub(crate) const TRANSPORT: usize = 3;
 /// ```text
 /// word 0: | header bytes 8 | kind 8 | labels 8 | TTL mode 8 | share 32 |
 ///      1: | sum of an IPv4 header 32 | next hop slot 32 |
-///   2..=7: labels: three stack entries of 32, label only, the innermost last; unused
-///          GRE: the delivery header, in the order of the wire, at the end of 48 bytes
+///   2..=3: labels: three stack entries in the order of the wire, label only, the innermost last; room for the VPN label's
+///   2..=7: GRE: the delivery header, in the order of the wire, at the end of 48 bytes
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TunnelMember {
@@ -42,51 +42,66 @@ pub(crate) enum Encapsulation {
 /// Stack entries of transport labels, without TC, S and TTL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Transport {
-    /// The last `labels` of them, the innermost last; the others are 0.
-    pub(crate) entries: [u32; TRANSPORT],
+    /// The last `labels` of the first three, in the order of the wire, the innermost last; the others are 0.
+    pub(crate) entries: [u32; TRANSPORT + 1],
     /// How many there are; none in a tunnel of one hop.
     pub(crate) labels: u8,
 }
 
 const LABELS: u8 = 0;
-const GRE_V4: u8 = 4;
-const GRE_V6: u8 = 6;
 
 impl Transport {
     /// No labels.
-    pub(crate) const NONE: Self = Self { entries: [0; TRANSPORT], labels: 0 };
+    pub(crate) const NONE: Self = Self { entries: [0; TRANSPORT + 1], labels: 0 };
 
     /// Of these labels, the outermost first.
     fn new<const COUNT: usize>(labels: [Label; COUNT]) -> Self {
         const { assert!(COUNT <= TRANSPORT, "a line has room for so many") };
-        let mut entries = [0; TRANSPORT];
+        let mut entries = [0; TRANSPORT + 1];
         for (entry, label) in entries[TRANSPORT - COUNT..].iter_mut().zip(labels) {
-            *entry = label.get() << 12;
+            *entry = (label.get() << 12).to_be();
         }
         #[allow(clippy::cast_possible_truncation, reason = "3 at most")]
         Self { entries, labels: COUNT as u8 }
     }
 }
 
+impl Transport {
+    /// Of the first words of a line; `None` if it is of no labels.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "each part is cut to its width")]
+    pub(crate) fn from_words([first, _, outer, inner]: [u64; 4]) -> Option<Self> {
+        let entries = [outer as u32, (outer >> 32) as u32, inner as u32, (inner >> 32) as u32];
+        ((first >> 48) as u8 == LABELS).then_some(Self { entries, labels: (first >> 40) as u8 })
+    }
+}
+
 impl TunnelMember {
+    /// The slot of the next hop, and the TTL mode, of the first words of a line.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "each part is cut to its width")]
+    pub(crate) fn way([first, second, ..]: [u64; 4]) -> (u32, u8) {
+        (second as u32, (first >> 32) as u8)
+    }
+
     #[inline]
     fn new(nexthop: u32, ttl_mode: u8, encapsulation: Encapsulation) -> Self {
         Self { nexthop, ttl_mode, encapsulation }
     }
 
-    #[inline]
+    #[cfg(test)]
     #[allow(clippy::cast_possible_truncation, reason = "each part is cut to its width")]
-    pub(crate) fn from_line(line: [u64; LINE]) -> Self {
-        let [length, kind, labels, ttl_mode, ..] = line[0].to_be_bytes();
-        let encapsulation = if kind == LABELS {
-            Encapsulation::Labels(Transport { entries: [(line[2] >> 32) as u32, line[2] as u32, (line[3] >> 32) as u32], labels })
+    fn from_line(line: [u64; LINE]) -> Self {
+        let ttl_mode = (line[0] >> 32) as u8;
+        let [first, second, third, fourth, ..] = line;
+        let encapsulation = if let Some(transport) = Transport::from_words([first, second, third, fourth]) {
+            Encapsulation::Labels(transport)
         } else {
-            let mut bytes = [0; DELIVERY];
-            for (place, word) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(&line[2..]) {
-                *place = word.to_ne_bytes();
+            let delivery = Delivery::from_line(line);
+            match delivery.version {
+                Version::V4 => Encapsulation::GreV4(delivery),
+                Version::V6 => Encapsulation::GreV6(delivery),
             }
-            let delivery = Delivery { bytes, length, sum: (line[1] >> 32) as u32 };
-            if kind == GRE_V4 { Encapsulation::GreV4(delivery) } else { Encapsulation::GreV6(delivery) }
         };
         Self::new(line[1] as u32, ttl_mode, encapsulation)
     }
@@ -95,20 +110,19 @@ impl TunnelMember {
         let first = |length: u8, kind: u8, labels: u8| u64::from_be_bytes([length, kind, labels, self.ttl_mode, 0, 0, 0, 0]);
         let mut line = [0, u64::from(self.nexthop), 0, 0, 0, 0, 0, 0];
         let (kind, delivery) = match &self.encapsulation {
-            Encapsulation::Labels(Transport { entries: [first_entry, second, third], labels }) => {
+            Encapsulation::Labels(Transport { entries: [outer, middle, inner, none], labels }) => {
+                let pair = |first: u32, second: u32| u64::from(second) << 32 | u64::from(first);
                 line[0] = first(0, LABELS, *labels);
-                line[2] = u64::from(*first_entry) << 32 | u64::from(*second);
-                line[3] = u64::from(*third) << 32;
+                line[2] = pair(*outer, *middle);
+                line[3] = pair(*inner, *none);
                 return line;
             }
-            Encapsulation::GreV4(delivery) => (GRE_V4, delivery),
-            Encapsulation::GreV6(delivery) => (GRE_V6, delivery),
+            Encapsulation::GreV4(delivery) => (Version::V4 as u8, delivery),
+            Encapsulation::GreV6(delivery) => (Version::V6 as u8, delivery),
         };
         line[0] = first(delivery.length, kind, 0);
         line[1] |= u64::from(delivery.sum) << 32;
-        for (word, bytes) in line[2..].iter_mut().zip(delivery.bytes.as_chunks::<8>().0) {
-            *word = u64::from_ne_bytes(*bytes);
-        }
+        line[2..].copy_from_slice(&delivery.words());
         line
     }
 }
@@ -172,10 +186,12 @@ mod tests {
         let nexthop = NextHopId::new(5).unwrap();
         let action = TunnelAction::Lsp3 { l1, l2, l3, nexthop, ttl_mode: TtlMode::new(9).unwrap() };
         let line = member_line(&Member { action, weight: NonZeroU32::MIN, watch_port: None }, 6).line;
-        let transport = Transport { entries: [16 << 12, 17 << 12, 18 << 12], labels: 3 };
+        let wire = |label: u32| (label << 12).to_be();
+        let transport = Transport { entries: [wire(16), wire(17), wire(18), 0], labels: 3 };
         let expected = TunnelMember::new(6, 9, Encapsulation::Labels(transport));
         assert_eq!((TunnelMember::from_line(line), super::nexthop(&action)), (expected, nexthop));
+        assert_eq!(TunnelMember::way([line[0], line[1], line[2], line[3]]), (6, 9));
         let two = Transport::new([l1, l2]);
-        assert_eq!((two.entries, two.labels), ([0, 16 << 12, 17 << 12], 2));
+        assert_eq!((two.entries, two.labels), ([0, wire(16), wire(17), 0], 2));
     }
 }

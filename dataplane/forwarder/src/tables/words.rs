@@ -100,6 +100,12 @@ impl<K> Words<K> {
         self.view().block(index)
     }
 
+    /// The `number`th `N` words: as [`Words::block`] of `number * N`, but one comparison instead of two.
+    #[inline]
+    pub(crate) fn part<const N: usize>(&self, number: usize) -> Option<&[AtomicU64; N]> {
+        self.view().part(number)
+    }
+
     /// Fetches the line of a word.
     #[inline]
     pub(crate) fn prefetch(&self, index: usize) {
@@ -130,6 +136,12 @@ impl<'a> WordsView<'a> {
         self.0.get(index..)?.first_chunk()
     }
 
+    /// [`Words::part`].
+    #[inline]
+    pub(crate) fn part<const N: usize>(self, number: usize) -> Option<&'a [AtomicU64; N]> {
+        self.0.as_chunks().0.get(number)
+    }
+
     /// [`Words::prefetch`].
     #[inline]
     pub(crate) fn prefetch(self, index: usize) {
@@ -151,6 +163,8 @@ mod tests {
         words.store(usize::MAX / 2, 1);
         assert_eq!(words.load(usize::MAX / 2), 0);
         assert!(words.line(92).is_some());
+        assert!(words.part::<4>(24).is_some_and(|part| part[3].load(Ordering::Relaxed) == 7) && words.part::<4>(25).is_none());
+        assert!(words.part::<8>(11).is_some() && words.part::<8>(12).is_none());
     }
 
     #[test]

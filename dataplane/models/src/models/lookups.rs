@@ -243,8 +243,8 @@ pub fn a_member_stays_until_nobody_has_chosen_it() {
                 let mut online = reader.online();
                 let mut last = 0;
                 for _ in 0..2 {
-                    let line = table.choose(0, || 0).expect("there is a member");
-                    let [first, second, .., end] = table.line::<8>(line);
+                    let line = table.view().choose(0, || 0).expect("there is a member");
+                    let [first, second, .., end] = table.view().line::<8>(line);
                     assert_eq!((first >> 32, end), (second, second), "a line of two members");
                     assert!(second >= last, "an older member");
                     last = second;
@@ -284,6 +284,7 @@ pub fn a_route_stays_while_others_come_and_go() {
                 let find = |address: u32| {
                     let mut walk = table.start(0, address);
                     while table.step(&mut walk) {}
+                    table.end(&mut walk);
                     table.route(&walk)
                 };
                 let mut online = reader.online();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use svpn_dpdk::Reclaimer;
 
-use super::{BLOCK_SHIFT, Node, PREFIXES_SHIFT, Route, RouteTable, STRIDE};
+use super::{BLOCK_SHIFT, Node, PREFIXES_SHIFT, Route, RouteTable, STRIDE, TOP_BITS, TOP_LEVELS, WORTH_A_TOP};
 use crate::tables::blocks::{Block, Blocks};
 
 /// The arena has no words left.
@@ -22,9 +22,18 @@ const MOST_WORDS: u32 = 9 * LARGEST;
 pub(crate) struct RouteWriter {
     table: Arc<RouteTable>,
     blocks: Blocks,
+    /// Of tops.
+    tops: Blocks,
     routes: usize,
-    /// How many each VRF has that has any.
-    vrfs: BTreeMap<u16, usize>,
+    /// Those that have routes.
+    vrfs: BTreeMap<u16, Vrf>,
+}
+
+/// What there is to know of a VRF.
+#[derive(Debug, Default)]
+struct Vrf {
+    routes: usize,
+    top: Option<Block>,
 }
 
 /// Where a node's word is.
@@ -60,6 +69,11 @@ fn bits_at(address: u32, level: u32) -> u32 {
     address << (level * STRIDE) >> (32 - STRIDE)
 }
 
+/// The word of a top for an address.
+fn top_word(top: Block, address: u32) -> usize {
+    (top.first as usize) << TOP_BITS | (address >> (32 - TOP_BITS)) as usize
+}
+
 /// A node taken apart.
 struct Parts {
     children: [u64; 16],
@@ -68,7 +82,8 @@ struct Parts {
 
 impl RouteWriter {
     pub(crate) fn new(table: Arc<RouteTable>, routes: u32) -> Self {
-        Self { table, blocks: Blocks::new(RouteTable::arena_words(routes), LARGEST), routes: 0, vrfs: BTreeMap::new() }
+        let (blocks, tops) = (Blocks::new(RouteTable::arena_words(routes), LARGEST), Blocks::new(RouteTable::tops(routes), 1));
+        Self { table, blocks, tops, routes: 0, vrfs: BTreeMap::new() }
     }
 
     /// Routes there are.
@@ -119,8 +134,44 @@ impl RouteWriter {
         let replacement = self.build(&parts)?;
         self.replace(place, node, replacement);
         self.routes += 1;
-        *self.vrfs.entry(vrf).or_default() += 1;
+        let entry = self.vrfs.entry(vrf).or_default();
+        entry.routes += 1;
+        if entry.top.is_some() {
+            self.note_top(vrf, prefix);
+        } else if entry.routes >= WORTH_A_TOP
+            && let Some(top) = self.tops.take(1)
+        {
+            entry.top = Some(top);
+            self.fill_top(top, Place::Root(vrf), 0, 0);
+            self.table.top_of.store_release(usize::from(vrf), u64::from(top.first) + 1);
+        }
         Ok(())
+    }
+
+    /// Copies all nodes of a top's level below this place into it.
+    fn fill_top(&self, top: Block, place: Place, level: u32, address: u32) {
+        let node = self.load(place);
+        if level == TOP_LEVELS {
+            self.table.tops.store_release(top_word(top, address), node.0);
+            return;
+        }
+        for bits in 0..16_u32 {
+            if let Some(child) = node.child(bits) {
+                self.fill_top(top, Place::Arena(child), level + 1, address | bits << (32 - STRIDE) >> (level * STRIDE));
+            }
+        }
+    }
+
+    /// Copies the node on the way to a prefix that a VRF's top has, if it has one, after a change. Shorter prefixes are not in a top.
+    fn note_top(&self, vrf: u16, prefix: Prefix) {
+        let Some(top) = self.vrfs.get(&vrf).and_then(|vrf| vrf.top) else { return };
+        if prefix.depth() < TOP_LEVELS {
+            return;
+        }
+        let root = self.load(Place::Root(vrf));
+        let below = |node: Node, level| Some(self.load(Place::Arena(node.child(bits_at(prefix.address, level))?)));
+        let node = (0..TOP_LEVELS).try_fold(root, below).unwrap_or(Node::NOTHING);
+        self.table.tops.store_release(top_word(top, prefix.address), node.0);
     }
 
     /// Removes a route; whether it was there.
@@ -153,10 +204,14 @@ impl RouteWriter {
         for node in gone {
             self.retire(node);
         }
+        self.note_top(vrf, prefix);
         self.routes -= 1;
-        if let Some(routes) = self.vrfs.get_mut(&vrf) {
-            *routes -= 1;
-            if *routes == 0 {
+        if let Some(entry) = self.vrfs.get_mut(&vrf) {
+            entry.routes -= 1;
+            if entry.routes == 0 {
+                // All words of the top are zero again.
+                self.table.top_of.store(usize::from(vrf), 0);
+                entry.top.into_iter().for_each(|top| self.tops.retire(top));
                 self.vrfs.remove(&vrf);
             }
         }
@@ -175,6 +230,7 @@ impl RouteWriter {
     /// Makes words free that no worker reads any more.
     pub(crate) fn publish(&mut self, reclaimer: &Reclaimer) {
         self.blocks.publish(reclaimer, |_| {});
+        self.tops.publish(reclaimer, |_| {});
     }
 
     fn collect(&self, node: Node, level: u32, address: u32, found: &mut Vec<(Prefix, Route)>) {
@@ -277,6 +333,11 @@ mod tests {
     fn find(table: &RouteTable, vrf: u16, address: u32) -> Option<Route> {
         let mut walk = table.start(vrf, address);
         while table.step(&mut walk) {}
+        if walk.has_to_begin_again() {
+            walk = table.start_at_root(vrf, address);
+            while table.step(&mut walk) {}
+        }
+        table.end(&mut walk);
         table.route(&walk)
     }
 
@@ -324,14 +385,47 @@ mod tests {
         assert!(!writer.remove(7, prefix));
     }
 
+    /// Enough routes of VRF 0 for a top, far from those of the tests.
+    fn enough_for_a_top() -> impl Iterator<Item = Prefix> {
+        (0..u32::try_from(WORTH_A_TOP).unwrap()).map(|number| Prefix { address: 0xc000_0000 | number << 8, length: 24 })
+    }
+
+    #[test]
+    fn a_top_is_there_as_long_as_there_are_routes_and_is_used_again() {
+        let reclaimer = Reclaimer::new(NonZeroU16::MIN);
+        let (table, mut writer) = routes(1000);
+        for vrf in [3, 4, 3] {
+            let long = Prefix { address: 0x0a01_0000, length: 16 };
+            writer.set(vrf, long, Route::Local(1)).unwrap();
+            for prefix in enough_for_a_top() {
+                assert_eq!(table.top_word(vrf, 0).is_some(), writer.vrfs[&vrf].routes >= WORTH_A_TOP);
+                writer.set(vrf, prefix, Route::Local(1)).unwrap();
+            }
+            assert_eq!(table.top_word(vrf, 0x0001_ffff), Some(1));
+            assert_eq!((find(&table, vrf, 0x0a01_ffff), find(&table, vrf, 0xc000_0101)), (Some(Route::Local(1)), Some(Route::Local(1))));
+            assert_eq!(find(&table, vrf, 0x0a00_ffff), None);
+            let all: Vec<Prefix> = writer.iter().map(|(_, prefix, _)| prefix).collect();
+            assert!(all.into_iter().all(|prefix| writer.remove(vrf, prefix)));
+            assert_eq!((table.top_word(vrf, 0), find(&table, vrf, 0x0a01_ffff)), (None, None));
+            assert!((0..1 << TOP_BITS).all(|word| table.tops.load(word) == 0));
+            writer.publish(&reclaimer);
+        }
+    }
+
     proptest! {
         #[test]
         fn it_finds_the_longest_prefix_as_a_search_of_all_does(
+            with_top: bool,
             steps in prop::collection::vec((0..5_u8, 0..2_u16, prefixes(), route()), 0..120),
             asked in prop::collection::vec((0..2_u16, prefixes()), 40),
         ) {
-            let (table, mut writer) = routes(200);
+            let (table, mut writer) = routes(1000);
             let mut model = Model::new();
+            for prefix in enough_for_a_top().filter(|_| with_top) {
+                writer.set(0, prefix, Route::Discard).unwrap();
+                model.insert((0, prefix.length, prefix.address), Route::Discard);
+            }
+            prop_assert_eq!(table.top_word(0, 0).is_some(), with_top);
             for (step, vrf, prefix, route) in steps {
                 // Deletions mostly of what is there.
                 let there = model.keys().nth(usize::from(step) * 3).copied();
