@@ -8,11 +8,13 @@ use std::time::{Duration, SystemTime};
 
 use clap::{Parser, Subcommand};
 use svpn_gateway::config::{self, Config, ConfigError};
+use svpn_gateway::gateway::{Begun, Gateway, StartError as GatewayError};
+use svpn_gateway::liveness::Liveness;
+use svpn_gateway::records::{self, Listing};
 use svpn_gateway::tables::{self, TablesError};
-use svpn_gateway::{ChargeWriter, Gateway, Routers};
 use svpn_sip::config::StartError;
 use svpn_sip::server::Server;
-use svpn_store::{ChargeLog, OpenError};
+use svpn_store::ReadError;
 use svpn_switch::ElectionId;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -45,6 +47,15 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Print what the gateway keeps, also while it runs: an object of JSON a line.
+    Records {
+        /// The configuration file (TOML).
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Which records.
+        #[arg(value_enum)]
+        listing: Listing,
+    },
     /// Print every table entry of the routers, an entry a line, sorted. Changes nothing, also while a gateway runs.
     Tables {
         /// The configuration file (TOML).
@@ -62,7 +73,9 @@ enum Failure {
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error(transparent)]
-    Charges(#[from] OpenError),
+    Records(#[from] ReadError),
+    #[error(transparent)]
+    Start(#[from] GatewayError),
     #[error(transparent)]
     Sip(#[from] StartError),
     #[error(transparent)]
@@ -81,6 +94,7 @@ fn main() -> ExitCode {
     let done = match (arguments.command, arguments.config) {
         (Some(Command::Run { config }), _) | (None, Some(config)) => run(&config),
         (Some(Command::Check { config }), _) => config::load(&config).map(drop).map_err(Failure::from),
+        (Some(Command::Records { config, listing }), _) => print_records(&config, listing),
         (Some(Command::Tables { config, router }), _) => print_tables(&config, router.as_deref()),
         // The parser asks for one of them.
         (None, None) => Ok(()),
@@ -118,23 +132,33 @@ fn print_tables(path: &Path, router: Option<&str>) -> Result<(), Failure> {
     })
 }
 
-fn run(path: &Path) -> Result<(), Failure> {
+fn print_records(path: &Path, listing: Listing) -> Result<(), Failure> {
     let config = config::load(path)?;
-    let (charges, writer) = ChargeWriter::start(ChargeLog::open(&config.charges)?);
-    let served = tokio::runtime::Runtime::new()?.block_on(serve(config, charges));
-    // The last handle is gone with the runtime: wait for the last record.
-    if writer.join().is_err() {
-        tracing::error!("the writer of charge records broke");
-    }
-    served
+    tokio::runtime::Runtime::new()?.block_on(async {
+        for line in records::list(&config.records, listing).await? {
+            println!("{line}");
+        }
+        Ok(())
+    })
 }
 
-async fn serve(config: Config, charges: ChargeWriter) -> Result<(), Failure> {
+fn run(path: &Path) -> Result<(), Failure> {
+    let config = config::load(path)?;
+    tokio::runtime::Runtime::new()?.block_on(serve(config))
+}
+
+/// How long what is under way at the end is waited for; the next gateway goes on with the rest.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+async fn serve(config: Config) -> Result<(), Failure> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let routers = Routers::start(&config.routers, election(), &config.domain);
+    let (kept, journal, writer) = svpn_store::open(&config.records.database, &config.records.gateway).await?;
     let listen = config.sip.listen.clone();
-    let gateway = Arc::new(Gateway::new(config.domain, routers, config.secrets, charges));
-    let server = Server::start(config.sip, Arc::clone(&gateway)).await?;
+    let liveness = Liveness::new(&config.network, config.liveness);
+    let begun = Gateway::start(config.network, &config.routers, election(), config.secrets, kept, journal).await?;
+    let Begun { gateway, resumed, hang_up, notices } = begun;
+    let keeping = [tokio::spawn(gateway.clone().keep_time()), tokio::spawn(liveness.watch(gateway.clone(), notices))];
+    let server = Server::start(config.sip, Arc::new(gateway.clone()), resumed, hang_up).await?;
     for address in listen {
         tracing::info!(%address, "listening for SIP");
     }
@@ -148,7 +172,15 @@ async fn serve(config: Config, charges: ChargeWriter) -> Result<(), Failure> {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
-    tracing::info!("stopping: every session is released");
+    tracing::info!("stopping: sessions go on without the gateway");
     server.shutdown().await;
+    for task in &keeping {
+        task.abort();
+    }
+    if tokio::time::timeout(FAREWELL, gateway.settled()).await.is_err() {
+        tracing::warn!("some sessions that are over are not settled yet: the next gateway settles them");
+    }
+    drop(gateway);
+    let _not_in_time = tokio::time::timeout(FAREWELL, writer.finished()).await;
     Ok(())
 }

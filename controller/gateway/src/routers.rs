@@ -1,12 +1,29 @@
-//! All routers, and how a plan is written to them.
+//! All routers, and how plans are written to them.
+
+mod queue;
 
 use std::collections::HashMap;
 
+use svpn_contract::packet::PacketOut;
 use svpn_contract::wire::SessionId;
-use svpn_switch::{ElectionId, SessionCounters, Switch, WriteError};
+use svpn_switch::{ElectionId, Event, SessionCounters, State, Switch};
 use svpn_vpn::{Domain, RouterId, Step};
+use tokio::sync::mpsc;
 
 use crate::config::RouterConfig;
+use queue::{Queue, Ticket, Work, WorkError};
+
+/// Most notices of all routers that wait to be looked at.
+const NOTICES: usize = 4096;
+
+/// What a router tells by itself.
+#[derive(Debug)]
+pub struct Notice {
+    /// Which.
+    pub router: RouterId,
+    /// What.
+    pub event: Event,
+}
 
 /// Why a plan could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -14,7 +31,7 @@ use crate::config::RouterConfig;
 pub(crate) struct PlanError {
     pub(crate) router: String,
     #[source]
-    pub(crate) source: WriteError,
+    pub(crate) source: WorkError,
 }
 
 /// One of the provider's routers.
@@ -22,27 +39,64 @@ pub(crate) struct PlanError {
 struct Router {
     name: String,
     switch: Switch,
+    queue: Queue,
 }
 
 /// All routers.
 #[derive(Debug)]
-pub struct Routers(HashMap<RouterId, Router>);
+pub(crate) struct Routers(HashMap<RouterId, Router>);
+
+/// Whether a plan's writes may fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Firmness {
+    /// A router takes all of a step or nothing, and the plan ends there.
+    OrNot,
+    /// A router that is away gets it when it is back.
+    Surely,
+}
+
+/// A plan with its place in the queue of every router it touches.
+#[derive(Debug)]
+#[must_use = "all that is behind it in the queues waits"]
+pub(crate) struct Booked(Vec<(String, Ticket)>);
+
+impl Booked {
+    /// Has the steps written in their order, and stops at the first that a router refuses: what was written before it stays.
+    pub(crate) async fn carry_out(self) -> Result<(), PlanError> {
+        for (router, ticket) in self.0 {
+            ticket.carry_out().await.map_err(|source| PlanError { router, source })?;
+        }
+        Ok(())
+    }
+
+    /// Has the steps written in their order, whatever becomes of one. The first failure is told.
+    pub(crate) async fn carry_out_all(self) -> Result<(), PlanError> {
+        let mut first = Ok(());
+        for (router, ticket) in self.0 {
+            let written = ticket.carry_out().await.map_err(|source| PlanError { router, source });
+            first = first.and(written);
+        }
+        first
+    }
+}
 
 impl Routers {
     /// Begins to connect to every router; each is brought to what the domain expects of it as soon as it answers, also when it comes
-    /// back later. Must be called within a tokio runtime.
-    pub fn start(routers: &[RouterConfig], election: ElectionId, domain: &Domain) -> Self {
+    /// back later. What routers tell comes by the receiver. Must be called within a tokio runtime.
+    pub(crate) fn start(routers: &[RouterConfig], election: ElectionId, domain: &Domain) -> (Self, mpsc::Receiver<Notice>) {
+        let (notices, told) = mpsc::channel(NOTICES);
         let start = |router: &RouterConfig| {
             let expected = domain.expected_entries(router.id).cloned();
             let (switch, events) = Switch::start(router.settings(election), expected);
-            tokio::spawn(watch_events(router.name.clone(), events));
-            (router.id, Router { name: router.name.clone(), switch })
+            tokio::spawn(pass_on(router.id, events, notices.clone()));
+            let queue = Queue::start(switch.clone());
+            (router.id, Router { name: router.name.clone(), switch, queue })
         };
-        Self(routers.iter().map(start).collect())
+        (Self(routers.iter().map(start).collect()), told)
     }
 
     /// Waits until every router holds what it should.
-    pub async fn ready(&self) {
+    pub(crate) async fn ready(&self) {
         for router in self.0.values() {
             router.switch.ready().await;
             tracing::info!(router = router.name, "router is ready");
@@ -53,43 +107,49 @@ impl Routers {
         self.0.get(&id).map_or("", |router| &router.name)
     }
 
-    /// Writes steps in their order and stops at the first that a router refuses: what was written before it stays.
-    pub(crate) async fn write(&self, steps: &[Step]) -> Result<(), PlanError> {
-        for step in steps {
-            let Some(router) = self.0.get(&step.router) else { continue };
-            let written = router.switch.write(&step.updates).await;
-            written.map_err(|source| PlanError { router: router.name.clone(), source })?;
-        }
-        Ok(())
+    /// Whether a router takes packets from us and gives us its own.
+    pub(crate) fn speaks(&self, id: RouterId) -> bool {
+        self.0.get(&id).is_some_and(|router| router.switch.state() == State::Ready)
     }
 
-    /// Writes steps that give something back, in their order. Deletions are final: where a router does not answer, it loses the entries
-    /// when it is back.
-    pub(crate) async fn give_back(&self, steps: &[Step]) {
-        for step in steps {
-            let Some(router) = self.0.get(&step.router) else { continue };
-            if let Err(error) = router.switch.apply(&step.updates).await {
-                tracing::warn!(router = router.name, %error, "not given back yet: the router is put right when it answers");
-            }
+    /// Sends a packet out of a router's port; one that cannot be sent now is not.
+    pub(crate) fn send(&self, id: RouterId, packet: PacketOut) {
+        let Some(router) = self.0.get(&id) else { return };
+        if let Err(error) = router.switch.packet_out(packet) {
+            tracing::debug!(router = router.name, %error, "a packet was not sent");
         }
     }
 
-    /// What a session's ingress PE counted; `None` if it does not tell.
-    pub(crate) async fn count(&self, id: RouterId, session: SessionId) -> Option<SessionCounters> {
+    /// Takes a place for each step in its router's queue.
+    pub(crate) fn book(&self, steps: Vec<Step>, firmness: Firmness) -> Booked {
+        let book = |Step { router, updates }: Step| {
+            let work = match firmness {
+                Firmness::OrNot => Work::Write(updates),
+                Firmness::Surely => Work::Apply(updates),
+            };
+            self.0.get(&router).map(|router| (router.name.clone(), router.queue.take(work)))
+        };
+        Booked(steps.into_iter().filter_map(book).collect())
+    }
+
+    /// What a session's ingress PE counted: `None` if it does not answer now, `Some(None)` if it does not know the session.
+    pub(crate) async fn count(&self, id: RouterId, session: SessionId) -> Option<Option<SessionCounters>> {
         let router = self.0.get(&id)?;
         match router.switch.session_counters(&[session]).await {
-            Ok(counters) => counters.get(&session).copied(),
+            Ok(counters) => Some(counters.get(&session).copied()),
             Err(error) => {
-                tracing::error!(router = router.name, %session, %error, "the session's counters could not be read");
+                tracing::warn!(router = router.name, %session, %error, "the session's counters cannot be read now");
                 None
             }
         }
     }
 }
 
-/// What routers send by themselves: logged, so that a person who looks for lost packets finds them.
-async fn watch_events(router: String, mut events: tokio::sync::mpsc::Receiver<svpn_switch::Event>) {
+/// What nobody looks at in time is shed.
+async fn pass_on(router: RouterId, mut events: mpsc::Receiver<Event>, notices: mpsc::Sender<Notice>) {
     while let Some(event) = events.recv().await {
-        tracing::debug!(router, ?event, "the router tells");
+        if notices.try_send(Notice { router, event }).is_err() {
+            tracing::debug!(router = router.index(), "a notice of a router is shed");
+        }
     }
 }

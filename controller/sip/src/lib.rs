@@ -3,8 +3,8 @@
 //! The way of a request: `stack` (sockets, screens, the library) → `serve` (who asks, what for) → `call` (a task per call around a pure
 //! machine) → [`sessions::Sessions`] (the gateway). Beside them `registrar`, `digest`, `sdp` and `address`, pure and without sockets.
 //!
-//! Not served, and refused with a reason: offers in 200, a change in service within a dialog, booking in advance, `Require` of anything
-//! (preconditions, 100rel), `sips:` and IPv6 media. A call goes to the callee's latest contact only, and session timers are ignored. Requests within a
+//! Not served, and refused with a reason: offers in the 200 of a first INVITE, changes in service that the callee asks for, `Require` of
+//! anything (preconditions, 100rel), `sips:` and IPv6 media. A call goes to the callee's latest contact only, and session timers are ignored. Requests within a
 //! dialog are known by its tags and not challenged again. Over UDP a malformed request gets its 4xx if it says how to answer it; over TCP what the
 //! library cannot parse closes the connection.
 //!

@@ -39,6 +39,12 @@ impl Rejection {
         Self::new(503, reason).with(sip::Header::RetryAfter(RETRY_AFTER.to_string().into()))
     }
 
+    /// 500 with Retry-After: another request of the same end is not decided yet (RFC 3261 section 14.2, RFC 3311 section 5.2).
+    pub(crate) fn overlapping() -> Self {
+        let seconds = rand::random_range(0..=10).to_string();
+        Self::new(500, "the offer before this one is not answered yet").with(sip::Header::RetryAfter(seconds.into()))
+    }
+
     /// The header fields of the response.
     pub(crate) fn into_headers(self) -> Vec<sip::Header> {
         let mut headers = self.headers;
@@ -68,8 +74,13 @@ mod tests {
 
     #[test]
     fn a_full_link_is_580_with_warning_370_and_the_figures() {
-        let rejection =
-            Rejection::from(Refusal::NoBandwidth { link: "pe1-p1".to_owned(), asked: BitRate(50_000_000), fits: BitRate(20_000_000) });
+        let rejection = Rejection::from(Refusal::NoBandwidth {
+            link: "pe1-p1".to_owned(),
+            asked: BitRate(50_000_000),
+            fits: BitRate(20_000_000),
+            full: (std::time::SystemTime::UNIX_EPOCH, None),
+            next_start: None,
+        });
         assert_eq!(rejection.status, 580);
         let headers = rejection.into_headers();
         let warning = headers[0].to_string();
@@ -86,7 +97,7 @@ mod tests {
             (Refusal::NotAcceptable(text()), 488),
             (Refusal::Forbidden(text()), 403),
             (Refusal::NotFound(text()), 404),
-            (Refusal::NoPath { from: text(), to: text() }, 580),
+            (Refusal::NoPath { from: text(), to: text(), why: text() }, 580),
             (Refusal::Unavailable(text()), 503),
         ] {
             assert_eq!(Rejection::from(refusal).status, status);

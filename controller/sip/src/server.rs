@@ -6,14 +6,16 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::address::Domain;
-use crate::call::Calls;
+use crate::call::{Calls, resume};
 use crate::config::{ListenAddress, SipConfig, StartError};
 use crate::digest::Authenticator;
 use crate::registrar::Registrar;
 use crate::serve::serve;
 use crate::services::Services;
-use crate::sessions::Sessions;
+use crate::sessions::{HangUp, Resumed, Sessions};
 use crate::stack::Stack;
+use svpn_vpn::request::Cause;
+use tokio::sync::mpsc::UnboundedReceiver;
 
 /// How long [`Server::shutdown`] waits for applications to answer BYE.
 const FAREWELL: Duration = Duration::from_secs(4);
@@ -28,11 +30,17 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds every address of the configuration and serves until [`Server::shutdown`]. Must be called within a tokio runtime.
+    /// Binds every address of the configuration and serves until [`Server::shutdown`]. The calls of the gateway before this one go on, and
+    /// those named by `hang_up` are ended. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// [`StartError`], which names the address that could not be bound.
-    pub async fn start<S: Sessions>(config: SipConfig, sessions: Arc<S>) -> Result<Self, StartError> {
+    pub async fn start<S: Sessions>(
+        config: SipConfig,
+        sessions: Arc<S>,
+        resumed: Vec<Resumed>,
+        mut hang_up: UnboundedReceiver<HangUp>,
+    ) -> Result<Self, StartError> {
         let (stack, incoming) = Stack::start(&config).await?;
         let now = Instant::now();
         let addresses = stack.addresses().to_vec();
@@ -46,6 +54,18 @@ impl Server {
             authenticator: Mutex::new(Authenticator::new(now)),
             registrar: Mutex::new(Registrar::default()),
         });
+        for call in &resumed {
+            if let Err(error) = resume(&services, call) {
+                tracing::error!(session = call.terms.session.0, %error, "nobody can hang up the session: it is ended");
+                services.sessions.release(call.terms.session, Cause::Signalling).await;
+            }
+        }
+        let hanging_up = Arc::clone(&services);
+        let hanging_up = tokio::spawn(async move {
+            while let Some(call) = hang_up.recv().await {
+                hanging_up.calls.hang_up(call);
+            }
+        });
         let serving = tokio::spawn(serve(incoming, Arc::clone(&services)));
         let sweeping = tokio::spawn(sweep(Arc::clone(&services)));
         let stop = Box::pin(async move {
@@ -54,6 +74,7 @@ impl Server {
             let _ = tokio::time::timeout(FAREWELL, services.calls.silence()).await;
             services.stack.stop();
             serving.abort();
+            hanging_up.abort();
             sweeping.abort();
         });
         Ok(Self { addresses, stop })
@@ -64,7 +85,8 @@ impl Server {
         &self.addresses
     }
 
-    /// Turns new calls away, hangs up every call, releases every session with [`svpn_vpn::request::Cause::Shutdown`], and closes the sockets.
+    /// Turns new calls away, ends those that are being set up, releases their sessions with [`Cause::Shutdown`], and closes the sockets.
+    /// Sessions in service are left as they are: the next server goes on with them.
     ///
     /// Returns when the last `release` has returned and the applications have answered BYE, or have had four seconds for it.
     pub async fn shutdown(self) {

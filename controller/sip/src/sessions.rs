@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 
+use svpn_vpn::domain::Proposal;
 use svpn_vpn::request::{Answer, ApplicationId, Cause, CeName, Refusal, SessionNumber, SessionRequest, Terms, VpnName};
 
 /// An application's password; never printed.
@@ -15,10 +16,34 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// What signalling must keep of a session, to go on with it when the gateway was restarted: JSON of signalling's own making.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept(pub String);
+
+/// A session that goes on after a restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resumed {
+    /// What it has.
+    pub terms: Terms,
+    /// What [`Sessions::establish`] or [`Sessions::confirm`] was given for it last.
+    pub kept: Kept,
+}
+
+/// A session that the gateway ends by itself. It is released already; both ends are sent BYE with the reason (RFC 3326).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HangUp {
+    /// The session.
+    pub session: SessionNumber,
+    /// Why.
+    pub cause: Cause,
+}
+
 /// What the gateway does for signalling. The server calls these from many tasks at once.
 ///
 /// For every `reserve` that returned terms the server calls `release` exactly once, whatever became of the call, also after a refused
-/// `establish`. It never calls `release` while `establish` of the same session is under way.
+/// `establish` and after a [`HangUp`]; unless the server is shut down while the session is established: then it goes on. It never calls
+/// `release` while `establish`, `propose` or `confirm` of the same session is under way. For every `propose` that returned terms it calls
+/// `confirm` or `withdraw` before it proposes again, `withdraw` also after a refused `confirm`; `release` does instead.
 pub trait Sessions: Send + Sync + 'static {
     /// The application called `name`: in `vpn`, or, where an address leaves the VPN out, the only one of that name.
     ///
@@ -41,11 +66,27 @@ pub trait Sessions: Send + Sync + 'static {
     /// Why not; nothing is reserved then.
     fn reserve(&self, request: SessionRequest) -> impl Future<Output = Result<Terms, Refusal>> + Send;
 
-    /// The callee has answered: its ends are known, and the session's flows are programmed now.
+    /// The callee has answered: its ends are known, and the session's flows are programmed now, or at the start it asked for. What is
+    /// kept becomes durable with it.
     ///
     /// # Errors
     /// Why not; the session stays reserved until `release`.
-    fn establish(&self, session: SessionNumber, answer: Answer) -> impl Future<Output = Result<Terms, Refusal>> + Send;
+    fn establish(&self, session: SessionNumber, answer: Answer, kept: Kept) -> impl Future<Output = Result<Terms, Refusal>> + Send;
+
+    /// Reserves a change of an established session, or one that starts later. Until it is confirmed or withdrawn the old terms hold.
+    ///
+    /// # Errors
+    /// Why not; nothing changed.
+    fn propose(&self, session: SessionNumber, proposal: Proposal) -> impl Future<Output = Result<Terms, Refusal>> + Send;
+
+    /// The callee has agreed to the change: the new terms hold. What is kept replaces what was.
+    ///
+    /// # Errors
+    /// Why not; the old terms hold, and the change stays reserved until `withdraw`.
+    fn confirm(&self, session: SessionNumber, answer: Answer, kept: Kept) -> impl Future<Output = Result<Terms, Refusal>> + Send;
+
+    /// The change is off: the old terms go on.
+    fn withdraw(&self, session: SessionNumber) -> impl Future<Output = ()> + Send;
 
     /// The session is over: everything reserved or programmed for it is undone.
     fn release(&self, session: SessionNumber, cause: Cause) -> impl Future<Output = ()> + Send;

@@ -1,10 +1,22 @@
-//! Durable records: what a customer is billed for.
+//! Durable state and records.
 //!
-//! One JSON object a line, appended and synced before anyone is told that a session is over. `serde_json` writes the objects; `jiff`
-//! writes times as RFC 3339 has them.
+//! A gateway's [`Journal`] takes changes, a transaction at a time, and tells when they are on the disk; only then may their effect leave
+//! the machine. [`open`] gives back what was kept, so that a gateway that was killed goes on where it was. A session's charge record is
+//! written in the transaction that ends it, so that it is neither lost nor doubled.
+//!
+//! `sqlx` speaks to SQLite, which is built in, and to PostgreSQL, by one set of statements; `serde_json` writes the bodies of rows and
+//! `jiff` times, as RFC 3339 has them.
 
-mod charges;
+mod binding;
+mod change;
+mod database;
+mod journal;
 mod record;
+mod store;
 
-pub use charges::{AppendError, ChargeLog, OpenError};
+pub use binding::{Bindings, Contact};
+pub use change::Change;
+pub use database::OpenError;
+pub use journal::{AppendError, Commit, Journal, Writer};
 pub use record::{ChargeRecord, CountersRead, Timestamp, Traffic};
+pub use store::{Kept, ReadError, charges, look, open};

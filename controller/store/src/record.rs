@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use jiff::Unit;
 use serde::{Deserialize, Serialize};
+use svpn_vpn::price::Bill;
 
 /// A point in time, written as RFC 3339 in UTC, to the millisecond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -15,6 +16,11 @@ impl Timestamp {
     pub fn new(time: SystemTime) -> Self {
         let exact = jiff::Timestamp::try_from(time).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
         Self(exact.round(Unit::Millisecond).unwrap_or(exact))
+    }
+
+    /// Milliseconds since 1970.
+    pub(crate) fn milliseconds(self) -> i64 {
+        self.0.as_millisecond()
     }
 }
 
@@ -102,6 +108,8 @@ pub struct ChargeRecord {
     pub from_callee: Option<Traffic>,
     /// Whether the counters could be read at the end; if not, the traffic above is what was last known and less than what was carried.
     pub counters: CountersRead,
+    /// What it costs, and how that came about; absent where the contract has no price plan.
+    pub bill: Option<Bill>,
 }
 
 /// How sure the figures of a record are.
@@ -112,4 +120,27 @@ pub enum CountersRead {
     Final,
     /// A router did not answer: its direction's figures are zero, never more than was carried.
     Incomplete,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+
+    #[test]
+    fn carried_is_offered_less_discarded() {
+        let traffic = Traffic::none("pe1".into(), 8_000_000).counted((10, 15_000), (3, 4_500));
+        assert_eq!((traffic.offered_packets, traffic.offered_bytes), (10, 15_000));
+        assert_eq!((traffic.carried_packets, traffic.carried_bytes), (7, 10_500));
+        // Discards are read a moment after what was offered, so they can be ahead of it.
+        assert_eq!(Traffic::none("pe1".into(), 1).counted((1, 100), (2, 200)).carried_bytes, 0);
+    }
+
+    #[test]
+    fn times_are_rfc_3339_to_the_millisecond() {
+        let time = Timestamp::new(UNIX_EPOCH + Duration::from_micros(1_800_000_000_123_456));
+        assert_eq!(serde_json::to_string(&time).unwrap(), "\"2027-01-15T08:00:00.123Z\"");
+        assert_eq!(time.milliseconds(), 1_800_000_000_123);
+    }
 }

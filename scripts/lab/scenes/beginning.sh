@@ -1,7 +1,6 @@
 # How everything begins: the network, its programs, and the applications that sign in.
 # shellcheck shell=bash disable=SC2034 # other scenes use it
 
-CHARGES=$STATE/charges.jsonl
 
 # In words: mbit BIT_RATE
 mbit() { printf '%d Mbit/s' $(($1 / 1000000)); }

@@ -33,7 +33,10 @@ verify_bill() {
 }
 
 # charge SESSION FILTER: of the record of an established session.
-charge() { jq -r --arg session "$1" "select((.session | tostring) == \$session and .established != null) | $2" "$CHARGES" | tail -n 1; }
+charge() {
+    inside "$GATEWAY_SPACE" "$GATEWAY" records --config "$STATE/gateway.toml" charges |
+        jq -r --arg session "$1" "select((.session | tostring) == \$session and .established != null) | $2" | tail -n 1
+}
 
 account_for_every_frame() {
     step "Whatever a router receives it sends, punts or drops: its own metrics"
@@ -73,6 +76,27 @@ kill_the_gateway() {
     verify_tables crash "the routers hold what they held"
 }
 
+# The session of kill_the_gateway goes on, though the gateway that made it is dead.
+come_back() {
+    step "A new gateway reads the journal and goes on where the dead one ended"
+    local bytes
+    start_gateway
+    passed "svpn-gateway runs again"
+    verify_tables crash "the routers hold what they held: nothing was lost, nothing made twice"
+    verify_equal "A's east pings A's west, answered of 3" 3 "$(pings a-east "$WEST_ADDRESS" 3)"
+    verify "BYE of the session that the dead gateway made is answered" hang_up session-c
+    verify_tables idle "every table reads back as before the first session"
+    bytes=$(charge "$(answer_line session-c a=svpn-session:)" '.from_caller.carried_bytes')
+    verify_match "it is billed for what both gateways saw, bytes from A's east" '[1-9][0-9]{6,}' "$bytes"
+    verify_equal "charge records of that call" 1 "$(charges_of "$(answer_line session-c a=svpn-session:)")"
+}
+
+# charges_of SESSION: how many records of established sessions of that number begin after the lab's others of it ended.
+charges_of() {
+    inside "$GATEWAY_SPACE" "$GATEWAY" records --config "$STATE/gateway.toml" charges |
+        jq -s --arg session "$1" 'map(select((.session | tostring) == $session and .established != null)) | group_by(.start) | last | length'
+}
+
 # A gateway, agents and a session again, for who wants to try things.
 open_a_session_to_try() {
     step "Ready to be tried"
@@ -95,7 +119,8 @@ leave_it_running() {
    ip netns exec svpn-a-west iperf3 -s -D; ip netns exec svpn-a-east iperf3 -c $WEST_ADDRESS -u -b $A_OFFERS -l $DATAGRAM
    ip netns exec svpn-p1 tshark -i eth1                               the core
    ip netns exec svpn-gw $GATEWAY tables --config $STATE/gateway.toml
-   tail $CHARGES                          charge records; logs lie beside
+   $GATEWAY records --config $STATE/gateway.toml charges
+                                                                      charge records; logs lie in $STATE
    scripts/demo --stop                                                removes all of it
 END
 }
@@ -109,7 +134,7 @@ leave_it_to_the_prompt() {
    a_west iperf3 -s -D; a_east iperf3 -c $WEST_ADDRESS -u -b $A_OFFERS -l $DATAGRAM
    p1 tshark -i eth1                            the core
    gw $GATEWAY tables --config $STATE/gateway.toml
-   sh tail $CHARGES               charge records; logs lie beside
+   sh $GATEWAY records --config $STATE/gateway.toml charges
    exit                                         removes all of it
 END
     open_prompt

@@ -9,7 +9,8 @@ use svpn_contract::wire::{Class, Label, MacAddr, Mtu, PortId, TtlMode, VlanId, V
 use svpn_sip::config::ListenAddress;
 use toml::Spanned;
 
-use super::units::{Rate, maybe_number, number, numbers, text, texts};
+use super::agreements::{Group, HoursOfDays, Offset, Policy, Price, ProtectionWord, QuotaKeys, TunnelsWord};
+use super::units::{PoolShare, Rate, maybe_number, number, numbers, text, texts};
 
 /// The whole file.
 #[derive(Debug, Deserialize)]
@@ -18,6 +19,8 @@ pub(crate) struct File {
     pub(crate) provider: Provider,
     pub(crate) sip: Sip,
     pub(crate) records: Records,
+    #[serde(default)]
+    pub(crate) liveness: Option<Liveness>,
     #[serde(default, rename = "class")]
     pub(crate) classes: Vec<Spanned<ServiceClass>>,
     #[serde(rename = "router")]
@@ -32,6 +35,10 @@ pub(crate) struct File {
     pub(crate) contracts: Vec<Spanned<Contract>>,
     #[serde(default, rename = "application")]
     pub(crate) applications: Vec<Spanned<Application>>,
+    #[serde(default, rename = "group")]
+    pub(crate) groups: Vec<Spanned<Group>>,
+    #[serde(default, rename = "price")]
+    pub(crate) prices: Vec<Spanned<Price>>,
 }
 
 /// `[provider]`
@@ -93,7 +100,30 @@ fn default_ring_timeout() -> std::num::NonZeroU32 {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Records {
-    pub(crate) charges: PathBuf,
+    /// `sqlite:PATH`, or `postgres://USER@HOST/NAME`.
+    pub(crate) database: String,
+    /// Whose records these are, where several gateways share a database.
+    #[serde(default = "default_gateway")]
+    pub(crate) gateway: String,
+}
+
+fn default_gateway() -> String {
+    "gateway".to_owned()
+}
+
+/// `[liveness]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Liveness {
+    /// Milliseconds between two probes.
+    pub(crate) interval: std::num::NonZeroU32,
+    /// Intervals without a probe until a link is down.
+    #[serde(default = "default_misses")]
+    pub(crate) misses: std::num::NonZeroU32,
+}
+
+fn default_misses() -> std::num::NonZeroU32 {
+    std::num::NonZeroU32::MIN.saturating_add(2)
 }
 
 /// `[[class]]`
@@ -140,8 +170,23 @@ pub(crate) struct Link {
     pub(crate) metric: Option<u32>,
     #[serde(default, deserialize_with = "maybe_number")]
     pub(crate) mtu: Option<Mtu>,
+    #[serde(default)]
+    pub(crate) affinity: Vec<String>,
+    #[serde(default)]
+    pub(crate) risk: Vec<String>,
+    #[serde(default)]
+    pub(crate) pools: Vec<Pool>,
     pub(crate) a: LinkEnd,
     pub(crate) b: LinkEnd,
+}
+
+/// `{ classes = [0, 1], share = "40 %" }`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Pool {
+    #[serde(deserialize_with = "numbers")]
+    pub(crate) classes: Vec<Class>,
+    pub(crate) share: PoolShare,
 }
 
 /// One end of a link.
@@ -162,6 +207,10 @@ pub(crate) struct Vpn {
     pub(crate) name: String,
     #[serde(deserialize_with = "number")]
     pub(crate) vrf: VrfId,
+    #[serde(default)]
+    pub(crate) policy: Policy,
+    #[serde(default)]
+    pub(crate) tunnels: TunnelsWord,
 }
 
 /// `[[attachment]]`
@@ -201,6 +250,30 @@ pub(crate) struct Contract {
     pub(crate) default_class: Class,
     pub(crate) max_rate: Rate,
     pub(crate) max_sessions: u32,
+    #[serde(default)]
+    pub(crate) priority: u8,
+    /// As high as the default, where nothing is said.
+    #[serde(default)]
+    pub(crate) max_priority: Option<u8>,
+    #[serde(default)]
+    pub(crate) protection: ProtectionWord,
+    #[serde(default)]
+    pub(crate) preempt: bool,
+    /// Those of priority 0, where nothing is said.
+    #[serde(default)]
+    pub(crate) preemptable: Option<bool>,
+    #[serde(default)]
+    pub(crate) include: Vec<String>,
+    #[serde(default)]
+    pub(crate) exclude: Vec<String>,
+    #[serde(default)]
+    pub(crate) hours: Vec<HoursOfDays>,
+    #[serde(default)]
+    pub(crate) utc_offset: Offset,
+    #[serde(default)]
+    pub(crate) quota: QuotaKeys,
+    #[serde(default)]
+    pub(crate) price: Option<Spanned<String>>,
 }
 
 /// `[[application]]`

@@ -1,24 +1,29 @@
 //! The configuration: one TOML file, read once at start. What is wrong with it is said with file, line and what was expected.
 
+mod agreements;
 mod error;
 mod file;
 mod units;
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use svpn_sip::config::SipConfig;
 use svpn_sip::sessions::Secret;
 use svpn_switch::{ElectionId, Settings};
 use svpn_vpn::network::{
-    ApplicationSpec, AttachmentSpec, ClassSpec, ContractSpec, Item, LinkEndSpec, LinkSpec, Network, NetworkSpec, RouterSpec, VpnSpec,
+    ApplicationSpec, AttachmentSpec, ClassSpec, ContractSpec, GroupSpec, Item, LinkEndSpec, LinkSpec, Network, NetworkSpec, PoolSpec,
+    RouterSpec, VpnSpec,
 };
+use svpn_vpn::price::PricePlan;
 use svpn_vpn::request::{ApplicationId, CeName, VpnName};
 use svpn_vpn::{Domain, RouterId};
 use toml::Spanned;
 use tonic::transport::Endpoint;
 
+use crate::liveness;
 pub use error::ConfigError;
 use error::{Place, Span};
 
@@ -26,15 +31,26 @@ use error::{Place, Span};
 #[derive(Debug)]
 pub struct Config {
     /// The network and who may use it.
-    pub domain: Domain,
+    pub network: Network,
     /// How each router is reached.
     pub routers: Vec<RouterConfig>,
     /// The passwords.
     pub secrets: HashMap<ApplicationId, Secret>,
     /// The SIP server.
     pub sip: SipConfig,
-    /// The log of charges.
-    pub charges: PathBuf,
+    /// Where records are kept.
+    pub records: RecordsConfig,
+    /// How links are watched.
+    pub liveness: liveness::Settings,
+}
+
+/// Where records are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordsConfig {
+    /// `sqlite:PATH`, or `postgres://USER@HOST/NAME`.
+    pub database: String,
+    /// Whose they are, where several gateways share a database.
+    pub gateway: String,
 }
 
 /// How a router is reached.
@@ -74,13 +90,16 @@ fn read(path: &Path, text: &str) -> Result<Config, ConfigError> {
     let file: file::File =
         toml::from_str(text).map_err(|error| ConfigError::Wrong { place: place(error.span()), reason: error.message().to_owned() })?;
     let mut places = Places::default();
-    let spec = spec(&file, &mut places);
+    let prices = prices(&file, &place)?;
+    let spec = spec(&file, &prices, &place, &mut places)?;
     let invalid = |error: svpn_vpn::InvalidNetwork| {
         let span = error.item().and_then(|item| places.0.get(item).cloned());
         ConfigError::Wrong { place: place(span), reason: error.to_string() }
     };
-    let domain = Network::build(spec).and_then(Domain::new).map_err(invalid)?;
-    let ids: Vec<_> = domain.network().routers().map(|(id, _)| id).collect();
+    let network = Network::build(spec).map_err(invalid)?;
+    // Whether the routers have numbers enough for what is configured.
+    Domain::new(network.clone()).map_err(invalid)?;
+    let ids: Vec<_> = network.routers().map(|(id, _)| id).collect();
     let routers = file.routers.iter().zip(ids).map(|(router, id)| router_config(id, router.get_ref(), path, &place));
     let secrets = file.applications.iter().map(Spanned::get_ref);
     let secrets = secrets.map(|application| (application_id(application), Secret(application.secret.clone()))).collect();
@@ -98,8 +117,12 @@ fn read(path: &Path, text: &str) -> Result<Config, ConfigError> {
             listen: file.sip.listen.clone(),
             ring_timeout: Duration::from_secs(file.sip.ring_timeout.get().into()),
         },
-        charges: file.records.charges.clone(),
-        domain,
+        records: RecordsConfig { database: file.records.database.clone(), gateway: file.records.gateway.clone() },
+        liveness: file.liveness.as_ref().map_or_else(liveness::Settings::default, |settings| liveness::Settings {
+            interval: Duration::from_millis(settings.interval.get().into()),
+            misses: settings.misses.get(),
+        }),
+        network,
     })
 }
 
@@ -144,8 +167,48 @@ fn application_id(application: &file::Application) -> ApplicationId {
     ApplicationId { name: application.name.clone(), vpn: VpnName(application.vpn.clone()) }
 }
 
-fn spec(file: &file::File, places: &mut Places) -> NetworkSpec {
-    NetworkSpec {
+/// The price plans, by name; every contract's is there.
+fn prices(file: &file::File, place: &impl Fn(Option<Span>) -> Place) -> Result<HashMap<String, Arc<PricePlan>>, ConfigError> {
+    let mut plans = HashMap::new();
+    for price in &file.prices {
+        let plan = price.get_ref().plan();
+        if plans.insert(plan.name.clone(), Arc::new(plan)).is_some() {
+            let reason = format!("price {:?} is there twice", price.get_ref().name);
+            return Err(ConfigError::Wrong { place: place(Some(price.span())), reason });
+        }
+    }
+    let named = file.contracts.iter().filter_map(|contract| contract.get_ref().price.as_ref());
+    match named.into_iter().find(|name| !plans.contains_key(name.get_ref())) {
+        None => Ok(plans),
+        Some(unknown) => Err(ConfigError::Wrong {
+            place: place(Some(unknown.span())),
+            reason: format!("there is no price {:?}: expected the name of a [[price]]", unknown.get_ref()),
+        }),
+    }
+}
+
+fn group(group: &agreements::Group, place: &impl Fn(Option<Span>) -> Place) -> Result<GroupSpec, ConfigError> {
+    let member = |member: &Spanned<String>| {
+        let wrong = || ConfigError::Wrong {
+            place: place(Some(member.span())),
+            reason: format!("{:?} is no application: expected \"NAME@VPN\"", member.get_ref()),
+        };
+        let (name, vpn) = member.get_ref().split_once('@').ok_or_else(wrong)?;
+        Ok(ApplicationId { name: name.to_owned(), vpn: VpnName(vpn.to_owned()) })
+    };
+    Ok(GroupSpec { name: group.name.clone(), members: group.members.iter().map(member).collect::<Result<_, _>>()? })
+}
+
+fn spec(
+    file: &file::File,
+    prices: &HashMap<String, Arc<PricePlan>>,
+    place: &impl Fn(Option<Span>) -> Place,
+    places: &mut Places,
+) -> Result<NetworkSpec, ConfigError> {
+    let groups = file.groups.iter().map(|found| group(places.note(found, |group| Item::Group(group.name.clone())), place));
+    let groups = groups.collect::<Result<_, _>>()?;
+    Ok(NetworkSpec {
+        groups,
         ttl: file.provider.ttl.mode(),
         last_session: None,
         classes: file.classes.iter().map(|found| class(places.note(found, |class| Item::Class(class.class)))).collect(),
@@ -153,9 +216,13 @@ fn spec(file: &file::File, places: &mut Places) -> NetworkSpec {
         links: file.links.iter().map(|found| link(places.note(found, |link| Item::Link(link_name(link))))).collect(),
         vpns: file.vpns.iter().map(|found| vpn(places.note(found, |vpn| Item::Vpn(vpn.name.clone())))).collect(),
         attachments: file.attachments.iter().map(|found| attachment(places.note(found, attachment_item))).collect(),
-        contracts: file.contracts.iter().map(|found| contract(places.note(found, |sla| Item::Contract(sla.name.clone())))).collect(),
+        contracts: file
+            .contracts
+            .iter()
+            .map(|found| contract(places.note(found, |sla| Item::Contract(sla.name.clone())), prices))
+            .collect(),
         applications: file.applications.iter().map(|found| application(places.note(found, application_item))).collect(),
-    }
+    })
 }
 
 fn attachment_item(attachment: &file::Attachment) -> Item {
@@ -180,11 +247,22 @@ fn router(router: &file::Router) -> RouterSpec {
 
 fn link(link: &file::Link) -> LinkSpec {
     let end = |end: &file::LinkEnd| LinkEndSpec { router: end.router.clone(), port: end.port, mac: end.mac };
-    LinkSpec { name: link.name.clone(), capacity: link.capacity.0, metric: link.metric, mtu: link.mtu, a: end(&link.a), b: end(&link.b) }
+    let pool = |pool: &file::Pool| PoolSpec { classes: pool.classes.clone(), share: pool.share.0 };
+    LinkSpec {
+        name: link.name.clone(),
+        capacity: link.capacity.0,
+        metric: link.metric,
+        mtu: link.mtu,
+        affinity: link.affinity.clone(),
+        risk: link.risk.clone(),
+        pools: link.pools.iter().map(pool).collect(),
+        a: end(&link.a),
+        b: end(&link.b),
+    }
 }
 
 fn vpn(vpn: &file::Vpn) -> VpnSpec {
-    VpnSpec { name: VpnName(vpn.name.clone()), vrf: vpn.vrf }
+    VpnSpec { name: VpnName(vpn.name.clone()), vrf: vpn.vrf, policy: vpn.policy.policy(), tunnels: vpn.tunnels.into() }
 }
 
 fn attachment(attachment: &file::Attachment) -> AttachmentSpec {
@@ -203,7 +281,7 @@ fn attachment(attachment: &file::Attachment) -> AttachmentSpec {
     }
 }
 
-fn contract(contract: &file::Contract) -> ContractSpec {
+fn contract(contract: &file::Contract, prices: &HashMap<String, Arc<PricePlan>>) -> ContractSpec {
     ContractSpec {
         name: contract.name.clone(),
         vpns: contract.vpns.iter().cloned().map(VpnName).collect(),
@@ -211,6 +289,7 @@ fn contract(contract: &file::Contract) -> ContractSpec {
         default_class: contract.default_class,
         max_rate: contract.max_rate.0,
         max_sessions: contract.max_sessions,
+        options: contract.options(prices),
     }
 }
 

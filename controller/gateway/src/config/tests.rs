@@ -24,8 +24,15 @@ fn changed(from: &str, to: &str) -> (String, usize) {
 fn a_good_file_is_taken() {
     let config = read(Path::new("svpn.toml"), GOOD).expect("it is good");
     assert_eq!(config.routers.iter().map(|router| router.name.as_str()).collect::<Vec<_>>(), ["pe1", "p1", "pe2"]);
-    assert_eq!(config.domain.network().circuits().len(), 4);
+    assert_eq!(config.network.circuits().len(), 4);
     assert_eq!(config.sip.listen.len(), 2);
+    let (_, west) = config.network.topology().links().find(|(_, link)| link.name == "west").expect("it is configured");
+    assert_eq!((west.pools.len(), west.risks.len()), (2, 1));
+    assert!(config.network.topology().affinities(["gold", "terrestrial"]).is_ok_and(|both| both == west.affinities));
+    let gold = &config.network.contracts()[0];
+    assert_eq!((gold.options.max_priority, gold.options.hours.hours.len(), gold.options.quota.megabit_hours), (3, 2, Some(50_000)));
+    let price = gold.options.price.as_ref().expect("it has one");
+    assert_eq!((price.set_up.0, price.other_classes.megabit_hour.0, price.times[0].percent), (500_000, 12_000, 50));
     let storage = ApplicationId { name: "storage".to_owned(), vpn: VpnName("vpn-a".to_owned()) };
     assert_eq!(config.secrets.get(&storage), Some(&Secret("s3cret".to_owned())));
 }
@@ -41,6 +48,10 @@ fn what_is_wrong_is_said_with_its_line_and_what_was_expected() {
     let cases = [
         ("capacity = \"100 Mbit/s\" # west", "capacity = 100 # west", "a rate like"),
         ("capacity = \"100 Mbit/s\" # west", "capacity = \"fast\" # west", "a rate like"),
+        ("share = \"60 %\"", "share = \"160 %\"", "a share like"),
+        ("share = \"60 %\"", "share = 0.6", "a share like"),
+        ("classes = [5, 6, 7]", "classes = [5, 6, 8]", "3 bits"),
+        ("affinity = [", "affinities = [", "unknown field `affinities`"),
         ("ttl = \"uniform\"", "ttl = 0", "uniform"),
         ("ring_timeout = 5", "ring_timeout = -5", "-5"),
         ("default_class = 5", "default_class = 8", "3 bits"),
@@ -50,6 +61,14 @@ fn what_is_wrong_is_said_with_its_line_and_what_was_expected() {
         ("mac = \"02:00:00:00:01:01\"", "mac = \"02:00:00:00:01\"", "expected six bytes"),
         ("prefixes = [\"10.2.0.0/24\"] # a-west", "prefixes = [\"10.2.0.300/24\"] # a-west", "10.2.0.300"),
         ("max_sessions = 100", "max_session = 100", "unknown field `max_session`"),
+        ("protection = \"disjoint\"", "protection = \"twice\"", "`disjoint`"),
+        ("from = \"22:00\"", "from = \"22:60\"", "a time like"),
+        ("from = \"07:00\", until = \"19:00\"", "from = \"19:00\", until = \"07:00\"", "the end after the beginning"),
+        ("utc_offset = \"+01:00\"", "utc_offset = \"01:00\"", "an offset from UTC like"),
+        ("set_up = \"0.50\"", "set_up = 0.50", "expected a string"),
+        ("megabit_hour = \"0.012\"", "megabit_hour = \"0.0000001\"", "six decimals"),
+        ("price = \"standard\"", "price = \"free\"", "there is no price \"free\""),
+        ("members = [\"storage@vpn-a\", \"backup@vpn-a\"]", "members = [\"storage\"]", "NAME@VPN"),
     ];
     for (from, to, expected) in cases {
         let (text, line) = changed(from, to);
@@ -62,7 +81,13 @@ fn what_is_wrong_is_said_with_its_line_and_what_was_expected() {
 #[test]
 fn what_does_not_hang_together_is_said_with_its_line() {
     let cases = [
+        ("share = \"25 Mbit/s\"", "share = \"101 Mbit/s\"", "more than the link has"),
+        ("classes = [5, 6, 7]", "classes = [5, 5, 7]", "class \"5\" twice"),
+        ("risk = [\"duct-7\"]", "risk = [\"duct-7\", \"duct-7\"]", "\"duct-7\" twice"),
         ("vrf = 20", "vrf = 10", "VRF 10"),
+        ("max_priority = 3", "max_priority = 8", "expected 0 to 7"),
+        ("include = [\"gold\"]", "include = [\"copper\"]", "the affinity \"copper\""),
+        ("members = [\"storage@vpn-a\", \"backup@vpn-a\"]", "members = [\"storage@vpn-c\"]", "not configured"),
         ("name = \"vpn-b\"\nvrf", "name = \"vpn-a\"\nvrf", "twice"),
         ("router = \"pe2\", port = 3", "router = \"pe9\", port = 3", "not configured"),
         ("contract = \"silver\"", "contract = \"lead\"", "not configured"),

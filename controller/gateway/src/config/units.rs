@@ -1,9 +1,10 @@
-//! Quantities as people write them: `"50 Mbit/s"`.
+//! Quantities as people write them: `"50 Mbit/s"`, `"40 %"`.
 
 use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Unexpected, Visitor};
+use svpn_vpn::admission::{Part, Share};
 use svpn_vpn::request::BitRate;
 
 /// A rate, written as a number and a unit: `bit/s`, `kbit/s`, `Mbit/s`, `Gbit/s` or `Tbit/s` (powers of 1000).
@@ -14,7 +15,7 @@ const UNITS: [(&str, u64); 5] =
     [("bit/s", 1), ("kbit/s", 1_000), ("Mbit/s", 1_000_000), ("Gbit/s", 1_000_000_000), ("Tbit/s", 1_000_000_000_000)];
 
 /// Reads `12`, `1.5` as so many thousandths of a unit, exactly; `None` for anything else.
-fn scaled(number: &str, unit: u64) -> Option<u64> {
+pub(super) fn scaled(number: &str, unit: u64) -> Option<u64> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     if whole.is_empty() || !digits(whole) || !digits(fraction) || number.ends_with('.') {
@@ -53,6 +54,38 @@ impl Visitor<'_> for RateVisitor {
 impl<'de> Deserialize<'de> for Rate {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_str(RateVisitor)
+    }
+}
+
+/// A share of a link, written as a part of it, `40 %`, or as a rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PoolShare(pub(crate) Share);
+
+/// Millionths of a whole in a hundredth.
+const PERCENT: u64 = 10_000;
+
+struct ShareVisitor;
+
+impl Visitor<'_> for ShareVisitor {
+    type Value = PoolShare;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a share like \"40 %\" (0 to 100, four decimals at most) or \"4 Gbit/s\"")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<PoolShare, E> {
+        let wrong = || E::invalid_value(Unexpected::Str(text), &self);
+        let Some(percent) = text.strip_suffix('%') else {
+            return RateVisitor.visit_str::<E>(text).map(|rate| PoolShare(Share::Rate(rate.0))).map_err(|_| wrong());
+        };
+        let millionths = scaled(percent.trim_end(), PERCENT).and_then(|millionths| u32::try_from(millionths).ok());
+        millionths.and_then(Part::from_millionths).map(|part| PoolShare(Share::Part(part))).ok_or_else(wrong)
+    }
+}
+
+impl<'de> Deserialize<'de> for PoolShare {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(ShareVisitor)
     }
 }
 
@@ -123,6 +156,27 @@ mod tests {
         assert_eq!(rate("400 Gbit/s"), Some(400_000_000_000));
         assert_eq!(rate("7 bit/s"), Some(7));
         assert_eq!(rate("7.0 bit/s"), Some(7));
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct Sharer {
+        share: PoolShare,
+    }
+
+    fn share(text: &str) -> Option<Share> {
+        toml::from_str::<Sharer>(&format!("share = {text:?}")).ok().map(|sharer| sharer.share.0)
+    }
+
+    #[test]
+    fn shares_are_parts_or_rates() {
+        let part = |millionths| Part::from_millionths(millionths).map(Share::Part);
+        assert_eq!(share("40 %"), part(400_000));
+        assert_eq!(share("33.3333%"), part(333_333));
+        assert_eq!(share("100 %"), part(1_000_000));
+        assert_eq!(share("4 Gbit/s"), Some(Share::Rate(BitRate(4_000_000_000))));
+        for text in ["", "%", "40", "100.0001 %", "101 %", "-1 %", "0.00001 %", "4 GBit/s", "40 % %", "4294967296 %"] {
+            assert_eq!(share(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -1,31 +1,37 @@
 //! One task per call: it feeds the machine and carries out its actions.
 
-use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use sdp_types::Session as Description;
 use svpn_vpn::request::{Answer, ApplicationId, Cause, Refusal, SessionRequest, Terms};
+use tokio::sync::mpsc::error::SendError;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
+use super::agreed::{Agreed, Origin};
+use super::callee::follow;
 use super::machine::{Action, Event, State, Why, begin, step};
 use super::registry::Place;
+use super::talk::{Talk, keep};
+use super::within::{Asked, Side};
 use super::{CallerLeg, Input, Sender};
 use crate::refusal::Rejection;
-use crate::sdp::{CONTENT_TYPE, Offer, OriginIdentity, answer_for_caller, offer_for_callee, read_answer};
+use crate::sdp::{CONTENT_TYPE, Offer, offer_for_callee, read_answer};
 use crate::services::Services;
 use crate::sessions::Sessions;
 use crate::stack::sip::{Auth, CallId, Header, Method, Request, Response, StatusCodeKind, Uri, Version, typed};
 use crate::stack::{ALLOW, Dialog, DialogKey, InviteClient, Stack, TRANSACTION_TIMEOUT, make_tag, quotable, sequence};
 
 /// A little more than a transaction tries: whoever is waited for this long will not come.
-const PATIENCE: Duration = TRANSACTION_TIMEOUT.saturating_add(Duration::from_secs(4));
+pub(super) const PATIENCE: Duration = TRANSACTION_TIMEOUT.saturating_add(Duration::from_secs(4));
 
-/// Clocks are set; the end of a session's time is looked at again at least this often.
-const LOOK_AGAIN: Duration = Duration::from_mins(10);
+/// How far an ACK may be behind a request that was sent after it.
+const ACK_BEHIND: Duration = Duration::from_millis(200);
+
+/// As long as nothing is waited for.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_mins(10);
 
 /// Everything known when a call begins.
 pub(crate) struct Setup<S: Sessions> {
@@ -51,11 +57,11 @@ struct CalleeLeg {
 struct Call<S: Sessions> {
     setup: Setup<S>,
     sender: Sender,
-    origin: OriginIdentity,
+    origin: Origin,
     callee: Option<CalleeLeg>,
     terms: Option<Terms>,
-    /// The callee's answer, when the flows are programmed.
-    description: Option<Description>,
+    /// What both ends agree on, when the callee has answered.
+    agreed: Option<Agreed>,
     /// What happens if nothing else does.
     deadline: Option<(Instant, Event)>,
     /// Why the call ends, for the peers.
@@ -72,14 +78,14 @@ pub(crate) fn spawn<S: Sessions>(setup: Setup<S>) -> Sender {
     let local = setup.services.stack.local(&setup.contact).address.ip();
     let key = setup.caller.dialog.key();
     let sequence = sequence(&setup.caller.invite);
-    setup.services.calls.add(key.clone(), sender.clone(), Event::CallerBye, sequence);
+    setup.services.calls.add(key.clone(), sender.clone(), Side::Caller, sequence);
     let call = Call {
         setup,
         sender: sender.clone(),
-        origin: origin(local),
+        origin: Origin::new(local),
         callee: None,
         terms: None,
-        description: None,
+        agreed: None,
         deadline: None,
         cause: None,
         stopping: false,
@@ -90,17 +96,17 @@ pub(crate) fn spawn<S: Sessions>(setup: Setup<S>) -> Sender {
     sender
 }
 
-fn origin(address: IpAddr) -> OriginIdentity {
-    // 62 bits: a session id of SDP fits a signed 64-bit number everywhere.
-    OriginIdentity { id: rand::random::<u64>() >> 2, address }
-}
-
 impl<S: Sessions> Call<S> {
     async fn run(mut self, mut inputs: UnboundedReceiver<Input>) {
         let (mut state, actions) = begin();
         self.perform(actions).await;
         while state != State::Ended {
-            let Some(event) = self.next(&mut inputs, state).await else { continue };
+            if state == State::InService
+                && let Some(talk) = self.talk()
+            {
+                return talk.run(inputs).await;
+            }
+            let Some(event) = self.next(&mut inputs).await else { continue };
             tracing::debug!(?state, ?event, "call");
             let (next, actions) = step(state, event);
             if std::mem::discriminant(&state) != std::mem::discriminant(&next) {
@@ -108,6 +114,9 @@ impl<S: Sessions> Call<S> {
             }
             state = next;
             self.perform(actions).await;
+        }
+        if let Some(terms) = &self.terms {
+            self.setup.services.calls.forget(terms.session, &self.sender);
         }
         let Setup { services, place, .. } = self.setup;
         drop(place.reservation);
@@ -118,13 +127,22 @@ impl<S: Sessions> Call<S> {
         drop(place.talk);
     }
 
+    /// The call as it goes on when it is set up.
+    fn talk(&mut self) -> Option<Talk<S>> {
+        // All are there, or it would not be in service.
+        let (terms, agreed, callee) = (self.terms.clone()?, self.agreed.clone()?, self.callee.as_ref()?.dialog.clone()?);
+        let services = Arc::clone(&self.setup.services);
+        let mut talk =
+            Talk::new(services, self.setup.place.take(), self.sender.clone(), [self.setup.caller.dialog.clone(), callee], terms, agreed);
+        talk.farewells = std::mem::take(&mut self.farewells);
+        talk.keys = std::mem::take(&mut self.keys);
+        Some(talk)
+    }
+
     /// The next event, if what happens is one.
-    async fn next(&mut self, inputs: &mut UnboundedReceiver<Input>, state: State) -> Option<Event> {
-        let stop = self.stop_time(state);
-        let far = Instant::now() + LOOK_AGAIN;
-        let deadline = pin!(sleep_until(stop.unwrap_or(far).min(far)));
+    async fn next(&mut self, inputs: &mut UnboundedReceiver<Input>) -> Option<Event> {
         let due = self.deadline.clone();
-        let patience = pin!(sleep_until(due.as_ref().map_or(far, |(at, _)| *at)));
+        let patience = pin!(sleep_until(due.as_ref().map_or_else(|| Instant::now() + LOOK_AGAIN, |(at, _)| *at)));
         let shutdown = self.setup.place.stop.clone();
         tokio::select! {
             input = inputs.recv() => input.and_then(|input| self.understand(input)),
@@ -136,7 +154,6 @@ impl<S: Sessions> Call<S> {
                 self.deadline = None;
                 due.map(|(_, event)| event)
             }
-            () = deadline => stop.filter(|stop| *stop <= Instant::now()).map(|_| Event::StopTime),
         }
     }
 
@@ -152,21 +169,12 @@ impl<S: Sessions> Call<S> {
         }
     }
 
-    /// When the time asked for is over, if the session runs.
-    fn stop_time(&self, state: State) -> Option<Instant> {
-        if !matches!(state, State::Answered | State::InService) {
-            return None;
-        }
-        let stop = self.setup.offer.window.stop?;
-        let left = stop.duration_since(SystemTime::now()).unwrap_or_default();
-        Some(Instant::now() + left.min(2 * LOOK_AGAIN))
-    }
-
     /// What an input means; it keeps what the actions will need.
     fn understand(&mut self, input: Input) -> Option<Event> {
         match input {
             Input::Event(event) => Some(event),
             Input::Reserved(Ok(terms)) => {
+                self.setup.services.calls.name(terms.session, self.sender.clone());
                 self.terms = Some(terms);
                 Some(Event::Reserved)
             }
@@ -177,7 +185,28 @@ impl<S: Sessions> Call<S> {
             }
             Input::Established(Err(refusal)) => Some(Event::EstablishRefused(refusal.into())),
             Input::Response(response) => self.understand_response(response),
+            Input::Asked(asked) => {
+                self.hold(asked);
+                None
+            }
+            Input::Held(asked) => {
+                asked.reject(self.stack(), Rejection::new(491, "the session is being set up"));
+                None
+            }
+            // All that belongs to a change in service.
+            Input::Cancelled(_) | Input::Proposed(_) | Input::Confirmed(_) | Input::Reply(..) | Input::Change(_) => None,
         }
+    }
+
+    /// The INVITE that makes the session is not acknowledged yet, or its ACK is on its way through its transaction, behind this request.
+    fn hold(&self, asked: Asked) {
+        let (call, services) = (self.sender.clone(), Arc::clone(&self.setup.services));
+        tokio::spawn(async move {
+            sleep(ACK_BEHIND).await;
+            if let Err(SendError(Input::Held(asked))) = call.send(Input::Held(asked)) {
+                asked.reject(&services.stack, Rejection::new(481, "the call has ended"));
+            }
+        });
     }
 
     fn understand_response(&mut self, response: Response) -> Option<Event> {
@@ -209,7 +238,7 @@ impl<S: Sessions> Call<S> {
         match dialog {
             Ok(dialog) => {
                 let key = dialog.key();
-                self.setup.services.calls.add(key.clone(), self.sender.clone(), Event::CalleeBye, 0);
+                self.setup.services.calls.add(key.clone(), self.sender.clone(), Side::Callee, 0);
                 self.keys.push(key);
                 leg.dialog = Some(dialog);
             }
@@ -227,8 +256,8 @@ impl<S: Sessions> Call<S> {
                 Action::Invite => self.invite().await,
                 Action::Establish => self.establish(),
                 Action::Release(cause) => self.release(cause).await,
-                // 199 says that an early dialog ended, of which the caller has only ours.
-                Action::Relay(199) => {}
+                // 199 says that an early dialog ended, of which the caller has only ours. Who leaves has nothing to do.
+                Action::Relay(199) | Action::Leave => {}
                 Action::Relay(status) => self.setup.caller.relay(self.stack(), status),
                 Action::Answer => self.answer(),
                 Action::Reject(why) => self.reject(why),
@@ -256,11 +285,12 @@ impl<S: Sessions> Call<S> {
     fn establish(&mut self) {
         let read = self.read_answer();
         match (read, &self.terms) {
-            (Ok((description, answer)), Some(terms)) => {
-                self.description = Some(description);
+            (Ok((agreed, answer, callee)), Some(terms)) => {
                 let session = terms.session;
                 let services = Arc::clone(&self.setup.services);
-                let work = async move { services.sessions.establish(session, answer).await };
+                let kept = keep(&self.setup.caller.dialog, &callee, &agreed);
+                self.agreed = Some(agreed);
+                let work = async move { services.sessions.establish(session, answer, kept).await };
                 report(self.sender.clone(), work, Input::Established);
             }
             (Err(rejection), _) => self.tell(Event::EstablishRefused(rejection)),
@@ -268,18 +298,18 @@ impl<S: Sessions> Call<S> {
         }
     }
 
-    fn read_answer(&self) -> Result<(Description, Answer), Rejection> {
+    fn read_answer(&self) -> Result<(Agreed, Answer, Dialog), Rejection> {
         let callee = &self.setup.request.callee;
         let bad = |reason: String| Rejection::new(502, format!("the answer of {callee} cannot be used: {reason}"));
         let leg = self.callee.as_ref().ok_or_else(|| bad("there is none".to_owned()))?;
-        if leg.dialog.is_none() {
-            return Err(bad("it makes no dialog".to_owned()));
-        }
+        let dialog = leg.dialog.clone().ok_or_else(|| bad("it makes no dialog".to_owned()))?;
         let body = leg.answer.as_ref().map(|answer| answer.body.as_slice()).unwrap_or_default();
         if body.is_empty() {
             return Err(bad("it has no session description".to_owned()));
         }
-        read_answer(&self.setup.offer.session, body).map_err(|error| bad(error.to_string()))
+        let (description, answer) = read_answer(&self.setup.offer.session, body).map_err(|error| bad(error.to_string()))?;
+        let agreed = Agreed::new(&self.setup.request, &self.setup.offer, description, self.origin);
+        Ok((agreed, answer, dialog))
     }
 
     async fn release(&mut self, cause: Cause) {
@@ -293,27 +323,13 @@ impl<S: Sessions> Call<S> {
         let hop = self.setup.contact.clone();
         let invite = self.invitation(&hop);
         self.callee = Some(CalleeLeg { invite: invite.clone(), hop: hop.clone(), answer: None, dialog: None });
-        let Some(mut client) = InviteClient::send(self.stack(), invite, &hop).await else {
+        let Some(client) = InviteClient::send(self.stack(), invite, &hop).await else {
             self.tell(Event::CalleeFailed);
             return;
         };
-        let call = self.sender.clone();
-        tokio::spawn(async move {
-            let mut last = None;
-            let mut given_up = pin!(abandoned(&call));
-            loop {
-                let response = tokio::select! {
-                    response = client.next() => response,
-                    () = &mut given_up => None,
-                };
-                let Some(response) = response else { break };
-                last = Some(response.status_code.kind());
-                // A call that has ended needs to hear nothing.
-                let _ = call.send(Input::Response(response));
-            }
-            if matches!(last, None | Some(StatusCodeKind::Provisional)) {
-                let _ = call.send(Input::Event(Event::CalleeFailed));
-            }
+        follow(client, self.sender.clone(), |response| match response {
+            Some(response) => Input::Response(response),
+            None => Input::Event(Event::CalleeFailed),
         });
     }
 
@@ -342,17 +358,15 @@ impl<S: Sessions> Call<S> {
                 Header::ContentType(CONTENT_TYPE.into()),
             ]
             .into(),
-            body: offer_for_callee(&offer.session, self.origin),
+            body: offer_for_callee(&offer.session, self.origin.to_callee()),
         }
     }
 
     fn answer(&mut self) {
-        let (Some(terms), Some(description)) = (&self.terms, &self.description) else {
+        let (Some(terms), Some(agreed)) = (&self.terms, &self.agreed) else {
             return;
         };
-        let Setup { offer, caller, .. } = &self.setup;
-        let body = answer_for_caller(description, &offer.session, &offer.media, terms, self.origin);
-        caller.answer(self.stack(), body);
+        self.setup.caller.answer(self.stack(), agreed.for_caller(terms));
     }
 
     fn reject(&self, why: Why) {
@@ -393,7 +407,7 @@ pub(super) async fn abandoned(call: &Sender) {
 }
 
 /// Runs a request to the gateway aside, so that the call goes on hearing; should it panic, the call hears a refusal.
-fn report<F>(call: UnboundedSender<Input>, work: F, input: fn(Result<Terms, Refusal>) -> Input)
+pub(super) fn report<F>(call: UnboundedSender<Input>, work: F, input: fn(Result<Terms, Refusal>) -> Input)
 where
     F: Future<Output = Result<Terms, Refusal>> + Send + 'static,
 {
@@ -407,11 +421,13 @@ where
 }
 
 /// Why the gateway hangs up (RFC 3326), where it is not because the other end did.
-fn reason(cause: Cause) -> Option<Header> {
+pub(super) fn reason(cause: Cause) -> Option<Header> {
     let (code, text) = match cause {
         Cause::Shutdown => (503, "the gateway is stopping"),
         Cause::WindowEnd => (200, "the time asked for is over"),
         Cause::Refused => (488, "the answer cannot be served"),
+        Cause::Network => (503, "the network has no room for the session any more"),
+        Cause::Preempted => (503, "a more important session needs the room"),
         Cause::Signalling => (408, "the other end does not respond"),
         Cause::Caller | Cause::Callee | Cause::Declined | Cause::NoAnswer => return None,
     };

@@ -11,8 +11,9 @@ use crate::refusal::Rejection;
 use crate::sdp::CONTENT_TYPE;
 use crate::stack::sip::{Header, Method, Request, SipMessage, StatusCode};
 use crate::stack::{ALLOW, Dialog, Stack, Transaction, TransactionEvent, TransactionEventSender};
+use svpn_vpn::request::Cause;
 
-/// The caller's end of a call.
+/// The caller's INVITE, while it is to be answered.
 pub(crate) struct CallerLeg {
     /// The INVITE; its To has our tag.
     pub(crate) invite: Request,
@@ -47,6 +48,7 @@ impl CallerLeg {
             Why::NoAnswer => Rejection::new(408, format!("{callee} did not answer in time")),
             Why::Unreachable => Rejection::new(480, format!("{callee} is registered but could not be reached")),
             Why::HungUp => Rejection::new(480, format!("{callee} hung up before the session was ready")),
+            Why::Ended(cause) => ended(cause),
             Why::Stopping => Rejection::unavailable("the gateway is stopping"),
             Why::Declined(status) => declined(status, callee),
         };
@@ -68,8 +70,18 @@ impl CallerLeg {
     }
 }
 
+/// What the caller is told when the gateway has to take back what it reserved.
+fn ended(cause: Cause) -> Rejection {
+    match cause {
+        Cause::WindowEnd => Rejection::new(488, "the time asked for was over before the callee answered"),
+        Cause::Preempted => Rejection::new(580, "a more important session needs the bandwidth"),
+        Cause::Network => Rejection::new(580, "the network has failed, and no other path has room"),
+        _ => Rejection::unavailable("the session was ended"),
+    }
+}
+
 /// What the caller is told when the callee declined. Redirections and challenges are for the gateway, which follows neither.
-fn declined(status: u16, callee: &str) -> Rejection {
+pub(super) fn declined(status: u16, callee: &str) -> Rejection {
     match status {
         486 | 600 | 603 | 604 | 606 => Rejection::new(status, format!("{callee} declined with {status}")),
         300..=399 | 401 | 407 => Rejection::new(480, format!("{callee} answered {status}, which the gateway does not follow")),

@@ -1,8 +1,8 @@
 //! The life of a call as a pure machine: `(state, event) -> (state, actions)`.
 //!
 //! What it guarantees, whatever arrives in whatever order: every successful `reserve` is followed by exactly one `release`, not while
-//! `establish` is under way; the caller's INVITE gets exactly one final response unless the caller is lost; a callee that was invited is
-//! cancelled or hung up on unless it ended the call itself.
+//! `establish` is under way, or left as it is when the gateway stops; the caller's INVITE gets exactly one final response unless the caller
+//! is lost; a callee that was invited is cancelled or hung up on unless it ended the call itself.
 //!
 //! ```text
 //!  Reserving ──▶ Inviting ──▶ Establishing ──▶ Answered ──▶ InService ──▶ Ended
@@ -104,9 +104,9 @@ pub(crate) enum Event {
     CallerLost,
     /// The callee took too long to answer.
     RingTimeout,
-    /// The time asked for with `t=` is over.
-    StopTime,
-    /// The gateway stops.
+    /// The gateway ends the session: its time is over, or the network has no room for it any more.
+    HangUp(Cause),
+    /// The gateway stops. What was agreed on goes on without it.
     Shutdown,
 }
 
@@ -125,6 +125,8 @@ pub(crate) enum Why {
     Unreachable,
     /// The callee hung up before the session was ready.
     HungUp,
+    /// The gateway ended the session before it was ready.
+    Ended(Cause),
     /// The gateway stops.
     Stopping,
 }
@@ -142,7 +144,7 @@ pub(crate) enum Action {
     Release(Cause),
     /// Relay a provisional response to the caller.
     Relay(u16),
-    /// Send the caller its 200, and [`Event::StopTime`] when the time asked for is over.
+    /// Send the caller its 200.
     Answer,
     /// Reject the caller's INVITE.
     Reject(Why),
@@ -152,6 +154,8 @@ pub(crate) enum Action {
     ByeCallee,
     /// Hang up on the caller.
     ByeCaller,
+    /// Leave the session as it is: another gateway goes on with it.
+    Leave,
 }
 
 /// The beginning of every call.
@@ -178,6 +182,7 @@ fn ended_by(event: &Event) -> Option<(Cause, Option<Why>)> {
     match event {
         Event::Cancel | Event::CallerBye => Some((Cause::Caller, Some(Why::Cancelled))),
         Event::CallerLost => Some((Cause::Signalling, None)),
+        Event::HangUp(cause) => Some((*cause, Some(Why::Ended(*cause)))),
         Event::Shutdown => Some((Cause::Shutdown, Some(Why::Stopping))),
         _ => None,
     }
@@ -291,8 +296,8 @@ fn answered(event: &Event) -> (State, Vec<Action>) {
         Event::CallerBye => (State::Ended, vec![Action::ByeCallee, Action::Release(Cause::Caller)]),
         Event::CallerLost => (State::Ended, vec![Action::ByeCaller, Action::ByeCallee, Action::Release(Cause::Signalling)]),
         Event::CalleeBye => (State::HangingUp, vec![Action::Release(Cause::Callee)]),
-        Event::StopTime => hanging_up(Cause::WindowEnd),
-        Event::Shutdown => hanging_up(Cause::Shutdown),
+        Event::HangUp(cause) => hanging_up(*cause),
+        Event::Shutdown => (State::Ended, vec![Action::Leave]),
         // CANCEL comes too late (RFC 3261 section 9.2): the caller gets its 200 and hangs up.
         _ => (State::Answered, Vec::new()),
     }
@@ -314,8 +319,8 @@ fn in_service(event: &Event) -> (State, Vec<Action>) {
     match event {
         Event::CallerBye => (State::Ended, vec![Action::ByeCallee, Action::Release(Cause::Caller)]),
         Event::CalleeBye => (State::Ended, vec![Action::ByeCaller, Action::Release(Cause::Callee)]),
-        Event::StopTime => both(Cause::WindowEnd),
-        Event::Shutdown => both(Cause::Shutdown),
+        Event::HangUp(cause) => both(*cause),
+        Event::Shutdown => (State::Ended, vec![Action::Leave]),
         _ => (State::InService, Vec::new()),
     }
 }

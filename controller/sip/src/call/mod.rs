@@ -1,14 +1,21 @@
-//! Calls: the pure [`machine`], and the [`actor`] that carries out what it says.
+//! Calls: the pure [`machine`], and the [`actor`] that carries out what it says; in service [`talk`], with the pure machine of a [`change`].
 
 mod actor;
+mod agreed;
+mod callee;
 mod caller;
+mod change;
 mod machine;
 mod registry;
+mod talk;
+mod within;
 
 pub(crate) use actor::{Setup, spawn};
 pub(crate) use caller::{CallerLeg, attend};
 pub(crate) use machine::Event;
 pub(crate) use registry::{Calls, Found};
+pub(crate) use talk::resume;
+pub(crate) use within::{Asked, attend_within, check_content_type};
 
 use crate::stack::sip::Response;
 use svpn_vpn::request::{Refusal, Terms};
@@ -23,6 +30,20 @@ pub(crate) enum Input {
     Established(Result<Terms, Refusal>),
     /// A response of the callee.
     Response(Response),
+    /// A re-INVITE or UPDATE.
+    Asked(Asked),
+    /// The same, after a while in which the session could be set up.
+    Held(Asked),
+    /// CANCEL of the re-INVITE with this number.
+    Cancelled(u32),
+    /// What `propose` returned.
+    Proposed(Result<Terms, Refusal>),
+    /// What `confirm` returned.
+    Confirmed(Result<Terms, Refusal>),
+    /// A response of the callee to our re-INVITE with this number; `None` if it ended without a final one.
+    Reply(u32, Option<Response>),
+    /// Something about a change that says all by itself.
+    Change(change::Event),
 }
 
 /// How a call is reached.

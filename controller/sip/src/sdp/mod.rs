@@ -5,9 +5,9 @@ mod parse;
 mod svpn;
 mod write;
 
-pub(crate) use offer::{Offer, read_offer};
-pub(crate) use parse::read_answer;
-pub(crate) use write::{OriginIdentity, answer_for_caller, offer_for_callee};
+pub(crate) use offer::{Fixed, Offer, read_change, read_offer};
+pub(crate) use parse::{parse, read_answer, same};
+pub(crate) use write::{OriginIdentity, answer_for_caller, offer_for_callee, serialize};
 
 /// The type of the bodies.
 pub(crate) const CONTENT_TYPE: &str = "application/sdp";
@@ -39,6 +39,10 @@ pub(crate) enum SdpError {
     MediaCount { offered: usize, answered: usize },
     #[error("the answer refuses every medium")]
     AllRefused,
+    #[error("the offer has {offered} m= lines for the {agreed} before; a medium that ends keeps its line, with port 0")]
+    FewerMedia { agreed: usize, offered: usize },
+    #[error("`{0}` cannot change in service")]
+    Fixed(&'static str),
 }
 
 impl SdpError {
@@ -81,8 +85,8 @@ pub(crate) enum MediumError {
 /// What is wrong with `t=`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TimeError {
-    #[error("booking in advance is not served yet; start now, with 0")]
-    Future,
+    #[error("it stops before it starts")]
+    Backwards,
     #[error("the time asked for is over")]
     Past,
     #[error("several or repeated times are not served")]

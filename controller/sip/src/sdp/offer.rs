@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use sdp_types::{Bandwidth as BandwidthLine, Media, Session};
+use serde::{Deserialize, Serialize};
 use svpn_vpn::request::{Bandwidth, BitRate, Class, Direction, Match, Medium, Transport, TunnelType, Window};
 
 use super::parse::{attribute, end, parse, transport};
@@ -29,15 +30,59 @@ pub(crate) struct Offer {
     pub(crate) window: Window,
 }
 
+/// What a change in service cannot change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Fixed {
+    priority: Option<u8>,
+    matching: Match,
+    tunnel: TunnelType,
+}
+
+impl Offer {
+    /// What later offers of the session have to agree to.
+    pub(crate) fn fixed(&self) -> Fixed {
+        Fixed { priority: self.priority, matching: self.matching, tunnel: self.tunnel }
+    }
+}
+
 /// Reads the offer of an INVITE that came at `now`.
 pub(crate) fn read_offer(body: &[u8], now: SystemTime) -> Result<Offer, SdpError> {
     let session = parse(body)?;
+    let wishes = read_wishes(&session)?;
+    understand(session, wishes, now)
+}
+
+/// Reads an offer of a change that came at `now`, where `agreed` is the offer that holds. What it leaves out stays as it is.
+pub(crate) fn read_change(body: &[u8], now: SystemTime, agreed: &Session, fixed: Fixed) -> Result<Offer, SdpError> {
+    let session = parse(body)?;
+    if session.medias.len() < agreed.medias.len() {
+        return Err(SdpError::FewerMedia { agreed: agreed.medias.len(), offered: session.medias.len() });
+    }
+    let mut wishes = read_wishes(&session)?;
+    if wishes.priority.is_some() && wishes.priority != fixed.priority {
+        return Err(SdpError::Fixed("priority"));
+    }
+    if *wishes.matching.get_or_insert(fixed.matching) != fixed.matching {
+        return Err(SdpError::Fixed("match"));
+    }
+    if *wishes.tunnel.get_or_insert(fixed.tunnel) != fixed.tunnel {
+        return Err(SdpError::Fixed("tunnel"));
+    }
+    wishes.priority = fixed.priority;
+    understand(session, wishes, now)
+}
+
+fn read_wishes(session: &Session) -> Result<Wishes, SdpError> {
     let mut wishes = Wishes::default();
     for attribute in session.attributes.iter().chain(session.medias.iter().flat_map(|medium| &medium.attributes)) {
         if attribute.attribute.eq_ignore_ascii_case("svpn") {
             wishes.add(attribute.value.as_deref().unwrap_or_default())?;
         }
     }
+    Ok(wishes)
+}
+
+fn understand(session: Session, wishes: Wishes, now: SystemTime) -> Result<Offer, SdpError> {
     let matching = wishes.matching.unwrap_or_default();
     let wanted = session.medias.iter().filter(|medium| medium.port != 0).count();
     let mut media = Vec::new();
@@ -144,14 +189,17 @@ fn window(session: &Session, now: SystemTime) -> Result<Window, TimeError> {
         [time] if time.repeats.is_empty() => (time.start_time, time.stop_time),
         _ => return Err(TimeError::Several),
     };
-    if instant(start)?.is_some_and(|start| start > now + NOW) {
-        return Err(TimeError::Future);
-    }
+    let start = instant(start)?.filter(|start| *start > now + NOW);
     let stop = instant(stop)?;
     if stop.is_some_and(|stop| stop <= now) {
         return Err(TimeError::Past);
     }
-    Ok(Window { start: None, stop })
+    if let (Some(start), Some(stop)) = (start, stop)
+        && stop <= start
+    {
+        return Err(TimeError::Backwards);
+    }
+    Ok(Window { start, stop })
 }
 
 /// `None` for 0, which means unbounded.

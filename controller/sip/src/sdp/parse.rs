@@ -8,7 +8,7 @@ use svpn_vpn::request::{Answer, MediaEnd, Transport};
 use super::{MAX_BODY, MAX_MEDIA, MediumError, SdpError};
 
 /// Reads a session description.
-pub(super) fn parse(body: &[u8]) -> Result<Session, SdpError> {
+pub(crate) fn parse(body: &[u8]) -> Result<Session, SdpError> {
     if body.len() > MAX_BODY {
         return Err(SdpError::TooLong);
     }
@@ -17,6 +17,13 @@ pub(super) fn parse(body: &[u8]) -> Result<Session, SdpError> {
         return Err(SdpError::TooManyMedia);
     }
     Ok(session)
+}
+
+/// Whether both describe the same, whatever version they say they are.
+pub(crate) fn same(one: &Session, other: &Session) -> bool {
+    let mut other = other.clone();
+    other.origin.sess_version = one.origin.sess_version;
+    *one == other
 }
 
 /// What a medium's `proto` rides on.

@@ -20,6 +20,8 @@ const SCTP_HEADERS: u64 = 48 * 8;
 pub(crate) struct OriginIdentity {
     /// One per call.
     pub(crate) id: u64,
+    /// One more for every other description told to the same end (RFC 3264 section 8).
+    pub(crate) version: u64,
     /// The gateway.
     pub(crate) address: IpAddr,
 }
@@ -104,7 +106,7 @@ fn attribute(name: &str, value: &str) -> Attribute {
 
 fn anonymous(session: &Session, origin: OriginIdentity) -> Session {
     let mut session = session.clone();
-    session.origin = Origin::with_ip_addr(origin.id, 1, printable(origin.address));
+    session.origin = Origin::with_ip_addr(origin.id, origin.version, printable(origin.address));
     session.origin.set_username("svpn-gateway");
     session.uri = None;
     session.emails.clear();
@@ -121,7 +123,8 @@ fn printable(address: IpAddr) -> IpAddr {
     }
 }
 
-fn serialize(session: &Session) -> Vec<u8> {
+/// A description as it is on the wire.
+pub(crate) fn serialize(session: &Session) -> Vec<u8> {
     let mut body = Vec::new();
     // Writing to a Vec cannot fail.
     if let Err(error) = session.write(&mut body) {

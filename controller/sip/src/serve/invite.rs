@@ -8,9 +8,9 @@ use svpn_vpn::request::{ApplicationId, SessionRequest};
 
 use super::identity::{Challenge, authenticate};
 use super::refuse;
-use crate::call::{self, CallerLeg, Setup};
+use crate::call::{self, CallerLeg, Setup, check_content_type};
 use crate::refusal::Rejection;
-use crate::sdp::{CONTENT_TYPE, Offer, read_offer};
+use crate::sdp::{Offer, read_offer};
 use crate::services::Services;
 use crate::sessions::Sessions;
 use crate::stack::sip::{Header, Request, Uri};
@@ -119,13 +119,6 @@ fn offer(invite: &Request) -> Result<Offer, Rejection> {
     if invite.body.is_empty() {
         return Err(Rejection::new(488, "the INVITE has no offer; what is to be reserved must be in it"));
     }
-    let content_type = invite.headers.iter().find_map(|header| match header {
-        Header::ContentType(value) => Some(value.value().split(';').next().unwrap_or_default().trim()),
-        _ => None,
-    });
-    if !content_type.is_some_and(|name| name.eq_ignore_ascii_case(CONTENT_TYPE)) {
-        let rejection = Rejection::new(415, format!("the body is not {CONTENT_TYPE}"));
-        return Err(rejection.with(Header::Accept(CONTENT_TYPE.into())));
-    }
+    check_content_type(invite)?;
     read_offer(&invite.body, SystemTime::now()).map_err(|error| Rejection::new(error.status(), error.to_string()))
 }

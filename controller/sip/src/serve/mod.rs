@@ -3,19 +3,19 @@
 mod identity;
 mod invite;
 mod register;
+mod within;
 
 use std::sync::Arc;
 
 use crate::stack::sip::prelude::HeadersExt;
 use tokio::sync::Semaphore;
 
-use crate::call::Found;
 use crate::refusal::Rejection;
 use crate::sdp::CONTENT_TYPE;
 use crate::services::Services;
 use crate::sessions::Sessions;
 use crate::stack::sip::{Header, Method, Request, StatusCode, To};
-use crate::stack::{ALLOW, DialogKey, TRANSACTION_TIMEOUT, Transaction, TransactionReceiver, sequence};
+use crate::stack::{ALLOW, TRANSACTION_TIMEOUT, Transaction, TransactionReceiver};
 
 /// More requests than this under way at once are answered 503.
 const MAX_PENDING: usize = 4096;
@@ -48,9 +48,7 @@ async fn handle<S: Sessions>(mut transaction: Transaction, services: Arc<Service
         return Some(transaction);
     }
     if matches!(request.to_header().map(To::tag), Ok(Ok(Some(_)))) {
-        let (status, headers) = within_dialog(&request, &services);
-        reply(&mut transaction, status, headers).await;
-        return Some(transaction);
+        return within::serve(transaction, &services).await;
     }
     match request.method {
         Method::Invite => return invite::serve(transaction, services).await,
@@ -63,23 +61,6 @@ async fn handle<S: Sessions>(mut transaction: Transaction, services: Arc<Service
         other => refuse(&mut transaction, not_served(other)).await,
     }
     Some(transaction)
-}
-
-/// A request within a dialog.
-fn within_dialog<S: Sessions>(request: &Request, services: &Services<S>) -> (u16, Vec<Header>) {
-    let found =
-        DialogKey::of_request(request).map_or(Found::Nothing, |key| services.calls.request(&key, request.method, sequence(request)));
-    let rejection = match (found, request.method) {
-        (Found::Nothing, _) => Rejection::new(481, "no such call"),
-        (Found::Later, _) => Rejection::new(500, "this request is older than one already served"),
-        (Found::Call, Method::Bye) => return (200, Vec::new()),
-        (Found::Call, Method::Options) => return (200, capabilities()),
-        (Found::Call, Method::Invite) => {
-            Rejection::new(488, "a change in service is not served yet; the session goes on as it was granted")
-        }
-        (Found::Call, other) => not_served(other),
-    };
-    (rejection.status, rejection.into_headers())
 }
 
 /// RFC 3261 section 8.2.2.3: nothing that is required is known here.

@@ -6,6 +6,7 @@ use rsipstack::sip::prelude::{HeadersExt, ToTypedHeader};
 use rsipstack::sip::{CallId, Header, Method, Request, Response, Uri, Version, typed};
 use rsipstack::transaction::key::TransactionRole;
 use rsipstack::transport::SipConnection;
+use serde::{Deserialize, Serialize};
 
 /// The gateway's end of a dialog.
 #[derive(Clone)]
@@ -22,6 +23,23 @@ pub(crate) struct Dialog {
     connection: Option<SipConnection>,
 }
 
+/// A dialog as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KeptDialog {
+    call_id: String,
+    local_tag: String,
+    remote_tag: String,
+    local: String,
+    remote: String,
+    target: String,
+    route: Vec<String>,
+    sequence: u32,
+}
+
+/// Requests of ours that were sent since a dialog was kept, at most. Numbers of `CSeq` may be left out (RFC 3261 section 12.2.1.1), and
+/// must not be used again.
+const UNKNOWN_REQUESTS: u32 = 1 << 20;
+
 /// Why a message makes no dialog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum DialogError {
@@ -31,6 +49,8 @@ pub(crate) enum DialogError {
     RecordRoute,
     #[error("a tag is missing")]
     Tag,
+    #[error("the address of what was kept is malformed")]
+    Kept,
 }
 
 /// The key under which requests within a dialog are found.
@@ -74,6 +94,50 @@ impl Dialog {
             sequence: sequence(invite),
             connection: None,
         })
+    }
+
+    /// What is needed to go on with it.
+    pub(crate) fn keep(&self) -> KeptDialog {
+        let DialogId { call_id, local_tag, remote_tag } = self.id.clone();
+        KeptDialog {
+            call_id,
+            local_tag,
+            remote_tag,
+            local: self.local.clone(),
+            remote: self.remote.clone(),
+            target: self.target.to_string(),
+            route: self.route.iter().map(|route| route.value().to_owned()).collect(),
+            sequence: self.sequence,
+        }
+    }
+
+    /// The dialog that was kept. The peer's connection is gone; it is called at its Contact.
+    pub(crate) fn resume(kept: KeptDialog) -> Result<Self, DialogError> {
+        let KeptDialog { call_id, local_tag, remote_tag, local, remote, target, route, sequence } = kept;
+        Ok(Self {
+            id: DialogId { call_id, local_tag, remote_tag },
+            local,
+            remote,
+            target: Uri::try_from(target).map_err(|_| DialogError::Kept)?,
+            route: route.into_iter().map(|route| Header::Route(route.into())).collect(),
+            sequence: sequence.saturating_add(UNKNOWN_REQUESTS),
+            connection: None,
+        })
+    }
+
+    /// The dialog after a target refresh (RFC 3261 section 12.2): the peer is to be called at its new Contact, if `message` has one.
+    pub(crate) fn refreshed(&self, message: &impl HeadersExt) -> Result<Self, DialogError> {
+        let mut refreshed = self.clone();
+        if message.contact_header().is_ok() {
+            refreshed.target = contact(message)?;
+        }
+        Ok(refreshed)
+    }
+
+    /// The dialog by the connection that the peer came by last, if that is one.
+    pub(crate) fn by(mut self, connection: Option<SipConnection>) -> Self {
+        self.connection = connection.filter(SipConnection::is_reliable).or(self.connection);
+        self
     }
 
     /// The key its requests are found by.

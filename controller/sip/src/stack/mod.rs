@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Carrier, ListenAddress, SipConfig, StartError};
 
 pub(crate) use client::InviteClient;
-pub(crate) use dialog::{Dialog, DialogKey};
+pub(crate) use dialog::{Dialog, DialogError, DialogKey, KeptDialog};
 pub(crate) use message::{quotable, sequence, to_with_new_tag, warning};
 pub(crate) use rsipstack::sip;
 pub(crate) use rsipstack::transaction::TransactionReceiver;

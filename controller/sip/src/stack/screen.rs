@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use rsipstack::sip::{Method, Scheme, Uri};
 
 /// What the server serves, as in `Allow`.
-pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, REGISTER, OPTIONS";
+pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, UPDATE, REGISTER, OPTIONS";
 
 /// More header lines than this is nobody's honest message.
 const MAX_HEADER_LINES: usize = 256;

@@ -1,5 +1,6 @@
 //! The server as applications meet it: on loopback, over UDP and TCP.
 
 mod calls;
+mod changes;
 mod hostile;
 mod support;

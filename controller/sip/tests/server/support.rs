@@ -8,23 +8,32 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use svpn_sip::config::{Carrier, SipConfig};
+use svpn_sip::config::{Carrier, ListenAddress, SipConfig};
 use svpn_sip::server::Server;
-use svpn_sip::sessions::{Secret, Sessions};
+use svpn_sip::sessions::{HangUp, Kept, Resumed, Secret, Sessions};
+use svpn_vpn::domain::Proposal;
 use svpn_vpn::request::{
-    Answer, ApplicationId, Bandwidth, BitRate, Cause, CeName, Class, Refusal, SessionNumber, SessionRequest, Terms, VpnName,
+    Answer, ApplicationId, Bandwidth, BitRate, Cause, CeName, Class, Medium, Refusal, SessionNumber, SessionRequest, Terms, VpnName,
 };
 use tokio::process::{Child, Command};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 /// What became of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Record {
     pub(crate) request: SessionRequest,
     pub(crate) answer: Option<Answer>,
+    pub(crate) kept: Option<Kept>,
+    /// What is proposed and not decided.
+    pub(crate) proposed: Option<Proposal>,
+    /// The changes confirmed.
+    pub(crate) changes: Vec<Proposal>,
+    pub(crate) withdrawn: usize,
     pub(crate) released: Vec<Cause>,
 }
 
-/// Grants every session up to 100 Mbit/s, and refuses to establish those of priority 13.
+/// Grants every session up to 100 Mbit/s, and refuses to establish those of priority 13 and to change one to 66.6 Mbit/s.
 #[derive(Default)]
 pub(crate) struct Gateway {
     records: Mutex<BTreeMap<u32, Record>>,
@@ -55,20 +64,34 @@ impl Gateway {
 
     /// Waits until a session is established.
     pub(crate) async fn established(&self) {
+        self.until(|records| records.iter().any(|record| record.answer.is_some())).await;
+    }
+
+    /// Waits until a session is changed.
+    pub(crate) async fn changed(&self) {
+        self.until(|records| records.iter().any(|record| !record.changes.is_empty())).await;
+    }
+
+    /// Waits until a session is reserved.
+    pub(crate) async fn reserved(&self) {
+        self.until(|records| !records.is_empty()).await;
+    }
+
+    async fn until(&self, done: impl Fn(&[Record]) -> bool) {
         for _ in 0..500 {
-            if self.records().iter().any(|record| record.answer.is_some()) {
+            if done(&self.records()) {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        panic!("no session was established: {:?}", self.records());
+        panic!("it does not come: {:?}", self.records());
     }
 
     fn terms(session: u32, request: &SessionRequest) -> Terms {
         Terms {
             session: SessionNumber(session),
             class: request.class.unwrap_or(Class::new(5).unwrap()),
-            policed: rate(request),
+            policed: rate(&request.media),
             tunnels: vec![11, 12],
             labels: vec![1001, 1002],
             cost: Some("0.25 EUR/h".to_owned()),
@@ -76,8 +99,13 @@ impl Gateway {
     }
 }
 
-fn rate(request: &SessionRequest) -> BitRate {
-    match request.media[0].bandwidth {
+fn full(asked: BitRate, fits: BitRate) -> Refusal {
+    let full = (std::time::SystemTime::UNIX_EPOCH, None);
+    Refusal::NoBandwidth { link: "pe1-p1".to_owned(), asked, fits, full, next_start: None }
+}
+
+fn rate(media: &[Medium]) -> BitRate {
+    match media[0].bandwidth {
         Bandwidth::TransportIndependent { rate, .. } | Bandwidth::ApplicationSpecific { rate, .. } => rate,
     }
 }
@@ -104,19 +132,21 @@ impl Sessions for Gateway {
     }
 
     async fn reserve(&self, request: SessionRequest) -> Result<Terms, Refusal> {
-        let asked = rate(&request);
-        let fits = BitRate(100_000_000);
-        if asked > fits {
-            return Err(Refusal::NoBandwidth { link: "pe1-p1".to_owned(), asked, fits });
+        let asked = rate(&request.media);
+        if asked > CAPACITY {
+            return Err(full(asked, CAPACITY));
         }
         let mut records = self.records.lock().unwrap();
         let session = u32::try_from(records.len()).unwrap() + 1;
         let terms = Self::terms(session, &request);
-        records.insert(session, Record { request, answer: None, released: Vec::new() });
+        records.insert(
+            session,
+            Record { request, answer: None, kept: None, proposed: None, changes: Vec::new(), withdrawn: 0, released: Vec::new() },
+        );
         Ok(terms)
     }
 
-    async fn establish(&self, session: SessionNumber, answer: Answer) -> Result<Terms, Refusal> {
+    async fn establish(&self, session: SessionNumber, answer: Answer, kept: Kept) -> Result<Terms, Refusal> {
         let mut records = self.records.lock().unwrap();
         let record = records.get_mut(&session.0).expect("reserved before it is established");
         assert_eq!(record.released, [], "established after release");
@@ -124,7 +154,43 @@ impl Sessions for Gateway {
             return Err(Refusal::Unavailable("pe2 does not answer".to_owned()));
         }
         record.answer = Some(answer);
+        record.kept = Some(kept);
         Ok(Self::terms(session.0, &record.request))
+    }
+
+    async fn propose(&self, session: SessionNumber, proposal: Proposal) -> Result<Terms, Refusal> {
+        let mut records = self.records.lock().unwrap();
+        let record = records.get_mut(&session.0).expect("reserved before it is changed");
+        assert_eq!((&record.released, &record.proposed), (&Vec::new(), &None), "proposed out of turn");
+        let asked = rate(&proposal.media);
+        if asked > CAPACITY {
+            return Err(full(asked, CAPACITY));
+        }
+        record.proposed = Some(proposal);
+        Ok(Self::terms(session.0, &record.request))
+    }
+
+    async fn confirm(&self, session: SessionNumber, answer: Answer, kept: Kept) -> Result<Terms, Refusal> {
+        let mut records = self.records.lock().unwrap();
+        let record = records.get_mut(&session.0).expect("reserved before it is changed");
+        assert_eq!(record.released, [], "confirmed after release");
+        let proposal = record.proposed.clone().expect("proposed before it is confirmed");
+        if rate(&proposal.media) == BitRate(66_600_000) {
+            return Err(Refusal::Unavailable("pe2 does not answer".to_owned()));
+        }
+        record.proposed = None;
+        record.answer = Some(answer);
+        record.kept = Some(kept);
+        record.request.media.clone_from(&proposal.media);
+        record.changes.push(proposal);
+        Ok(Self::terms(session.0, &record.request))
+    }
+
+    async fn withdraw(&self, session: SessionNumber) {
+        let mut records = self.records.lock().unwrap();
+        let record = records.get_mut(&session.0).expect("reserved before it is changed");
+        assert!(record.proposed.take().is_some(), "proposed before it is withdrawn");
+        record.withdrawn += 1;
     }
 
     async fn release(&self, session: SessionNumber, cause: Cause) {
@@ -133,11 +199,28 @@ impl Sessions for Gateway {
     }
 }
 
+/// What the stand-in has for one session.
+const CAPACITY: BitRate = BitRate(100_000_000);
+
 /// A server and its stand-in.
 pub(crate) struct Bench {
     pub(crate) server: Server,
     pub(crate) gateway: Arc<Gateway>,
+    hang_up: UnboundedSender<HangUp>,
     carrier: Carrier,
+    process: Process,
+}
+
+/// What the server's tasks run in, like a process of its own: with it everything of the server's ends, its sockets too.
+struct Process(Option<Runtime>);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // A runtime may wait for its end only where waiting is allowed; here it is not.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 /// An application as sipp plays it, on a loopback address of its own.
@@ -160,18 +243,50 @@ const DEFAULTS: Blanks<'static> = &[
     ("TIME", "0 0"),
     ("ADDRESS", "10.2.0.5"),
     ("EXTRA", "Supported: timer"),
+    ("METHOD", "INVITE"),
+    ("NEW", "80000000"),
+    ("PAUSE", "100"),
 ];
 
 impl Bench {
     pub(crate) async fn start(carrier: Carrier, ring_timeout: Duration) -> Self {
-        let gateway = Arc::new(Gateway::default());
-        let config = SipConfig {
-            domain: "provider.example".to_owned(),
-            listen: vec![format!("{carrier}:127.0.0.1:0").parse().unwrap()],
-            ring_timeout,
-        };
-        let server = Server::start(config, Arc::clone(&gateway)).await.unwrap();
-        Self { server, gateway, carrier }
+        let listen = format!("{carrier}:127.0.0.1:0").parse().unwrap();
+        Self::serve(Arc::default(), listen, ring_timeout, Vec::new()).await
+    }
+
+    async fn serve(gateway: Arc<Gateway>, listen: ListenAddress, ring_timeout: Duration, resumed: Vec<Resumed>) -> Self {
+        let config = SipConfig { domain: "provider.example".to_owned(), listen: vec![listen], ring_timeout };
+        let (hang_up, told) = unbounded_channel();
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let sessions = Arc::clone(&gateway);
+        let server = runtime.spawn(async move { Server::start(config, sessions, resumed, told).await.unwrap() }).await.unwrap();
+        Self { server, gateway, hang_up, carrier: listen.carrier, process: Process(Some(runtime)) }
+    }
+
+    /// Stops the server, and starts another at the same address, which goes on with its sessions.
+    pub(crate) async fn restart(self) -> Self {
+        let listen = self.server.addresses()[0];
+        self.server.shutdown().await;
+        drop(self.process);
+        // The runtime ends behind our back; the address is free when it has.
+        for _ in 0..500 {
+            match std::net::UdpSocket::bind(listen.address) {
+                Ok(_) => break,
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        }
+        let kept = self
+            .gateway
+            .records()
+            .into_iter()
+            .zip(1..)
+            .filter_map(|(record, session)| Some(Resumed { terms: Gateway::terms(session, &record.request), kept: record.kept? }));
+        Self::serve(Arc::clone(&self.gateway), listen, Duration::from_secs(40), kept.collect()).await
+    }
+
+    /// The gateway ends a session by itself.
+    pub(crate) fn hang_up(&self, session: u32, cause: Cause) {
+        self.hang_up.send(HangUp { session: SessionNumber(session), cause }).unwrap();
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

@@ -9,6 +9,7 @@ struct World {
     establishing: bool,
     reserved: usize,
     released: usize,
+    left: usize,
     callee_ringing: bool,
     callee_heard: bool,
     cancels: usize,
@@ -30,7 +31,7 @@ impl World {
             Event::CallerAck => self.unacknowledged,
             Event::CallerBye => !self.caller_lost && (self.caller_answers == 0 || self.caller_on_line),
             Event::CallerLost => !self.caller_lost && (self.caller_answers == 0 || self.unacknowledged),
-            Event::RingTimeout | Event::StopTime | Event::Shutdown => true,
+            Event::RingTimeout | Event::HangUp(_) | Event::Shutdown => true,
         }
     }
 
@@ -55,7 +56,7 @@ impl World {
                 self.caller_lost = true;
                 self.unacknowledged = false;
             }
-            Event::Cancel | Event::RingTimeout | Event::StopTime | Event::Shutdown => {}
+            Event::Cancel | Event::RingTimeout | Event::HangUp(_) | Event::Shutdown => {}
         }
     }
 
@@ -93,12 +94,18 @@ impl World {
                 assert!(self.callee_on_line, "BYE to a callee that is not on the line");
                 self.callee_on_line = false;
             }
+            Action::Leave => {
+                assert!(self.caller_on_line && self.callee_on_line, "left where nobody is");
+                self.left += 1;
+                self.caller_on_line = false;
+                self.callee_on_line = false;
+            }
             Action::ByeCaller => {
                 assert!(self.caller_on_line && !self.unacknowledged, "BYE to a caller out of place");
                 self.caller_on_line = false;
             }
         }
-        assert!(self.released <= self.reserved, "released twice");
+        assert!(self.released + self.left <= self.reserved, "released twice");
         assert!(self.caller_answers <= 1, "two final responses");
         assert!(self.cancels <= 1, "two CANCELs");
     }
@@ -159,7 +166,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::CallerBye),
         1 => Just(Event::CallerLost),
         1 => Just(Event::RingTimeout),
-        1 => Just(Event::StopTime),
+        1 => Just(Event::HangUp(Cause::WindowEnd)),
         1 => Just(Event::Shutdown),
     ]
 }
@@ -175,7 +182,7 @@ proptest! {
         }
         run.finish();
         prop_assert_eq!(&run.state, &State::Ended);
-        prop_assert_eq!(run.world.released, run.world.reserved);
+        prop_assert_eq!(run.world.released + run.world.left, run.world.reserved);
         prop_assert!(!run.world.callee_on_line, "the callee was left on the line");
         prop_assert!(!run.world.callee_ringing, "the callee was left ringing");
         prop_assert!(!run.world.caller_on_line, "the caller was left on the line");
@@ -240,8 +247,17 @@ fn bye_to_the_caller_waits_for_its_ack() {
 }
 
 #[test]
-fn the_end_of_the_time_asked_for_hangs_up_on_both() {
-    let events = [Event::Reserved, Event::CalleeAnswered, Event::Established, Event::CallerAck, Event::StopTime];
+fn a_session_that_the_gateway_ends_is_hung_up_on_at_both_ends() {
+    let events = [Event::Reserved, Event::CalleeAnswered, Event::Established, Event::CallerAck, Event::HangUp(Cause::WindowEnd)];
     let expected = vec![Action::ByeCaller, Action::ByeCallee, Action::Release(Cause::WindowEnd)];
     assert_eq!(after(&events), (State::Ended, expected));
+}
+
+#[test]
+fn a_gateway_that_stops_leaves_what_was_agreed_on_and_rejects_what_was_not() {
+    assert_eq!(after(&[Event::Reserved, Event::CalleeAnswered, Event::Shutdown]).1, vec![Action::Reject(Why::Stopping)]);
+    let answered = [Event::Reserved, Event::CalleeAnswered, Event::Established, Event::Shutdown];
+    assert_eq!(after(&answered), (State::Ended, vec![Action::Leave]));
+    let in_service = [Event::Reserved, Event::CalleeAnswered, Event::Established, Event::CallerAck, Event::Shutdown];
+    assert_eq!(after(&in_service), (State::Ended, vec![Action::Leave]));
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::sdp::svpn::SvpnError;
-use crate::sdp::{OriginIdentity, answer_for_caller, offer_for_callee, read_answer};
+use crate::sdp::{OriginIdentity, answer_for_caller, offer_for_callee, read_answer, same};
 use proptest::prelude::*;
 use std::net::{IpAddr, Ipv4Addr};
 use svpn_vpn::request::{MediaEnd, SessionNumber, Terms};
@@ -115,7 +115,11 @@ fn times_are_held_against_the_clock() {
     let ntp = NOW_UNIX + NTP_TO_UNIX;
     let stop = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW_UNIX + 60);
     assert_eq!(at(ntp - 10, ntp + 60).unwrap().window, Window { start: None, stop: Some(stop) });
-    assert_eq!(at(ntp + 3600, ntp + 7200), Err(SdpError::Time(TimeError::Future)));
+    let later = |seconds| Some(SystemTime::UNIX_EPOCH + Duration::from_secs(NOW_UNIX + seconds));
+    assert_eq!(at(ntp + 3600, ntp + 7200).unwrap().window, Window { start: later(3600), stop: later(7200) });
+    assert_eq!(at(ntp + 3600, 0).unwrap().window, Window { start: later(3600), stop: None });
+    assert_eq!(at(ntp + 5, 0).unwrap().window, Window { start: None, stop: None }, "clocks differ by as much");
+    assert_eq!(at(ntp + 3600, ntp + 3600), Err(SdpError::Time(TimeError::Backwards)));
     assert_eq!(at(0, ntp), Err(SdpError::Time(TimeError::Past)));
     assert_eq!(at(5, 0), Err(SdpError::Time(TimeError::Range)));
     assert_eq!(at(u64::MAX, 0), Err(SdpError::Time(TimeError::Range)));
@@ -133,7 +137,7 @@ fn what_cannot_be_read_is_400_and_what_cannot_be_had_488() {
 }
 
 fn origin() -> OriginIdentity {
-    OriginIdentity { id: 77, address: IpAddr::from([10, 255, 0, 1]) }
+    OriginIdentity { id: 77, version: 1, address: IpAddr::from([10, 255, 0, 1]) }
 }
 
 #[test]
@@ -231,4 +235,38 @@ proptest! {
         prop_assert_eq!(offer.class.map(Class::get), Some(class));
         prop_assert_eq!(offer.priority, Some(priority));
     }
+}
+
+#[test]
+fn a_change_keeps_what_it_leaves_out() {
+    let agreed = read(&offer("a=svpn:priority=3;match=hosts;tunnel=gre\r\n", "b=TIAS:50000000\r\n")).unwrap();
+    let changed = offer("a=svpn:class=2\r\n", "b=TIAS:80000000\r\n");
+    let changed = read_change(changed.as_bytes(), now(), &agreed.session, agreed.fixed()).unwrap();
+    assert_eq!(changed.fixed(), agreed.fixed());
+    assert_eq!(changed.class, Class::new(2).ok());
+    assert!(!same(&changed.session, &agreed.session));
+}
+
+#[test]
+fn what_cannot_change_in_service_is_named() {
+    let agreed = read(&offer("a=svpn:priority=3\r\n", "b=TIAS:50000000\r\n")).unwrap();
+    let change = |lines: &str| {
+        let text = offer(lines, "b=TIAS:50000000\r\n");
+        read_change(text.as_bytes(), now(), &agreed.session, agreed.fixed()).map(|offer| same(&offer.session, &agreed.session))
+    };
+    assert_eq!(change("a=svpn:priority=3\r\n"), Ok(true));
+    assert_eq!(change("a=svpn:priority=4\r\n"), Err(SdpError::Fixed("priority")));
+    assert_eq!(change("a=svpn:match=hosts\r\n"), Err(SdpError::Fixed("match")));
+    assert_eq!(change("a=svpn:tunnel=gre\r\n"), Err(SdpError::Fixed("tunnel")));
+    let none = "v=0\r\no=alice 1 2 IN IP4 10.1.0.5\r\ns=-\r\nt=0 0\r\n";
+    let fewer = read_change(none.as_bytes(), now(), &agreed.session, agreed.fixed());
+    assert_eq!(fewer, Err(SdpError::FewerMedia { agreed: 1, offered: 0 }));
+}
+
+#[test]
+fn a_raised_version_alone_changes_nothing() {
+    let text = offer("", "b=TIAS:50000000\r\n");
+    let (one, other) = (read(&text).unwrap(), read(&text.replace("alice 1 1", "alice 1 2")).unwrap());
+    assert_ne!(one.session, other.session);
+    assert!(same(&one.session, &other.session));
 }

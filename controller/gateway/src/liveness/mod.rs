@@ -1,0 +1,132 @@
+//! Links watched by probes: every router sends one out of each of its links' ports at an interval, and tells which arrived.
+//!
+//! A link is down when at one of its ends no probe has arrived for several intervals. Nothing is told of a link while one of its routers
+//! does not speak with the gateway: it may forward as ever.
+
+mod lldp;
+mod monitor;
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use svpn_contract::packet::{PacketIn, PacketOut};
+use svpn_contract::wire::{MacAddr, PortId};
+use svpn_switch::Event;
+use svpn_vpn::topology::{DirectedLink, DirectedLinkId, LinkId, Operation};
+use svpn_vpn::{Network, RouterId};
+use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
+
+use crate::gateway::Gateway;
+use crate::routers::Notice;
+use lldp::Probe;
+use monitor::{Able, Health, Monitor};
+
+/// How links are watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// Between two probes of a port.
+    pub interval: Duration,
+    /// So many intervals without a probe, and the link is down.
+    pub misses: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { interval: Duration::from_secs(1), misses: 3 }
+    }
+}
+
+/// One direction of a link: where its probes are sent and where they arrive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Direction {
+    id: DirectedLinkId,
+    from: (RouterId, PortId),
+    mac: MacAddr,
+    to: RouterId,
+    probe: Probe,
+}
+
+/// Every link, watched.
+#[derive(Debug)]
+pub struct Liveness {
+    settings: Settings,
+    /// In the order of their numbers.
+    links: Vec<LinkId>,
+    /// Likewise, two of each link.
+    directions: Vec<Direction>,
+    /// The direction whose probes arrive at a port.
+    arrivals: HashMap<(RouterId, PortId), usize>,
+    monitor: Monitor,
+}
+
+impl Liveness {
+    /// Watches the links of a network.
+    pub fn new(network: &Network, settings: Settings) -> Self {
+        let topology = network.topology();
+        let mut arrivals = HashMap::new();
+        let direction = |(number, (id, link)): (usize, (DirectedLinkId, &DirectedLink))| {
+            // Probes arrive where those of the other direction leave.
+            arrivals.insert((link.to, topology.link(id.reverse()).port), number);
+            let probe = Probe { router: network.router(link.from).name.clone(), port: link.port.get().to_string() };
+            Direction { id, from: (link.from, link.port), mac: link.src_mac, to: link.to, probe }
+        };
+        let directions: Vec<_> = topology.links().enumerate().map(direction).collect();
+        let links: Vec<_> = directions.iter().step_by(2).map(|direction| direction.id.link()).collect();
+        let health = links.iter().map(|&link| match topology.state(link).operation {
+            Operation::Up => Health::Up,
+            Operation::Down => Health::Down,
+        });
+        let monitor = Monitor::new(health, settings.interval * settings.misses);
+        Self { settings, links, directions, arrivals, monitor }
+    }
+
+    /// Watches, for ever; other things that routers tell are logged.
+    pub async fn watch(mut self, gateway: Gateway, mut notices: mpsc::Receiver<Notice>) {
+        let mut ticks = tokio::time::interval(self.settings.interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => self.tick(&gateway),
+                notice = notices.recv() => match notice {
+                    Some(Notice { router, event: Event::Packet(packet) }) => self.arrived(router, &packet),
+                    Some(Notice { router, event }) => tracing::debug!(router = gateway.router_name(router), ?event, "the router tells"),
+                    None => return,
+                },
+            }
+        }
+    }
+
+    fn tick(&mut self, gateway: &Gateway) {
+        let now = Instant::now();
+        let life =
+            u16::try_from(self.settings.interval.as_secs().saturating_mul(u64::from(self.settings.misses)).max(1)).unwrap_or(u16::MAX);
+        for direction in &self.directions {
+            let (router, port) = direction.from;
+            let able = if gateway.speaks(router) && gateway.speaks(direction.to) { Able::Yes } else { Able::No };
+            self.monitor.watch(direction.id.link().index(), direction.id.index() % 2, able, now);
+            if able == Able::Yes {
+                gateway.send(router, PacketOut { egress_port: port, frame: direction.probe.frame(direction.mac, life) });
+            }
+        }
+        for (link, health) in self.monitor.changes(now) {
+            let operation = if health == Health::Up { Operation::Up } else { Operation::Down };
+            gateway.link_is(self.links[link], operation);
+        }
+    }
+
+    fn arrived(&mut self, router: RouterId, packet: &PacketIn) {
+        let Some(probe) = Probe::read(&packet.frame) else {
+            tracing::debug!(port = packet.ingress_port.get(), reason = ?packet.reason, "a router hands a packet over");
+            return;
+        };
+        // Whoever is no end of a link, as a customer, can say nothing of one.
+        let Some(&index) = self.arrivals.get(&(router, packet.ingress_port)) else { return };
+        let direction = &self.directions[index];
+        if direction.probe == probe {
+            self.monitor.heard(direction.id.link().index(), direction.id.index() % 2, Instant::now());
+        } else {
+            tracing::warn!(?probe, expected = ?direction.probe, "a link is not cabled as configured");
+        }
+    }
+}

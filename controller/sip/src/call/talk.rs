@@ -1,0 +1,217 @@
+//! A call in service: both ends talk, and the gateway waits for one of them to hang up or to ask for a change ([`changing`]). Calls that
+//! were set up come here, and those that a gateway before this one had set up.
+
+mod changing;
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use svpn_vpn::request::{Cause, Terms};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+use self::changing::{Asking, Pending};
+use super::actor::{LOOK_AGAIN, reason};
+use super::agreed::{Agreed, KeptAgreed};
+use super::machine::{Action, Event, State, step};
+use super::registry::Place;
+use super::within::Side;
+use super::{Input, Sender, change};
+use crate::refusal::Rejection;
+use crate::sdp::SdpError;
+use crate::services::Services;
+use crate::sessions::{Kept, Resumed, Sessions};
+use crate::stack::{Dialog, DialogError, DialogKey, KeptDialog};
+
+/// What is kept of a call.
+#[derive(Debug, Serialize, Deserialize)]
+struct KeptCall {
+    caller: KeptDialog,
+    callee: KeptDialog,
+    agreed: KeptAgreed,
+}
+
+/// Why a call cannot be gone on with.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ResumeError {
+    #[error("what was kept cannot be read: {0}")]
+    Unreadable(#[from] serde_json::Error),
+    #[error(transparent)]
+    Dialog(#[from] DialogError),
+    #[error(transparent)]
+    Description(#[from] SdpError),
+    #[error("there are too many calls")]
+    TooMany,
+}
+
+/// What has to be kept to go on with these dialogs.
+pub(super) fn keep(caller: &Dialog, callee: &Dialog, agreed: &Agreed) -> Kept {
+    let call = KeptCall { caller: caller.keep(), callee: callee.keep(), agreed: agreed.keep() };
+    // Texts and numbers always have a form in JSON.
+    Kept(serde_json::to_string(&call).unwrap_or_default())
+}
+
+/// A call in service.
+pub(super) struct Talk<S: Sessions> {
+    pub(super) services: Arc<Services<S>>,
+    pub(super) place: Place,
+    sender: Sender,
+    pub(super) caller: Dialog,
+    pub(super) callee: Dialog,
+    pub(super) terms: Terms,
+    pub(super) agreed: Agreed,
+    /// BYE and CANCEL under way.
+    pub(super) farewells: JoinSet<()>,
+    pub(super) keys: Vec<DialogKey>,
+    change: change::State,
+    /// What the caller waits for.
+    pending: Option<Pending>,
+    /// What the callee is asked.
+    asking: Option<Asking>,
+    /// When it took too long, and what that means.
+    deadline: Option<(Instant, change::Event)>,
+    /// How the call ends when the gateway is done with a change.
+    ending: Option<Event>,
+    stopping: bool,
+}
+
+/// Goes on with a call of the gateway before this one.
+pub(crate) fn resume<S: Sessions>(services: &Arc<Services<S>>, resumed: &Resumed) -> Result<(), ResumeError> {
+    let KeptCall { caller, callee, agreed } = serde_json::from_str(&resumed.kept.0)?;
+    let (caller, callee, agreed) = (Dialog::resume(caller)?, Dialog::resume(callee)?, Agreed::resume(agreed)?);
+    let place = services.calls.place().ok_or(ResumeError::TooMany)?;
+    let (sender, inputs) = unbounded_channel();
+    let keys = vec![caller.key(), callee.key()];
+    // What the peers sent last is not known, so any number of theirs is taken for a new one.
+    services.calls.add(caller.key(), sender.clone(), Side::Caller, 0);
+    services.calls.add(callee.key(), sender.clone(), Side::Callee, 0);
+    services.calls.name(resumed.terms.session, sender.clone());
+    let mut talk = Talk::new(Arc::clone(services), place, sender, [caller, callee], resumed.terms.clone(), agreed);
+    talk.keys = keys;
+    tokio::spawn(talk.run(inputs));
+    Ok(())
+}
+
+impl<S: Sessions> Talk<S> {
+    /// A call in service between these ends, the caller first.
+    pub(super) fn new(services: Arc<Services<S>>, place: Place, sender: Sender, ends: [Dialog; 2], terms: Terms, agreed: Agreed) -> Self {
+        let [caller, callee] = ends;
+        Self {
+            services,
+            place,
+            sender,
+            caller,
+            callee,
+            terms,
+            agreed,
+            farewells: JoinSet::new(),
+            keys: Vec::new(),
+            change: change::State::Idle,
+            pending: None,
+            asking: None,
+            deadline: None,
+            ending: None,
+            stopping: false,
+        }
+    }
+
+    /// Until somebody hangs up, or the gateway stops.
+    pub(super) async fn run(mut self, mut inputs: UnboundedReceiver<Input>) {
+        let mut state = State::InService;
+        while state != State::Ended {
+            let Some(event) = self.next(&mut inputs).await else { continue };
+            tracing::debug!(session = self.terms.session.0, ?event, "call in service");
+            let (next, actions) = step(state, event);
+            state = next;
+            self.perform(actions).await;
+        }
+        // Who asked too late is told so.
+        inputs.close();
+        while let Some(input) = inputs.recv().await {
+            if let Input::Asked(asked) | Input::Held(asked) = input {
+                asked.reject(&self.services.stack, Rejection::new(481, "the call has ended"));
+            }
+        }
+        let Self { services, place, sender, terms, mut farewells, keys, .. } = self;
+        services.calls.forget(terms.session, &sender);
+        drop(place.reservation);
+        while farewells.join_next().await.is_some() {}
+        for key in &keys {
+            services.calls.remove(key);
+        }
+        drop(place.talk);
+    }
+
+    /// How the call ends, if what happens ends it.
+    async fn next(&mut self, inputs: &mut UnboundedReceiver<Input>) -> Option<Event> {
+        let due = self.deadline.clone();
+        let patience = sleep_until(due.as_ref().map_or_else(|| Instant::now() + LOOK_AGAIN, |(at, _)| *at));
+        tokio::select! {
+            Some(input) = inputs.recv() => self.understand(input).await,
+            () = self.place.stop.cancelled(), if !self.stopping => {
+                self.stopping = true;
+                self.end(Event::Shutdown).await;
+            }
+            () = patience, if due.is_some() => {
+                self.deadline = None;
+                if let Some((_, event)) = due {
+                    self.advance(event).await;
+                }
+            }
+        }
+        if self.change.is_with_the_gateway() { None } else { self.ending.take() }
+    }
+
+    async fn understand(&mut self, input: Input) {
+        match input {
+            Input::Event(event @ (Event::CallerBye | Event::CalleeBye | Event::HangUp(_) | Event::Shutdown)) => self.end(event).await,
+            Input::Asked(asked) | Input::Held(asked) => self.asked(asked).await,
+            Input::Cancelled(number) => self.cancelled(number).await,
+            Input::Proposed(result) => self.proposed(result).await,
+            Input::Confirmed(result) => self.confirmed(result).await,
+            Input::Reply(number, response) => self.replied(number, response).await,
+            Input::Change(event) => self.advance(event).await,
+            // What was asked of the gateway or the callee for the set-up has been answered before.
+            Input::Event(_) | Input::Reserved(_) | Input::Established(_) | Input::Response(_) => {}
+        }
+    }
+
+    /// The call ends, when no change is with the gateway any more. Who hangs up while it stops ends the session too.
+    async fn end(&mut self, event: Event) {
+        let ending = if event == Event::Shutdown { change::Ending::Stopping } else { change::Ending::HungUp };
+        if matches!(self.ending, None | Some(Event::Shutdown)) {
+            self.ending = Some(event);
+        }
+        self.advance(change::Event::CallEnds(ending)).await;
+    }
+
+    async fn perform(&mut self, actions: Vec<Action>) {
+        let cause = actions.iter().find_map(|action| if let Action::Release(cause) = action { Some(*cause) } else { None });
+        for action in actions {
+            match action {
+                Action::ByeCaller => self.hang_up(self.caller.clone(), cause),
+                Action::ByeCallee => self.hang_up(self.callee.clone(), cause),
+                Action::Release(cause) => {
+                    self.services.sessions.release(self.terms.session, cause).await;
+                    self.place.reservation.take();
+                }
+                Action::Leave => tracing::debug!(session = self.terms.session.0, "left to the next gateway"),
+                // All that belongs to the set-up.
+                Action::Reserve
+                | Action::Invite
+                | Action::Establish
+                | Action::Relay(_)
+                | Action::Answer
+                | Action::Reject(_)
+                | Action::CancelCallee => {}
+            }
+        }
+    }
+
+    fn hang_up(&mut self, dialog: Dialog, cause: Option<Cause>) {
+        let services = Arc::clone(&self.services);
+        let headers = cause.and_then(reason).into_iter().collect();
+        self.farewells.spawn(async move { services.stack.bye(dialog, headers).await });
+    }
+}

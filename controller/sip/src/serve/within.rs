@@ -1,0 +1,40 @@
+//! Requests within dialogs: BYE ends the call, re-INVITE and UPDATE change its session or only refresh it.
+
+use crate::call::{Asked, Found, Input, attend_within};
+use crate::refusal::Rejection;
+use crate::services::Services;
+use crate::sessions::Sessions;
+use crate::stack::sip::Method;
+use crate::stack::{DialogKey, Transaction, sequence};
+
+use super::{capabilities, not_served, refuse, reply};
+
+/// Serves a request within a dialog; returns its transaction if it was answered.
+pub(super) async fn serve<S: Sessions>(mut transaction: Transaction, services: &Services<S>) -> Option<Transaction> {
+    let request = &transaction.original;
+    let method = request.method;
+    let found = DialogKey::of_request(request).map_or(Found::Nothing, |key| services.calls.request(&key, method, sequence(request)));
+    match (found, method) {
+        (Found::Nothing, _) => refuse(&mut transaction, Rejection::new(481, "no such call")).await,
+        (Found::Later, _) => refuse(&mut transaction, Rejection::new(500, "this request is older than one already served")).await,
+        (Found::Call(..), Method::Bye) => reply(&mut transaction, 200, Vec::new()).await,
+        (Found::Call(..), Method::Options) => reply(&mut transaction, 200, capabilities()).await,
+        (Found::Call(call, side), Method::Invite | Method::Update) => {
+            if method == Method::Invite
+                && let Err(error) = transaction.send_trying().await
+            {
+                tracing::debug!(%error, "could not send 100");
+            }
+            let request = transaction.original.clone();
+            let connection = transaction.connection.clone();
+            let asked = Asked { side, request, connection, responder: transaction.tu_sender.clone() };
+            if call.send(Input::Asked(asked)).is_ok() {
+                tokio::spawn(attend_within(transaction, call));
+                return None;
+            }
+            refuse(&mut transaction, Rejection::new(481, "the call has ended")).await;
+        }
+        (Found::Call(..), other) => refuse(&mut transaction, not_served(other)).await,
+    }
+    Some(transaction)
+}
