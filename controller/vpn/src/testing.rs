@@ -52,7 +52,17 @@ fn mac(router: &str, port: u16) -> MacAddr {
 
 pub(crate) fn link(a: (&str, u16), b: (&str, u16), capacity: u64, metric: u32) -> LinkSpec {
     let end = |(router, number): (&str, u16)| LinkEndSpec { router: router.into(), port: port(number), mac: mac(router, number) };
-    LinkSpec { name: None, capacity: BitRate(capacity), metric: Some(metric), mtu: None, affinity: Vec::new(), risk: Vec::new(), pools: Vec::new(), a: end(a), b: end(b) }
+    LinkSpec {
+        name: None,
+        capacity: BitRate(capacity),
+        metric: Some(metric),
+        mtu: None,
+        affinity: Vec::new(),
+        risk: Vec::new(),
+        pools: Vec::new(),
+        a: end(a),
+        b: end(b),
+    }
 }
 
 pub(crate) fn attachment(ce: &str, vpn: &str, place: (&str, u16, u16), prefixes: &[&str]) -> AttachmentSpec {

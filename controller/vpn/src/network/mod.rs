@@ -20,7 +20,9 @@ use crate::request::{ApplicationId, BitRate, CeName, VpnName};
 use crate::topology::{Constraint, Topology};
 
 pub use error::{InvalidNetwork, Item};
-pub use spec::{ApplicationSpec, AttachmentSpec, ClassSpec, ContractSpec, GroupSpec, LinkEndSpec, LinkSpec, NetworkSpec, PoolSpec, RouterSpec, VpnSpec};
+pub use spec::{
+    ApplicationSpec, AttachmentSpec, ClassSpec, ContractSpec, GroupSpec, LinkEndSpec, LinkSpec, NetworkSpec, PoolSpec, RouterSpec, VpnSpec,
+};
 
 /// A router of the network: its place in [`NetworkSpec::routers`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
