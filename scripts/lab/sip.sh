@@ -60,7 +60,7 @@ call() {
     sipp_arguments "$name" "$site" "$scenario" "${CALL_PORT[$name]}"
     start "$name" "$site" "${SIPP[@]}" -m 1 -cid_str "${CALL_ID[$name]}" -au storage -ap "$(secret_of storage "$vpn")" \
         -key application storage -key callee backup -key domain "$(vpn_domain "$vpn")" -key address "${SITE_ADDRESS[$site]}" \
-        -key bandwidth "$rate" -key times "$times" -key svpn "class=5;match=hosts"
+        -key bandwidth "$rate" -key times "$times" -key changed "${CHANGED_RATE:-0}" -key svpn "class=5;match=hosts"
     eventually "$SIGNALLING_TIMEOUT" save_final_response "$name" || true
     CALL_STATUS=$(sed -n '1s|^SIP/2.0 \([0-9]*\).*|\1|p' "$STATE/sip-$name.response")
     CALL_STATUS=${CALL_STATUS:-none}
@@ -76,14 +76,25 @@ save_final_response() {
 # The value of a line of the session description in the final response: answer_line NAME a=svpn-session:
 answer_line() { sed -n "s|^$2||p" "$STATE/sip-$1.response" | head -n 1; }
 
-# hang_up NAME: the scenario waits for a request with its Call-ID; then it sends BYE.
+# hang_up NAME: the scenario sends BYE.
 hang_up() {
+    nudge "$1"
+    call_ended "$1"
+}
+
+# change NAME: the scenario `change` asks for CHANGED_RATE; until both the gateway and the callee agreed.
+change() {
+    nudge "$1"
+    eventually "$SIGNALLING_TIMEOUT" grep -q 'Changed to:' "$STATE/sip-$1.errors"
+}
+
+# nudge NAME: the scenario waits for a request with its Call-ID, and goes on when it comes.
+nudge() {
     local name=$1 address=${SIGNALLING_ADDRESS[${CALL_SITE[$1]}]} port=${CALL_PORT[$1]}
     # shellcheck disable=SC2016 # the inner shell expands it
     inside "${CALL_SITE[$name]}" bash -c 'printf "%s\r\n" "$@" | cat >"/dev/udp/$0"' "$address/$port" \
         "INFO sip:storage@$address:$port SIP/2.0" "Via: SIP/2.0/UDP $address:9;branch=z9hG4bK-hang-up" \
         "From: <sip:demo@$address>;tag=demo" "To: <sip:storage@$address>" "Call-ID: ${CALL_ID[$name]}" "CSeq: 1 INFO" "Content-Length: 0" ""
-    call_ended "$name"
 }
 
 # Waits for the end of a caller's scenario; fails if it did not end well.

@@ -1,5 +1,5 @@
 # Sessions that start by themselves, and what becomes of sessions when a link fails.
-# shellcheck shell=bash disable=SC2154 # the networks' arrays are declared elsewhere
+# shellcheck shell=bash disable=SC2154,SC2034 # other files have, or use, what is missing or unused here
 
 # NTP counts seconds from 1900 (RFC 8866 section 5.9).
 NTP_TO_UNIX=2208988800
@@ -27,6 +27,23 @@ book_ahead() {
 more_entries_than() {
     read_tables "$STATE/now.tables"
     echo $(($(wc -l <"$STATE/now.tables") - $(wc -l <"$STATE/$1.tables")))
+}
+
+change_in_service() {
+    step "In service A asks for more bandwidth, and loses no packet by it"
+    callee a-west answer
+    CHANGED_RATE=$A_RATE
+    call changing a-east vpn-a "$B_RATE" change
+    verify_equal "$(mbit "$B_RATE") to begin with, the answer" 200 "$CALL_STATUS"
+    verify_near "UDP offered at $(mbit "$A_OFFERS") arrives at" "$RATE_TOLERANCE" "$B_RATE" "$(overload a-east a-west "$A_OFFERS")" bit/s
+    start_pings a-east "$WEST_ADDRESS" 200
+    sleep 2
+    verify "re-INVITE: gateway and callee agree to $(mbit "$A_RATE")" change changing
+    wait_for_pings a-east
+    verify_equal "pings of 200, 20 ms apart, that were lost meanwhile" 0 "$(lost_pings a-east)"
+    verify_near "UDP offered at $(mbit "$A_OFFERS") arrives at" "$RATE_TOLERANCE" "$A_RATE" "$(overload a-east a-west "$A_OFFERS")" bit/s
+    verify "BYE is answered" hang_up changing
+    verify_tables idle "every table reads back as before"
 }
 
 # In the diamond: A's session lies on the way over P1.
