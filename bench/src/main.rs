@@ -22,6 +22,7 @@ struct CommandLine {
 #[derive(Debug, Subcommand)]
 enum Command {
     Pipeline(pipeline::Arguments),
+    Scaling(pipeline::scaling::Arguments),
     Memory(memory::Arguments),
     Updates(updates::Arguments),
     Latency(latency::Arguments),
@@ -34,6 +35,10 @@ fn main() -> ExitCode {
     let mut output = io::stdout().lock();
     let error: Box<dyn std::error::Error> = match CommandLine::parse().command {
         Command::Pipeline(arguments) => match pipeline::run(&arguments, &mut output) {
+            Ok(()) => return ExitCode::SUCCESS,
+            Err(error) => error.into(),
+        },
+        Command::Scaling(arguments) => match pipeline::scaling::run(&arguments, &mut output) {
             Ok(()) => return ExitCode::SUCCESS,
             Err(error) => error.into(),
         },

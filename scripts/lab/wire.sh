@@ -13,8 +13,8 @@ stop_capture() {
     stop "capture-$1"
 }
 
-# captured NAME: how many frames.
-captured() { tcpdump -r "$STATE/$1.pcap" --count 2>/dev/null | sed -n 's/^\([0-9]*\) packets\{0,1\}$/\1/p'; }
+# captured NAME: how many frames, without the probes of links.
+captured() { tcpdump -r "$STATE/$1.pcap" --count 'not ether proto 0x88cc' 2>/dev/null | sed -n 's/^\([0-9]*\) packets\{0,1\}$/\1/p'; }
 
 # wire_stacks NAME: the distinct label stacks of the echo requests in a capture: label, TC, bottom-of-stack bit and TTL of all labels,
 # each list top first with commas between, and then the TTL of the IP header inside.

@@ -23,8 +23,9 @@ use super::traffic::{LONGEST_FRAME, SHORTEST_FRAME};
 /// With --ports net_null the packets go through receive and transmit queues, as in service. DPDK's net_null delivers empty frames without
 /// end, which the worker fills before the pipeline sees them, and takes what is sent. On the same kind of ports, on the same core, turn by turn:
 /// dpdk-testpmd with --forward-mode=macswap (the ceiling), and our own loop without the pipeline (bare: receive, fill,
-/// send). RATIO is our rate with everything counted, filling too, over testpmd's. Rates are per second of processor time of the
-/// polling threads.
+/// send). RATIO is our rate with everything counted, filling too, over testpmd's: once with our number of buffers and our bursts, which
+/// keeps all of it in the caches, and once as it is when nobody tunes it (AS IT IS). Rates are per second of processor time of the polling
+/// threads.
 ///
 /// Hugepages: used if some are reserved and free, and then by testpmd as well. To reserve 1 GiB:
 ///

@@ -5,6 +5,7 @@ mod bed;
 mod check;
 mod lane;
 mod report;
+pub mod scaling;
 mod scenario;
 mod stopwatch;
 mod testpmd;
@@ -22,9 +23,9 @@ pub use arguments::{Arguments, Count, Ports};
 pub use bed::{Bed, BedError};
 pub use check::{Check, CheckError};
 pub use lane::{Lane, LaneError, Stage};
-pub use report::Row;
+pub use report::{Peers, Row};
 pub use scenario::Scenario;
-pub use testpmd::{Testpmd, TestpmdError};
+pub use testpmd::{Testpmd, TestpmdError, Tuning};
 pub use traffic::{FrameSizes, Traffic};
 pub(crate) use traffic::{LONGEST_FRAME, SHORTEST_FRAME};
 
@@ -137,14 +138,16 @@ fn measure(common: Common<'_>, scenario: Scenario, entries: u32, sizes: FrameSiz
         }
         Some(Ports::NetNull) => {
             let queues = lane::null_ports(eal, pool, sizes, &mut lanes).map_err(at_lane)?;
-            let mut testpmd = Testpmd::start(eal, sizes.longest(), processors)?;
+            let start = |tuning| Testpmd::start(eal, sizes.longest(), processors, tuning);
+            let (mut tuned, mut plain) = (start(Tuning::AsWeAre)?, start(Tuning::AsItIs)?);
             for _ in 0..arguments.rounds {
                 let full = lane::through_ports(eal, &mut lanes, processors, Stage::Whole, time).map_err(at_lane)?;
-                let ceiling = testpmd.round(time)?;
+                let peers = Peers { tuned: tuned.round(time)?, plain: plain.round(time)? };
                 let bare = lane::through_ports(eal, &mut lanes, processors, Stage::Bare, time).map_err(at_lane)?;
-                row.add_ports(full, bare, ceiling);
+                row.add_ports(full, bare, peers);
             }
-            testpmd.stop();
+            tuned.stop();
+            plain.stop();
             drop(lanes);
             drop(queues);
         }

@@ -24,8 +24,19 @@ pub struct Row {
     fill: Vec<f64>,
     bare: Vec<f64>,
     ceiling: Vec<f64>,
+    plain: Vec<f64>,
     /// Of each round by itself: what disturbed one of the two likely disturbed both.
     ratios: Vec<f64>,
+    plain_ratios: Vec<f64>,
+}
+
+/// What `dpdk-testpmd` did in a round: packets per second.
+#[derive(Debug, Clone, Copy)]
+pub struct Peers {
+    /// With our buffers and bursts.
+    pub tuned: f64,
+    /// As it starts by itself.
+    pub plain: f64,
 }
 
 /// What `--json` prints of a measurement.
@@ -41,12 +52,15 @@ struct Figures {
     bare_mpps: Option<f64>,
     ceiling_mpps: Option<f64>,
     ratio: Option<f64>,
+    plain_mpps: Option<f64>,
+    plain_ratio: Option<f64>,
 }
 
 impl Row {
     pub(super) fn new(scenario: Scenario, entries: u32, sizes: FrameSizes, cores: u16) -> Self {
         let none = Vec::new;
-        Self { scenario, entries, sizes, cores, rates: none(), fill: none(), bare: none(), ceiling: none(), ratios: none() }
+        let (rates, fill, bare, ceiling, plain, ratios, plain_ratios) = (none(), none(), none(), none(), none(), none(), none());
+        Self { scenario, entries, sizes, cores, rates, fill, bare, ceiling, plain, ratios, plain_ratios }
     }
 
     /// A round in memory: one worker's clocks each.
@@ -56,11 +70,13 @@ impl Row {
     }
 
     /// A round through ports: packets per second.
-    pub(super) fn add_ports(&mut self, whole: f64, bare: f64, ceiling: f64) {
+    pub(super) fn add_ports(&mut self, whole: f64, bare: f64, peers: Peers) {
         self.rates.push(whole / 1e6);
         self.bare.push(bare / 1e6);
-        self.ceiling.push(ceiling / 1e6);
-        self.ratios.push(whole / ceiling);
+        self.ceiling.push(peers.tuned / 1e6);
+        self.plain.push(peers.plain / 1e6);
+        self.ratios.push(whole / peers.tuned);
+        self.plain_ratios.push(whole / peers.plain);
     }
 
     fn figures(&self, eal: Eal) -> Figures {
@@ -78,6 +94,8 @@ impl Row {
             bare_mpps: some(&self.bare),
             ceiling_mpps: some(&self.ceiling),
             ratio: some(&self.ratios),
+            plain_mpps: some(&self.plain),
+            plain_ratio: some(&self.plain_ratios),
         }
     }
 }
@@ -110,7 +128,7 @@ impl<'a, W: Write> Report<'a, W> {
         writeln!(self.output, "Packets in {memory}; {gigahertz:.2} GHz clock; medians of {} rounds.", self.arguments.rounds)?;
         let columns = match self.arguments.ports {
             None => "CLOCKS/PKT   MPPS  FILL CLOCKS",
-            Some(Ports::NetNull) => "CLOCKS/PKT   MPPS   BARE  TESTPMD  RATIO",
+            Some(Ports::NetNull) => "CLOCKS/PKT   MPPS   BARE  TESTPMD  RATIO  AS IT IS  RATIO",
         };
         writeln!(self.output, "{:<9}{:>8}{:>7}{:>7}  {columns}", "SCENARIO", "ENTRIES", "FRAME", "CORES")
     }
@@ -127,8 +145,12 @@ impl<'a, W: Write> Report<'a, W> {
         write!(self.output, "{:<9}{:>8}{:>7}{:>7}  ", row.scenario, super::Count(row.entries).to_string(), row.sizes, row.cores)?;
         write!(self.output, "{clocks:>10.1}{mpps:>7.2}")?;
         match (figures.fill_cycles_per_packet, figures.bare_mpps, figures.ceiling_mpps, figures.ratio) {
-            (Some(fill), ..) => writeln!(self.output, "{fill:>13.1}")?,
-            (_, Some(bare), Some(ceiling), Some(ratio)) => writeln!(self.output, "{bare:>7.2}{ceiling:>9.2}{ratio:>7.2}")?,
+            (Some(fill), ..) => write!(self.output, "{fill:>13.1}")?,
+            (_, Some(bare), Some(ceiling), Some(ratio)) => write!(self.output, "{bare:>7.2}{ceiling:>9.2}{ratio:>7.2}")?,
+            _ => {}
+        }
+        match (figures.plain_mpps, figures.plain_ratio) {
+            (Some(plain), Some(ratio)) => writeln!(self.output, "{plain:>10.2}{ratio:>7.2}")?,
             _ => writeln!(self.output)?,
         }
         self.output.flush()

@@ -40,6 +40,15 @@ pub enum TestpmdError {
     Time(PathBuf),
 }
 
+/// How it is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tuning {
+    /// With the buffers and bursts it chooses itself.
+    AsItIs,
+    /// With about as many buffers as we have, so that they stay in the caches, and our bursts.
+    AsWeAre,
+}
+
 /// A running `dpdk-testpmd` that forwards nothing until it is told to.
 #[derive(Debug)]
 pub struct Testpmd {
@@ -52,8 +61,8 @@ pub struct Testpmd {
 
 impl Testpmd {
     /// Starts it with two null ports of frames of so many bytes, a queue for each processor, and a thread on each.
-    pub fn start(eal: Eal, frame_bytes: u16, processors: &[usize]) -> Result<Self, TestpmdError> {
-        let words = words(eal, frame_bytes, processors);
+    pub fn start(eal: Eal, frame_bytes: u16, processors: &[usize], tuning: Tuning) -> Result<Self, TestpmdError> {
+        let words = words(eal, frame_bytes, processors, tuning);
         let command = words.join(" ");
         let at_start = |source| TestpmdError::Start { command: command.clone(), source };
         // Its output is a pipe's, which it would fill before it writes.
@@ -146,19 +155,22 @@ impl Drop for Testpmd {
 }
 
 /// Its command line.
-fn words(eal: Eal, frame_bytes: u16, processors: &[usize]) -> Vec<String> {
+fn words(eal: Eal, frame_bytes: u16, processors: &[usize], tuning: Tuning) -> Vec<String> {
     let cores = processors.len();
     let workers: Vec<String> = processors.iter().enumerate().map(|(number, processor)| format!(",{}@{processor}", number + 1)).collect();
     // Its first thread only reads commands.
     let anywhere: Vec<String> = processors.iter().map(usize::to_string).collect();
-    let memory: &[&str] = if eal.has_hugepages() { &["--in-memory"] } else { &["--no-huge", "--no-shconf", "-m", "256"] };
+    let memory: &[&str] = if eal.has_hugepages() { &["--in-memory"] } else { &["--no-huge", "--no-shconf", "-m", "1024"] };
     let ports = (0..2).map(|port| format!("--vdev=net_null{port},size={frame_bytes}"));
     let mut words = vec!["dpdk-testpmd".to_owned(), format!("--lcores=0@({}){}", anywhere.join(","), workers.concat())];
     words.extend(memory.iter().map(|&word| word.to_owned()));
     words.extend(["--no-pci", "--no-telemetry"].map(str::to_owned));
     words.extend(ports);
-    words.extend(["--", "-i", "--forward-mode=macswap", "--total-num-mbufs=16384"].map(str::to_owned));
-    words.extend([format!("--burst={BURST}"), format!("--nb-cores={cores}"), format!("--rxq={cores}"), format!("--txq={cores}")]);
+    words.extend(["--", "-i", "--forward-mode=macswap"].map(str::to_owned));
+    words.extend([format!("--nb-cores={cores}"), format!("--rxq={cores}"), format!("--txq={cores}")]);
+    if tuning == Tuning::AsWeAre {
+        words.extend(["--total-num-mbufs=16384".to_owned(), format!("--burst={BURST}")]);
+    }
     words
 }
 

@@ -183,6 +183,7 @@ impl Lcore {
             }
         }
         if count > 0 {
+            self.load.originated(count);
             self.flush();
         }
         count

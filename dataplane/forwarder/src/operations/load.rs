@@ -16,6 +16,7 @@ pub(crate) struct Load {
     bursts: AtomicU64,
     received: AtomicU64,
     sent: AtomicU64,
+    originated: AtomicU64,
     busy: AtomicU64,
     punted: [AtomicU64; PUNTS],
 }
@@ -31,6 +32,8 @@ pub struct LoadReading {
     pub received: u64,
     /// Packets sent, the controller's among them.
     pub sent: u64,
+    /// Packets the controller had sent, also those that were dropped then.
+    pub originated: u64,
     /// Ticks of the clock spent on packets, polls that found nothing left out.
     pub busy: u64,
 }
@@ -43,6 +46,7 @@ impl Load {
             bursts: value(&self.bursts),
             received: value(&self.received),
             sent: value(&self.sent),
+            originated: value(&self.originated),
             busy: value(&self.busy),
         }
     }
@@ -92,6 +96,11 @@ impl LoadWriter {
         add(&self.load.sent, packets as u64);
     }
 
+    /// Takes so many packets of the controller's.
+    pub(crate) fn originated(&mut self, packets: usize) {
+        add(&self.load.originated, packets as u64);
+    }
+
     #[inline]
     pub(crate) fn punted(&mut self, reason: Reason) {
         if let Some(word) = self.load.punted.get(reason as usize) {
@@ -117,12 +126,13 @@ mod tests {
         writer.nothing();
         writer.burst(3, 100);
         writer.burst(64, 150);
-        assert_eq!(load.read(), LoadReading { polls: 3, bursts: 2, received: 67, sent: 0, busy: 50 });
+        assert_eq!(load.read(), LoadReading { polls: 3, bursts: 2, received: 67, sent: 0, originated: 0, busy: 50 });
         writer.nothing();
         writer.nothing();
         writer.sent(60);
+        writer.originated(7);
         writer.burst(1, 5000);
-        assert_eq!(load.read(), LoadReading { polls: 6, bursts: 3, received: 68, sent: 60, busy: 50 + 850 });
+        assert_eq!(load.read(), LoadReading { polls: 6, bursts: 3, received: 68, sent: 60, originated: 7, busy: 50 + 850 });
     }
 
     #[test]

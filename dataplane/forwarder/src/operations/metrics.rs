@@ -95,11 +95,12 @@ fn program(router: &Router, families: &mut Families) {
     families.counter("svpn_p4runtime_updates_total", "Updates that controllers have asked for, by result.", by_result.collect());
 }
 
-/// Inputs are outputs, punts and drops.
+/// Inputs, and what the controller sends, are outputs, punts and drops.
 fn packets(router: &Router, families: &mut Families) {
     let workers = router.worker_reports();
     let sum = |part: fn(&WorkerReport) -> u64| one(float(workers.iter().map(part).fold(0, u64::wrapping_add)));
     families.counter("svpn_received_packets_total", "Packets that came in by any port.", sum(|worker| worker.load.received));
+    families.counter("svpn_originated_packets_total", "Packets the controller had sent.", sum(|worker| worker.load.originated));
     families.counter(
         "svpn_sent_packets_total",
         "Packets that left by any port, those of the controller among them.",
