@@ -9,6 +9,7 @@
 /* The 5-tuple and the lengths, through the labels. Every fragment, the first too, has ports 0, and so has what is too short to have
  * any. */
 control ReadIp(in headers_t hdr, inout metadata_t meta) {
+    ReadHeaderLength() read_header_length;
     apply {
         if (meta.ethertype == ETHERTYPE_IPV6) {
             meta.is_v6 = true;
@@ -20,10 +21,8 @@ control ReadIp(in headers_t hdr, inout metadata_t meta) {
         if (hdr.ipv4.isValid()) {
             meta.proto = hdr.ipv4.protocol;
             meta.ip_ttl = hdr.ipv4.ttl;
-            meta.header_length = (bit<16>) hdr.ipv4.ihl << 2;
+            read_header_length.apply(hdr, meta);
             meta.ip_length = hdr.ipv4.total_length;
-            meta.payload_length = meta.ip_length |-| meta.header_length;
-            meta.missing = meta.header_length |-| meta.ip_length;
         } else if (hdr.ipv6.isValid()) {
             meta.proto = hdr.ipv6.next_header;
             meta.ip_ttl = hdr.ipv6.hop_limit;
@@ -33,6 +32,11 @@ control ReadIp(in headers_t hdr, inout metadata_t meta) {
             if (hdr.fragment.isValid() && hdr.ipv6.payload_length >= FRAGMENT_BYTES) {
                 meta.proto = hdr.fragment.next_header;
             }
+        }
+        /* A step of its own: it takes what the lines above set. */
+        if (hdr.ipv4.isValid()) {
+            meta.payload_length = meta.ip_length |-| meta.header_length;
+            meta.missing = meta.header_length |-| meta.ip_length;
         }
         if (hdr.ports.isValid() && meta.payload_length >= PORTS_BYTES) {
             meta.sport = hdr.ports.src;

@@ -21,10 +21,13 @@ struct own_metadata_t {
     bit<32> hash;             /* of the 5-tuple */
 }
 
-/* What ingress hands to egress: the ethertype is that behind the tags of the frame as it comes to egress. */
-#define OWN_TYPES header bridge_t { @flexible bit<16> ethertype; @flexible rewrite_t rewrite; }
+/* What ingress hands to egress: the ethertype is that behind the tags, which ingress takes off. Of IPv6 egress reads no more than it
+ * may change: its parser goes 160 bytes deep. */
+#define OWN_TYPES header bridge_t { @flexible bit<16> ethertype; @flexible rewrite_t rewrite; }   \
+    header ipv6_head_t { bit<32> version_to_flow_label; bit<16> payload_length; bit<8> next_header; bit<8> hop_limit; }
 #define OWN_HEADERS                     \
     bridge_t bridge;                    \
+    ipv6_head_t ipv6_head;              \
     pass_on_t pass_on;                  \
     mpls_t removed_label;               \
     ipv4_t removed_ipv4;                \
@@ -79,6 +82,39 @@ struct own_metadata_t {
 #define SUM_END meta.ip_checksum_wrong = sum.verify();
 
 #include "sizes/tofino.p4"
+
+/* Four bytes for each word: looked up, since a shift would have four bits of the frame in a container of their own. */
+control ReadHeaderLength(in headers_t hdr, inout metadata_t meta) {
+    @hidden action is(bit<16> bytes) {
+        meta.header_length = bytes;
+    }
+    @hidden table header_lengths {
+        key = { hdr.ipv4.ihl : exact; }
+        actions = { is; }
+        const default_action = is(0);
+        const entries = {
+            1 : is(4);
+            2 : is(8);
+            3 : is(12);
+            4 : is(16);
+            5 : is(20);
+            6 : is(24);
+            7 : is(28);
+            8 : is(32);
+            9 : is(36);
+            10 : is(40);
+            11 : is(44);
+            12 : is(48);
+            13 : is(52);
+            14 : is(56);
+            15 : is(60);
+        }
+        size = 16;
+    }
+    apply {
+        header_lengths.apply();
+    }
+}
 
 /* What the architecture alone can say of a frame: as long as its labels and what its IP header says. */
 control ReadFrame(in headers_t hdr, inout metadata_t meta) {
@@ -232,27 +268,31 @@ parser IngressParser(packet_in packet, out headers_t hdr, out metadata_t meta, o
     }
 
     state behind_removed {
-        meta.ethertype = hdr.pass_on.ethertype;
         transition select(hdr.pass_on.ethertype) {
-            ETHERTYPE_MPLS: label0;
-            ETHERTYPE_IPV4: ipv4;
-            ETHERTYPE_IPV6: ipv6;
+            ETHERTYPE_MPLS: mpls_behind_tags;
+            ETHERTYPE_IPV4: ipv4_behind_tags;
+            ETHERTYPE_IPV6: ipv6_behind_tags;
             default: accept;
         }
     }
-
 
     state from_controller {
         packet.extract(hdr.packet_out);
         transition accept;
     }
 
+    /* What is behind the tags is a constant of the state that the last ethertype leads to: a parser looks back at nothing. */
     state ethernet {
         packet.extract(hdr.ethernet);
         transition select(hdr.ethernet.ethertype) {
             ETHERTYPE_VLAN: outer_tag;
             ETHERTYPE_QINQ: outer_tag;
-            default: no_tag;
+            ETHERTYPE_ARP: arp_behind_tags;
+            ETHERTYPE_LLDP: lldp_behind_tags;
+            ETHERTYPE_MPLS: mpls_behind_tags;
+            ETHERTYPE_IPV4: ipv4_behind_tags;
+            ETHERTYPE_IPV6: ipv6_behind_tags;
+            default: accept;
         }
     }
 
@@ -262,47 +302,51 @@ parser IngressParser(packet_in packet, out headers_t hdr, out metadata_t meta, o
         transition select(hdr.outer_tag.ethertype) {
             ETHERTYPE_VLAN: inner_tag;
             ETHERTYPE_QINQ: inner_tag;
-            default: one_tag;
+            ETHERTYPE_ARP: arp_behind_tags;
+            ETHERTYPE_LLDP: lldp_behind_tags;
+            ETHERTYPE_MPLS: mpls_behind_tags;
+            ETHERTYPE_IPV4: ipv4_behind_tags;
+            ETHERTYPE_IPV6: ipv6_behind_tags;
+            default: accept;
         }
     }
 
     state inner_tag {
         packet.extract(hdr.inner_tag);
         meta.inner_vlan = hdr.inner_tag.vid;
-        transition two_tags;
-    }
-
-    state no_tag {
-        meta.ethertype = hdr.ethernet.ethertype;
-        transition select(hdr.ethernet.ethertype) {
-            ETHERTYPE_ARP: arp;
-            ETHERTYPE_MPLS: label0;
-            ETHERTYPE_IPV4: ipv4;
-            ETHERTYPE_IPV6: ipv6;
-            default: accept;
-        }
-    }
-
-    state one_tag {
-        meta.ethertype = hdr.outer_tag.ethertype;
-        transition select(hdr.outer_tag.ethertype) {
-            ETHERTYPE_ARP: arp;
-            ETHERTYPE_MPLS: label0;
-            ETHERTYPE_IPV4: ipv4;
-            ETHERTYPE_IPV6: ipv6;
-            default: accept;
-        }
-    }
-
-    state two_tags {
-        meta.ethertype = hdr.inner_tag.ethertype;
         transition select(hdr.inner_tag.ethertype) {
-            ETHERTYPE_ARP: arp;
-            ETHERTYPE_MPLS: label0;
-            ETHERTYPE_IPV4: ipv4;
-            ETHERTYPE_IPV6: ipv6;
+            ETHERTYPE_ARP: arp_behind_tags;
+            ETHERTYPE_LLDP: lldp_behind_tags;
+            ETHERTYPE_MPLS: mpls_behind_tags;
+            ETHERTYPE_IPV4: ipv4_behind_tags;
+            ETHERTYPE_IPV6: ipv6_behind_tags;
             default: accept;
         }
+    }
+
+    state arp_behind_tags {
+        meta.ethertype = ETHERTYPE_ARP;
+        transition arp;
+    }
+
+    state lldp_behind_tags {
+        meta.ethertype = ETHERTYPE_LLDP;
+        transition accept;
+    }
+
+    state mpls_behind_tags {
+        meta.ethertype = ETHERTYPE_MPLS;
+        transition label0;
+    }
+
+    state ipv4_behind_tags {
+        meta.ethertype = ETHERTYPE_IPV4;
+        transition ipv4;
+    }
+
+    state ipv6_behind_tags {
+        meta.ethertype = ETHERTYPE_IPV6;
+        transition ipv6;
     }
 
     #include "parser.p4"
@@ -327,6 +371,8 @@ control Ingress(inout headers_t hdr, inout metadata_t meta, in ingress_intrinsic
                 to_deparser.resubmit_type = 1;
             } else if (meta.reason == Reason.NONE) {
                 to_queues.ucast_egress_port = meta.egress_port;
+                hdr.outer_tag.setInvalid();
+                hdr.inner_tag.setInvalid();
                 hdr.removed_label.setInvalid();
                 hdr.removed_ipv4.setInvalid();
                 hdr.removed_options.setInvalid();
@@ -404,28 +450,6 @@ parser EgressParser(packet_in packet, out headers_t hdr, out egress_metadata_t m
         packet.extract(intrinsic);
         packet.extract(meta.bridge);
         packet.extract(hdr.ethernet);
-        transition select(hdr.ethernet.ethertype) {
-            ETHERTYPE_VLAN: outer_tag;
-            ETHERTYPE_QINQ: outer_tag;
-            default: payload;
-        }
-    }
-
-    state outer_tag {
-        packet.extract(hdr.outer_tag);
-        transition select(hdr.outer_tag.ethertype) {
-            ETHERTYPE_VLAN: inner_tag;
-            ETHERTYPE_QINQ: inner_tag;
-            default: payload;
-        }
-    }
-
-    state inner_tag {
-        packet.extract(hdr.inner_tag);
-        transition payload;
-    }
-
-    state payload {
         transition select(meta.bridge.ethertype) {
             ETHERTYPE_ARP: arp;
             ETHERTYPE_MPLS: label0;
@@ -469,7 +493,7 @@ parser EgressParser(packet_in packet, out headers_t hdr, out egress_metadata_t m
     }
 
     state ipv6 {
-        packet.extract(hdr.ipv6);
+        packet.extract(hdr.ipv6_head);
         transition accept;
     }
 }
@@ -481,6 +505,9 @@ control Egress(inout headers_t hdr, inout egress_metadata_t meta, in egress_intr
 
     apply {
         rewrite_frame.apply(hdr, meta.bridge.rewrite);
+        if (meta.bridge.rewrite.set_ip_ttl && hdr.ipv6_head.isValid()) {
+            hdr.ipv6_head.hop_limit = meta.bridge.rewrite.exposed_ttl;
+        }
     }
 }
 
@@ -512,7 +539,7 @@ control EgressDeparser(packet_out packet, inout headers_t hdr, in egress_metadat
         packet.emit(hdr.label0);
         packet.emit(hdr.label1);
         packet.emit(hdr.ipv4);
-        packet.emit(hdr.ipv6);
+        packet.emit(hdr.ipv6_head);
     }
 }
 

@@ -51,6 +51,13 @@ struct own_metadata_t {
 
 #include "sizes/bmv2.p4"
 
+/* The length of an IPv4 header is in words of four bytes. */
+control ReadHeaderLength(in headers_t hdr, inout metadata_t meta) {
+    apply {
+        meta.header_length = (bit<16>) hdr.ipv4.ihl << 2;
+    }
+}
+
 /* What the architecture alone can say of a frame. */
 control ReadFrame(in headers_t hdr, inout metadata_t meta) {
     apply {

@@ -120,25 +120,29 @@ control ActOnLabel(inout headers_t hdr, inout metadata_t meta) {
 /* What leaves behind Ethernet and tags when the label has been acted upon; a pop may expose a TTL to set (RFC 3443). */
 control SwitchLabel(in headers_t hdr, inout metadata_t meta) {
     apply {
-        meta.rewrite.exposed_ttl = meta.label_ttl - 1;
+        meta.label_ttl = meta.label_ttl - 1;
         if (!meta.rewrite.pop) {
             meta.rewrite.ethertype = ETHERTYPE_MPLS;
         } else if (hdr.label0.bos == 0 && !hdr.label1.isValid()) {
             DROP(Reason.BAD_LABEL_STACK)
         } else if (hdr.label0.bos == 0) {
             meta.rewrite.ethertype = ETHERTYPE_MPLS;
-            LIMIT(meta.rewrite.exposed_ttl, hdr.label1.ttl)
             if (meta.ttl_mode == TTL_UNIFORM) { meta.rewrite.set_label_ttl = true; }
         } else if (hdr.ipv4.isValid()) {
             meta.rewrite.ethertype = ETHERTYPE_IPV4;
-            LIMIT(meta.rewrite.exposed_ttl, hdr.ipv4.ttl)
             if (meta.ttl_mode == TTL_UNIFORM) { meta.rewrite.set_ip_ttl = true; }
         } else if (hdr.ipv6.isValid()) {
             meta.rewrite.ethertype = ETHERTYPE_IPV6;
-            LIMIT(meta.rewrite.exposed_ttl, hdr.ipv6.hop_limit)
             if (meta.ttl_mode == TTL_UNIFORM) { meta.rewrite.set_ip_ttl = true; }
         } else {
             DROP(Reason.UNKNOWN_PAYLOAD)
         }
+        /* A step of its own: it takes what the first line set. */
+        if (meta.rewrite.pop && hdr.label0.bos == 0) {
+            LIMIT(meta.label_ttl, hdr.label1.ttl)
+        } else if (meta.rewrite.pop) {
+            LIMIT(meta.label_ttl, meta.ip_ttl)
+        }
+        meta.rewrite.exposed_ttl = meta.label_ttl;
     }
 }
