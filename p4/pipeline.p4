@@ -20,6 +20,7 @@
  *   OPTIONS_CUT                 the frame ends before the options of the IPv4 header do
  *   BEYOND_FRAME(length)        the frame ends before so many bytes of the IP packet, where the architecture knows
  *   WAS_LAST_PASS               no other pass can follow this one
+ *   ReadHeaderLength(hdr, meta) a control: the length of the IPv4 header in bytes (`header_length`)
  *   ReadFrame(hdr, meta)        a control: the length of the frame (`length_out`, `ip_available`) and what selectors hash (`choice`)
  *   KeepChecksum(hdr, ttl)      a control: what the IPv4 checksum becomes when the TTL becomes `ttl` (RFC 1624), unless that is done elsewhere
  *   *S, *_V4, *_V6, *_BITS …    table sizes
