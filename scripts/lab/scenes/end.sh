@@ -16,6 +16,7 @@ hang_up_and_settle() {
     verify "B's BYE is answered" hang_up session-b
     verify_tables idle "every table reads back as before the first session"
     verify_bill a "$(answer_line session-a a=svpn-session:)" "$A_RATE" "${A_BEFORE[@]}"
+    verify_price "$(answer_line session-a a=svpn-session:)"
     verify_bill b "$(answer_line session-b a=svpn-session:)" "$B_RATE" "${B_BEFORE[@]}"
 }
 
@@ -30,6 +31,17 @@ verify_bill() {
         "$(difference "$west" "$(received "$customer-west")")" "$(charge "$session" '.from_caller | "\(.carried_packets) \(.carried_bytes)"')"
     verify_equal "$customer's packets and bytes, west to east, likewise" \
         "$(difference "$east" "$(received "$customer-east")")" "$(charge "$session" '.from_callee | "\(.carried_packets) \(.carried_bytes)"')"
+}
+
+# verify_price SESSION: set-up 0.50, 0.012 a Mbit/s and hour reserved, 0.02 a GB carried, in millionths; each line rounded by itself.
+verify_price() {
+    local carried
+    note "A was told before: $(answer_line session-a a=svpn-cost:)"
+    carried=$(charge "$1" '[.from_caller, .from_callee | .carried_bytes] | add')
+    verify_equal "a's bill, what was carried, bytes and millionths of a EUR" "$carried $(((carried * 20000 + 500000000) / 1000000000))" \
+        "$(charge "$1" '.bill.lines[] | select((.item | type) == "object" and .item.Carried) | "\(.item.Carried.bytes) \(.amount)"')"
+    verify_equal "a's bill, the sum is that of its $(charge "$1" '.bill.lines | length') lines, in millionths" \
+        "$(charge "$1" '[.bill.lines[].amount] | add')" "$(charge "$1" .bill.total)"
 }
 
 # charge SESSION FILTER: of the record of an established session.

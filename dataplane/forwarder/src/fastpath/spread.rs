@@ -160,7 +160,9 @@ mod tests {
             GreIngressV4Entry { key: v4, action: GreIngressV4Action::DecapMpls }.into(),
             GreIngressV6Entry { key: v6, action: GreIngressV6Action::DecapVrf { vrf } }.into(),
         ];
-        new.into_iter().for_each(|entry| entries.apply(&Update::Insert(entry)).unwrap());
+        for entry in new {
+            entries.apply(&Update::Insert(entry)).unwrap();
+        }
         entries.publish();
         let (fastpath, reader) = FastPath::new(ends.pop().unwrap());
         (entries, fastpath, reader)

@@ -1,6 +1,6 @@
 //! What the fast path reads.
 //!
-//! Big tables have one writer, which is [`crate::entries::Entries`], and readers that take no lock: [`flow`], [`flow_v6`], [`session`],
+//! Big tables have one writer, which is `Entries`, and readers that take no lock: [`flow`], [`flow_v6`], [`session`],
 //! [`label`], [`route`], [`route_v6`], [`group`] (with [`tunnel`] and [`nexthop`]). Small ones are immutable and replaced whole: [`small`] (with [`acl`]).
 //! Everything that does not depend on the packet is in them ready to use, and what a packet needs of one table is in one cache line.
 //!

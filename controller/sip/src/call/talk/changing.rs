@@ -1,4 +1,4 @@
-//! Changes in service: the shell around the machine of [`change`].
+//! Changes in service: the shell around the machine of `change`.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
