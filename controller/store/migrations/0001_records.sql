@@ -31,15 +31,6 @@ CREATE TABLE dialogs (
     PRIMARY KEY (gateway, session)
 );
 
--- Where an address of record was registered.
-CREATE TABLE binding (
-    gateway TEXT NOT NULL,
-    address TEXT NOT NULL,
-    expires BIGINT NOT NULL,
-    body TEXT NOT NULL,
-    PRIMARY KEY (gateway, address)
-);
-
 -- What is billed. Session numbers are used again, so a session is named by its number and the time of its request.
 CREATE TABLE charge (
     gateway TEXT NOT NULL,

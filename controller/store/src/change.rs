@@ -9,7 +9,6 @@ use sqlx::query::Query;
 use svpn_vpn::durable::{Fact, SessionRecord};
 use svpn_vpn::request::SessionNumber;
 
-use crate::binding::Bindings;
 use crate::record::ChargeRecord;
 
 /// One change of what is kept.
@@ -26,8 +25,6 @@ pub enum Change {
     },
     /// A session is billed. A second record of one session is the first: it is left out.
     Charge(Box<ChargeRecord>),
-    /// An address of record is bound thus; without contacts it is not any more.
-    Bindings(Bindings),
 }
 
 impl From<Fact> for Change {
@@ -51,9 +48,6 @@ const PUT_FACT: &str = "INSERT INTO fact (gateway, kind, name, body) VALUES ($1,
 const DROP_FACT: &str = "DELETE FROM fact WHERE gateway = $1 AND kind = $2 AND name = $3";
 const PUT_CHARGE: &str = "INSERT INTO charge (gateway, session, requested, ended, contract, vpn, caller, callee, carried_bytes, body) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (gateway, session, requested) DO NOTHING";
-const PUT_BINDINGS: &str = "INSERT INTO binding (gateway, address, expires, body) VALUES ($1, $2, $3, $4) \
-     ON CONFLICT (gateway, address) DO UPDATE SET expires = excluded.expires, body = excluded.body";
-const DROP_BINDINGS: &str = "DELETE FROM binding WHERE gateway = $1 AND address = $2";
 
 impl Change {
     /// Carries it out within a transaction.
@@ -80,10 +74,6 @@ impl Change {
             }
             Self::Dialogs { session, body } => vec![of(PUT_DIALOGS).bind(i64::from(session.0)).bind(body.clone())],
             Self::Charge(record) => vec![put_charge(of(PUT_CHARGE), record)?],
-            Self::Bindings(bindings) if bindings.contacts.is_empty() => vec![of(DROP_BINDINGS).bind(bindings.address.clone())],
-            Self::Bindings(bindings) => {
-                vec![of(PUT_BINDINGS).bind(bindings.address.clone()).bind(milliseconds(bindings.expires())).bind(json(&bindings.contacts)?)]
-            }
         })
     }
 }

@@ -7,14 +7,12 @@
 //! `sqlx` speaks to SQLite, which is built in, and to PostgreSQL, by one set of statements; `serde_json` writes the bodies of rows and
 //! `jiff` times, as RFC 3339 has them.
 
-mod binding;
 mod change;
 mod database;
 mod journal;
 mod record;
 mod store;
 
-pub use binding::{Bindings, Contact};
 pub use change::Change;
 pub use database::OpenError;
 pub use journal::{AppendError, Commit, Journal, Writer};

@@ -9,7 +9,6 @@ use sqlx::{Connection as _, Row as _};
 use svpn_vpn::durable::Fact;
 use svpn_vpn::request::SessionNumber;
 
-use crate::binding::Bindings;
 use crate::database::{Address, OpenError};
 use crate::journal::{Journal, Writer};
 use crate::record::ChargeRecord;
@@ -21,8 +20,6 @@ pub struct Kept {
     pub facts: Vec<Fact>,
     /// The dialogs of its sessions, as signalling wrote them.
     pub dialogs: Vec<(SessionNumber, String)>,
-    /// The registrations, also those that have expired meanwhile.
-    pub bindings: Vec<Bindings>,
 }
 
 /// Why records cannot be read.
@@ -112,11 +109,6 @@ async fn kept(connection: &mut AnyConnection, address: &Address) -> Result<Kept,
     }
     let table = Reader { address, table: "dialogs" };
     kept.dialogs = table.numbered(connection, "SELECT session, body FROM dialogs WHERE gateway = $1 ORDER BY session").await?;
-    let table = Reader { address, table: "binding" };
-    for (name, body) in table.named(connection, "SELECT address, body FROM binding WHERE gateway = $1 ORDER BY address").await? {
-        let contacts = table.parse(&name, &body)?;
-        kept.bindings.push(Bindings { address: name, contacts });
-    }
     Ok(kept)
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use svpn_store::{Bindings, Change, ChargeRecord, Contact, CountersRead, Timestamp, Traffic};
+use svpn_store::{Change, ChargeRecord, CountersRead, Timestamp, Traffic};
 use svpn_vpn::durable::{EndRecord, Fact, LinkRecord, SessionRecord};
 use svpn_vpn::request::{
     Answer, ApplicationId, Bandwidth, BitRate, Cause, CeName, Direction, Match, MediaEnd, Medium, SessionNumber, SessionRequest, Transport,
@@ -63,17 +63,6 @@ pub(crate) fn link(name: &str, failed: bool) -> Fact {
 
 pub(crate) fn dialogs(session: u32, body: &str) -> Change {
     Change::Dialogs { session: SessionNumber(session), body: body.into() }
-}
-
-pub(crate) fn bindings(address: &str, contacts: u32) -> Bindings {
-    let contact = |number| Contact {
-        uri: format!("sip:{number}@192.0.2.1"),
-        ce: "a-east".into(),
-        expires: u64::from(number) * 1000,
-        call_id: "x".into(),
-        sequence: number,
-    };
-    Bindings { address: address.into(), contacts: (0..contacts).map(contact).collect() }
 }
 
 pub(crate) fn charge(session: u32, requested: u64, bytes: u64) -> ChargeRecord {
