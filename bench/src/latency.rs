@@ -14,7 +14,7 @@ use svpn_dpdk::{
 use svpn_forwarder::fastpath::BURST;
 use thiserror::Error;
 
-use crate::pipeline::{Bed, BedError, Count, FrameSizes, LONGEST_FRAME, LaneError, SHORTEST_FRAME, Scenario, Traffic, start_eal};
+use crate::pipeline::{Bed, BedError, Count, FrameSizes, LONGEST_FRAME, LaneError, SHORTEST_FRAME, Scenario, Seen, Traffic, start_eal};
 
 /// How long packets are under way through a worker at a share of its no-drop rate (RFC 2544 sections 26.1 and 26.2): from the moment one thread
 /// puts a packet into a ring to the moment it comes back out of another one, both in memory, with the pipeline on a core of its own between them.
@@ -167,7 +167,7 @@ pub fn run(arguments: &Arguments, output: &mut impl Write) -> Result<(), Latency
 
 fn measure(eal: Eal, pool: Pool, scenario: Scenario, arguments: &Arguments) -> Result<Row, LatencyError> {
     let sizes = FrameSizes::One(arguments.frame);
-    let mut lanes = Bed::new(eal, scenario, arguments.entries.0, 1)?.lanes(pool, sizes, arguments.entries)?;
+    let mut lanes = Bed::new(eal, scenario, arguments.entries.0, 1)?.lanes(pool, sizes, arguments.entries, Seen::ByOne)?;
     let Some(mut lane) = lanes.pop() else { return Err(LatencyError::Panicked) };
     let (to, mut input) = ring(RING);
     let (mut output, from) = ring(RING);

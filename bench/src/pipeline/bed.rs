@@ -3,6 +3,7 @@
 use std::num::NonZeroU16;
 use std::num::NonZeroU64;
 
+use clap::ValueEnum;
 use svpn_contract::Update;
 use svpn_contract::wire::OutOfRange;
 use svpn_dpdk::{Eal, Pool};
@@ -15,7 +16,7 @@ use super::arguments::Count;
 use super::check::{Check, CheckError};
 use super::lane::Lane;
 use super::scenario::{Scenario, egress, ingress};
-use super::traffic::{FrameSizes, Traffic};
+use super::traffic::{FrameSizes, Share, Traffic};
 
 /// Seeds everything random, so every run has the same packets.
 const SEED: u64 = 7;
@@ -41,6 +42,15 @@ pub enum BedError {
     /// The oracle does not take the entries, or does not forward.
     #[error(transparent)]
     Check(#[from] CheckError),
+}
+
+/// Which of several workers see a session's packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Seen {
+    /// One: a session is one flow, and a device's receive-side scaling or our own distribution keeps a flow at one worker.
+    ByOne,
+    /// All: a session of many flows, between hosts or sites.
+    ByAll,
 }
 
 /// A router's tables, filled for a scenario.
@@ -80,14 +90,16 @@ impl Bed {
     }
 
     /// What each worker needs, with `keys` random packets of its own.
-    pub fn lanes(self, pool: Pool, sizes: FrameSizes, keys: Count) -> Result<Vec<Lane>, BedError> {
+    pub fn lanes(self, pool: Pool, sizes: FrameSizes, keys: Count, seen: Seen) -> Result<Vec<Lane>, BedError> {
         let (scenario, count) = (self.scenario, self.count);
         let ports = [ingress()?, egress()?];
-        let lane = |(seed, end): (u64, WorkerEnd)| {
-            let traffic = Traffic::new(scenario, count, sizes, keys.0 as usize, seed);
+        let workers = u32::try_from(self.ends.len()).unwrap_or(u32::MAX);
+        let lane = |((worker, seed), end): ((u32, u64), WorkerEnd)| {
+            let share = if scenario.has_flows() && seen == Seen::ByOne { Share::of(count, worker, workers) } else { Share::all(count) };
+            let traffic = Traffic::new(scenario, share, sizes, keys.0 as usize, seed);
             let check = Check::new(scenario, count, &traffic)?;
             Ok(Lane::new(FastPath::new(end), Outputs::new(&ports), traffic, check, pool, ports[0]))
         };
-        (SEED..).zip(self.ends).map(lane).collect()
+        (0..).zip(SEED..).zip(self.ends).map(lane).collect()
     }
 }

@@ -20,13 +20,13 @@ use svpn_dpdk::{Eal, EalError, EalOptions, Memory, PciDevices, Pool, PoolConfig,
 use thiserror::Error;
 
 pub use arguments::{Arguments, Count, Ports};
-pub use bed::{Bed, BedError};
+pub use bed::{Bed, BedError, Seen};
 pub use check::{Check, CheckError};
 pub use lane::{Lane, LaneError, Stage};
 pub use report::{Peers, Row};
 pub use scenario::Scenario;
 pub use testpmd::{Testpmd, TestpmdError, Tuning};
-pub use traffic::{FrameSizes, Traffic};
+pub use traffic::{FrameSizes, Share, Traffic};
 pub(crate) use traffic::{LONGEST_FRAME, SHORTEST_FRAME};
 
 /// Why nothing, or not everything, was measured.
@@ -126,7 +126,7 @@ fn measure(common: Common<'_>, scenario: Scenario, entries: u32, sizes: FrameSiz
     let at_lane = |source| PipelineError::Lane { scenario, entries, source };
     let bed = Bed::new(eal, scenario, entries, cores).map_err(at_bed)?;
     let processors = processors.get(..usize::from(cores)).unwrap_or_default();
-    let mut lanes = bed.lanes(pool, sizes, arguments.keys).map_err(at_bed)?;
+    let mut lanes = bed.lanes(pool, sizes, arguments.keys, Seen::ByOne).map_err(at_bed)?;
     let time = Duration::from_secs_f64(arguments.seconds);
     let mut row = Row::new(scenario, entries, sizes, cores);
     match arguments.ports {

@@ -13,7 +13,7 @@ use serde::Serialize;
 use svpn_dpdk::{Eal, Pool, PoolConfig};
 
 use super::arguments::Count;
-use super::bed::Bed;
+use super::bed::{Bed, Seen};
 use super::lane::{self, Lane, Stage};
 use super::scenario::Scenario;
 use super::stopwatch::median;
@@ -45,6 +45,9 @@ pub struct Arguments {
     /// The two processors, by the kernel's numbers.
     #[arg(long, num_args = 2, value_delimiter = ',', default_values_t = [0, 1])]
     pub processors: Vec<usize>,
+    /// Which workers see a session's packets.
+    #[arg(long, value_enum, default_value_t = Seen::ByOne)]
+    pub seen: Seen,
     /// Print one JSON object per row: `scenario, entries, one_mpps, two_mpps, ratio, ratio_low, ratio_high, peer_ratio, peer_low, peer_high`. Low and
     /// high are the quarters of the turns.
     #[arg(long)]
@@ -166,7 +169,7 @@ impl Bench<'_> {
     fn lanes(&self, scenario: Scenario, entries: u32, workers: u16) -> Result<Vec<Lane>, PipelineError> {
         let at_bed = |source| PipelineError::Bed { scenario, entries, source };
         let bed = Bed::new(self.eal, scenario, entries, workers).map_err(at_bed)?;
-        bed.lanes(self.pool, FrameSizes::One(64), self.arguments.keys).map_err(at_bed)
+        bed.lanes(self.pool, FrameSizes::One(64), self.arguments.keys, self.arguments.seen).map_err(at_bed)
     }
 }
 

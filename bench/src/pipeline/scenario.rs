@@ -98,6 +98,11 @@ impl Scenario {
         }
     }
 
+    /// Whether an entry is one flow, which one worker sees.
+    pub(super) fn has_flows(self) -> bool {
+        matches!(self, Self::Session | Self::GreEncap | Self::Imix)
+    }
+
     /// What is in Ethernet.
     pub(super) fn payload(self) -> Payload {
         match self {

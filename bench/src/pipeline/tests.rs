@@ -19,7 +19,7 @@ fn everything_received_is_sent_and_no_buffer_is_lost() {
     let pool = pool(eal);
     for scenario in [Scenario::Swap, Scenario::Session, Scenario::Egress, Scenario::Imix] {
         let sizes = scenario.frame_sizes(&[64])[0];
-        let mut lanes = Bed::new(eal, scenario, ENTRIES, 2).unwrap().lanes(pool, sizes, KEYS).unwrap();
+        let mut lanes = Bed::new(eal, scenario, ENTRIES, 2).unwrap().lanes(pool, sizes, KEYS, Seen::ByOne).unwrap();
         let ports = lane::null_ports(eal, pool, sizes, &mut lanes).unwrap();
         for stage in [Stage::Whole, Stage::Bare, Stage::Whole] {
             let rate = lane::through_ports(eal, &mut lanes, &[0, 0], stage, Duration::from_millis(2)).unwrap();
@@ -39,17 +39,17 @@ fn a_router_that_does_something_else_is_no_measurement() {
     let eal = Eal::init(&EalOptions::virtual_devices(64)).unwrap();
     let pool = pool(eal);
     let sizes = FrameSizes::One(64);
-    let lanes = |scenario, entries| Bed::new(eal, scenario, entries, 1).unwrap().lanes(pool, sizes, KEYS).unwrap();
+    let lanes = |scenario, entries| Bed::new(eal, scenario, entries, 1).unwrap().lanes(pool, sizes, KEYS, Seen::ByOne).unwrap();
     let run = |mut lanes: Vec<Lane>| lane::in_memory(eal, &mut lanes, &[0], Duration::from_millis(1)).unwrap_err();
 
     // A router that swaps, asked to pop.
     let mut swapping = lanes(Scenario::Swap, ENTRIES);
-    let popping = Traffic::new(Scenario::Php, ENTRIES, sizes, 10, 1);
+    let popping = Traffic::new(Scenario::Php, Share::all(ENTRIES), sizes, 10, 1);
     swapping[0].set_check(Check::new(Scenario::Php, ENTRIES, &popping).unwrap());
     assert!(matches!(run(swapping), LaneError::Check(CheckError::Differs { packet: 0, .. })));
 
     // A router that knows too few labels, in the sample and in the measurement.
-    let more = Traffic::new(Scenario::Swap, 2 * ENTRIES, sizes, 1000, 1);
+    let more = Traffic::new(Scenario::Swap, Share::all(2 * ENTRIES), sizes, 1000, 1);
     let mut narrow = lanes(Scenario::Swap, ENTRIES);
     narrow[0].set_check(Check::new(Scenario::Swap, 2 * ENTRIES, &more).unwrap());
     assert!(matches!(run(narrow), LaneError::Check(CheckError::Lost { .. })));

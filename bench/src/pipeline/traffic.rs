@@ -74,6 +74,31 @@ impl fmt::Display for FrameSizes {
     }
 }
 
+/// The entries that a worker's packets are for: every `step`th from `first`, below `entries`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    first: u32,
+    step: u32,
+    entries: u32,
+}
+
+impl Share {
+    /// All of so many entries.
+    pub fn all(entries: u32) -> Self {
+        Self { first: 0, step: 1, entries }
+    }
+
+    /// The part of one of several workers; all, if there are fewer entries than workers.
+    pub fn of(entries: u32, worker: u32, workers: u32) -> Self {
+        if worker < workers && workers <= entries { Self { first: worker, step: workers, entries } } else { Self::all(entries) }
+    }
+
+    /// How many they are, one at least.
+    fn size(self) -> u32 {
+        (self.entries.saturating_sub(self.first)).div_ceil(self.step).max(1)
+    }
+}
+
 /// A worker's packets, again and again.
 #[derive(Debug, Clone)]
 pub struct Traffic {
@@ -93,11 +118,11 @@ struct Head {
 }
 
 impl Traffic {
-    /// So many packets for random entries of a scenario, the same for the same seed.
-    pub fn new(scenario: Scenario, entries: u32, sizes: FrameSizes, packets: usize, seed: u64) -> Self {
+    /// So many packets for random entries of a scenario out of `share`, the same for the same seed.
+    pub fn new(scenario: Scenario, share: Share, sizes: FrameSizes, packets: usize, seed: u64) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
         let patches = (0..packets.max(1)).map(|_| {
-            let index = random.random_range(0..entries.max(1));
+            let index = random.random_range(0..share.size()) * share.step + share.first;
             scenario.patch(index, random.random())
         });
         Self {
@@ -220,7 +245,7 @@ mod tests {
 
     #[test]
     fn the_same_seed_makes_the_same_packets_and_another_one_others() {
-        let patches = |seed| Traffic::new(Scenario::Session, 1000, FrameSizes::One(64), 100, seed).patches;
+        let patches = |seed| Traffic::new(Scenario::Session, Share::all(1000), FrameSizes::One(64), 100, seed).patches;
         assert_eq!(patches(1), patches(1));
         assert_ne!(patches(1), patches(2));
     }

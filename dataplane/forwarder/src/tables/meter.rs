@@ -137,18 +137,37 @@ pub(crate) enum Conformance {
     Exceeding,
 }
 
-/// [`spend`], of a bucket that one worker uses and whose clock goes: `bytes` are fewer than [`SHORT`].
-#[inline]
+/// [`spend`], of a bucket whose clock goes: `bytes` are fewer than [`SHORT`].
+#[inline(always)]
 #[allow(clippy::cast_possible_truncation, reason = "less than 20 bits and 64 bits are 84 at most, of which 20 are shifted out")]
-pub(crate) fn spend_plainly(full_at: &AtomicU64, (cost, burst): (u64, u64), bytes: u64, now: u64) -> Conformance {
+#[allow(clippy::inline_always, reason = "half of what a session's packet costs: a call would cost a third of it")]
+pub(crate) fn spend_plainly(full_at: &AtomicU64, (cost, burst): (u64, u64), bytes: u64, now: u64, sharing: Sharing) -> Conformance {
     let needed = ((u128::from(bytes) * u128::from(cost) + (1 << (FRACTION - 1))) >> FRACTION) as u64;
-    let ahead = full_at.load(Ordering::Relaxed).wrapping_sub(now);
-    let ahead = if ahead > burst + SKEW { 0 } else { ahead };
-    if burst.checked_sub(ahead).is_none_or(|room| needed > room) {
-        return Conformance::Exceeding;
+    let mut before = full_at.load(Ordering::Relaxed);
+    loop {
+        let ahead = before.wrapping_sub(now);
+        let ahead = if ahead > burst + SKEW { 0 } else { ahead };
+        if burst.checked_sub(ahead).is_none_or(|room| needed > room) {
+            return Conformance::Exceeding;
+        }
+        match replace(full_at, before, now.wrapping_add(ahead + needed), sharing) {
+            Ok(()) => return Conformance::Conforming,
+            Err(changed) => before = changed,
+        }
     }
-    full_at.store(now.wrapping_add(ahead + needed), Ordering::Relaxed);
-    Conformance::Conforming
+}
+
+/// Stores a bucket's new word, unless another worker has changed it since it was read: then what it is now.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "as above")]
+fn replace(full_at: &AtomicU64, before: u64, after: u64, sharing: Sharing) -> Result<(), u64> {
+    match sharing {
+        Sharing::OneWorker => {
+            full_at.store(after, Ordering::Relaxed);
+            Ok(())
+        }
+        Sharing::ManyWorkers => full_at.compare_exchange_weak(before, after, Ordering::Relaxed, Ordering::Relaxed).map(drop),
+    }
 }
 
 /// Spends `bytes` tokens of a bucket whose word is `full_at`.
@@ -164,16 +183,9 @@ pub(crate) fn spend(full_at: &AtomicU64, bucket: &Bucket, bytes: u64, now: u64, 
         if bucket.burst.checked_sub(ahead).is_none_or(|room| needed > room) {
             return Conformance::Exceeding;
         }
-        let after = now.wrapping_add(ahead + needed);
-        match sharing {
-            Sharing::OneWorker => {
-                full_at.store(after, Ordering::Relaxed);
-                return Conformance::Conforming;
-            }
-            Sharing::ManyWorkers => match full_at.compare_exchange_weak(before, after, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => return Conformance::Conforming,
-                Err(changed) => before = changed,
-            },
+        match replace(full_at, before, now.wrapping_add(ahead + needed), sharing) {
+            Ok(()) => return Conformance::Conforming,
+            Err(changed) => before = changed,
         }
     }
 }

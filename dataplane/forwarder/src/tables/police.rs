@@ -48,12 +48,12 @@ pub(crate) fn flags(buckets: Option<&Buckets>) -> u64 {
 pub(crate) fn colour(line: &[AtomicU64; LINE], amount: u32, now: u64, sharing: Sharing) -> Colour {
     let [flags, peak_at, committed_at, peak_cost, committed_cost, peak_burst, committed_burst, _] = line;
     let load = |word: &AtomicU64| word.load(Ordering::Relaxed);
-    if load(flags) & ALL_FLAGS != PLAIN || sharing != Sharing::OneWorker || amount >= meter::SHORT {
+    if load(flags) & ALL_FLAGS != PLAIN || amount >= meter::SHORT {
         return colour_otherwise(line, amount, now, sharing);
     }
     let amount = u64::from(amount);
-    let conformance = meter::spend_plainly(peak_at, (load(peak_cost), load(peak_burst)), amount, now);
-    meter::colour(conformance, || meter::spend_plainly(committed_at, (load(committed_cost), load(committed_burst)), amount, now))
+    let conformance = meter::spend_plainly(peak_at, (load(peak_cost), load(peak_burst)), amount, now, sharing);
+    meter::colour(conformance, || meter::spend_plainly(committed_at, (load(committed_cost), load(committed_burst)), amount, now, sharing))
 }
 
 /// [`colour`], of any line.
