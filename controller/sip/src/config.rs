@@ -74,6 +74,29 @@ pub struct SipConfig {
     pub listen: Vec<ListenAddress>,
     /// How long a callee may take to answer.
     pub ring_timeout: Duration,
+    /// How soon a session ends whose ends are not heard of.
+    pub session_timer: SessionTimer,
+}
+
+/// Session timers (RFC 4028), in whole seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionTimer {
+    /// From one refresh to the end of a session that is not refreshed again, unless an application asks for less.
+    pub interval: Duration,
+    /// The least that an application may ask for (Min-SE).
+    pub minimum: Duration,
+}
+
+impl SessionTimer {
+    /// The least that RFC 4028 section 5 allows: 90 seconds.
+    pub const LEAST: Duration = Duration::from_secs(90);
+}
+
+impl Default for SessionTimer {
+    /// Half an hour, as RFC 4028 section 4 recommends.
+    fn default() -> Self {
+        Self { interval: Duration::from_mins(30), minimum: Self::LEAST }
+    }
 }
 
 /// Why the server did not start.

@@ -4,7 +4,7 @@
 //! machine) → [`sessions::Sessions`] (the gateway). Beside them `registrar`, `digest`, `sdp` and `address`, pure and without sockets.
 //!
 //! Not served, and refused with a reason: offers in the 200 of a first INVITE, changes in service that the callee asks for, `Require` of
-//! anything (preconditions, 100rel), `sips:` and IPv6 media. A call goes to the callee's latest contact only, and session timers are ignored. Requests within a
+//! anything (preconditions, 100rel), `sips:` and IPv6 media. A call goes to the callee's latest contact only. Requests within a
 //! dialog are known by its tags and not challenged again. Over UDP a malformed request gets its 4xx if it says how to answer it; over TCP what the
 //! library cannot parse closes the connection.
 //!
@@ -23,6 +23,7 @@ mod address;
 mod call;
 pub mod config;
 mod digest;
+mod options;
 mod refusal;
 mod registrar;
 mod sdp;

@@ -51,6 +51,7 @@ impl Server {
             domain: Domain::new(&config.domain, own),
             calls: Calls::default(),
             ring_timeout: config.ring_timeout,
+            session_timer: config.session_timer,
             authenticator: Mutex::new(Authenticator::new(now)),
             registrar: Mutex::new(Registrar::default()),
         });

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::address::Domain;
 use crate::call::Calls;
+use crate::config::SessionTimer;
 use crate::digest::Authenticator;
 use crate::registrar::Registrar;
 use crate::sessions::Sessions;
@@ -17,6 +18,7 @@ pub(crate) struct Services<S: Sessions> {
     pub(crate) domain: Domain,
     pub(crate) calls: Calls,
     pub(crate) ring_timeout: Duration,
+    pub(crate) session_timer: SessionTimer,
     pub(crate) authenticator: Mutex<Authenticator>,
     pub(crate) registrar: Mutex<Registrar>,
 }

@@ -4,9 +4,9 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use ipnet::Ipv4Net;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use svpn_contract::wire::{Class, Label, MacAddr, Mtu, PortId, TtlMode, VlanId, VrfId};
-use svpn_sip::config::ListenAddress;
+use svpn_sip::config::{ListenAddress, SessionTimer};
 use toml::Spanned;
 
 use super::agreements::{Group, HoursOfDays, Offset, Policy, Price, ProtectionWord, QuotaKeys, TunnelsWord};
@@ -89,6 +89,23 @@ pub(crate) struct Sip {
     /// Seconds.
     #[serde(default = "default_ring_timeout")]
     pub(crate) ring_timeout: std::num::NonZeroU32,
+    /// Seconds from one refresh of a session (RFC 4028) to its end without another, 90 at least.
+    #[serde(default = "default_session_expires", deserialize_with = "session_expires")]
+    pub(crate) session_expires: u32,
+}
+
+/// Half an hour, as RFC 4028 recommends.
+const fn default_session_expires() -> u32 {
+    1800
+}
+
+fn session_expires<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let seconds = u32::deserialize(deserializer)?;
+    if u64::from(seconds) < SessionTimer::LEAST.as_secs() {
+        let least = SessionTimer::LEAST.as_secs();
+        return Err(serde::de::Error::custom(format!("expected {least} seconds at least (RFC 4028)")));
+    }
+    Ok(seconds)
 }
 
 /// As long as a person lets it ring.

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use svpn_sip::config::SipConfig;
+use svpn_sip::config::{SessionTimer, SipConfig};
 use svpn_sip::sessions::Secret;
 use svpn_switch::{ElectionId, Settings};
 use svpn_vpn::network::{
@@ -116,6 +116,7 @@ fn read(path: &Path, text: &str) -> Result<Config, ConfigError> {
             domain: file.provider.domain.clone(),
             listen: file.sip.listen.clone(),
             ring_timeout: Duration::from_secs(file.sip.ring_timeout.get().into()),
+            session_timer: SessionTimer { interval: Duration::from_secs(file.sip.session_expires.into()), minimum: SessionTimer::LEAST },
         },
         records: RecordsConfig { database: file.records.database.clone(), gateway: file.records.gateway.clone() },
         liveness: file.liveness.as_ref().map_or_else(liveness::Settings::default, |settings| liveness::Settings {

@@ -54,6 +54,7 @@ fn what_is_wrong_is_said_with_its_line_and_what_was_expected() {
         ("affinity = [", "affinities = [", "unknown field `affinities`"),
         ("ttl = \"uniform\"", "ttl = 0", "uniform"),
         ("ring_timeout = 5", "ring_timeout = -5", "-5"),
+        ("ring_timeout = 5", "session_expires = 89", "90 seconds at least"),
         ("default_class = 5", "default_class = 8", "3 bits"),
         ("device_id = 2", "device-id = 2", "unknown field `device-id`"),
         ("p4runtime = \"http://127.0.0.1:9561\"", "p4runtime = \"127.0.0.1\"", "http://HOST:PORT"),

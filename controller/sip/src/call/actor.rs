@@ -14,13 +14,16 @@ use super::agreed::{Agreed, Origin};
 use super::callee::follow;
 use super::machine::{Action, Event, State, Why, begin, step};
 use super::registry::Place;
-use super::talk::{Talk, keep};
+use super::talk::{Ends, Talk};
+use super::timers;
 use super::within::{Asked, Side};
 use super::{CallerLeg, Input, Sender};
+use crate::options::supported;
 use crate::refusal::Rejection;
 use crate::sdp::{CONTENT_TYPE, Offer, offer_for_callee, read_answer};
 use crate::services::Services;
 use crate::sessions::Sessions;
+use crate::stack::sip::prelude::HeadersExt;
 use crate::stack::sip::{Auth, CallId, Header, Method, Request, Response, StatusCodeKind, Uri, Version, typed};
 use crate::stack::{ALLOW, Dialog, DialogKey, InviteClient, Stack, TRANSACTION_TIMEOUT, make_tag, quotable, sequence};
 
@@ -59,6 +62,8 @@ struct Call<S: Sessions> {
     sender: Sender,
     origin: Origin,
     callee: Option<CalleeLeg>,
+    /// The least session interval that the callee asked for, in seconds.
+    least: Option<u32>,
     terms: Option<Terms>,
     /// What both ends agree on, when the callee has answered.
     agreed: Option<Agreed>,
@@ -84,6 +89,7 @@ pub(crate) fn spawn<S: Sessions>(setup: Setup<S>) -> Sender {
         sender: sender.clone(),
         origin: Origin::new(local),
         callee: None,
+        least: None,
         terms: None,
         agreed: None,
         deadline: None,
@@ -130,13 +136,21 @@ impl<S: Sessions> Call<S> {
     /// The call as it goes on when it is set up.
     fn talk(&mut self) -> Option<Talk<S>> {
         // All are there, or it would not be in service.
-        let (terms, agreed, callee) = (self.terms.clone()?, self.agreed.clone()?, self.callee.as_ref()?.dialog.clone()?);
+        let (terms, agreed, ends) = (self.terms.clone()?, self.agreed.clone()?, self.ends()?);
         let services = Arc::clone(&self.setup.services);
-        let mut talk =
-            Talk::new(services, self.setup.place.take(), self.sender.clone(), [self.setup.caller.dialog.clone(), callee], terms, agreed);
+        let mut talk = Talk::new(services, self.setup.place.take(), self.sender.clone(), ends, terms, agreed);
         talk.farewells = std::mem::take(&mut self.farewells);
         talk.keys = std::mem::take(&mut self.keys);
         Some(talk)
+    }
+
+    /// Both ends, when the callee has answered.
+    fn ends(&self) -> Option<Ends> {
+        let leg = self.callee.as_ref()?;
+        let limits = self.setup.services.session_timer;
+        let callee = timers::agreed(leg.answer.as_ref()?, limits, None);
+        let CallerLeg { dialog, timer, .. } = &self.setup.caller;
+        Some(Ends::new([(dialog.clone(), timer.agreement), (leg.dialog.clone()?, callee)]))
     }
 
     /// The next event, if what happens is one.
@@ -194,7 +208,9 @@ impl<S: Sessions> Call<S> {
                 None
             }
             // All that belongs to a change in service.
-            Input::Cancelled(_) | Input::Proposed(_) | Input::Confirmed(_) | Input::Reply(..) | Input::Change(_) => None,
+            Input::Cancelled(_) | Input::Proposed(_) | Input::Confirmed(_) | Input::Reply(..) | Input::Refreshed(..) | Input::Change(_) => {
+                None
+            }
         }
     }
 
@@ -216,7 +232,19 @@ impl<S: Sessions> Call<S> {
             StatusCodeKind::Successful => self.understand_answer(response),
             // 408 and 503 are also what the library says of a callee it could not reach.
             _ if matches!(status, 408 | 503) => Some(Event::CalleeFailed),
+            _ if status == 422 => Some(self.understand_too_small(&response)),
             _ => Some(Event::CalleeDeclined(status)),
+        }
+    }
+
+    /// 422: again with the interval that the callee wants, unless it had it.
+    fn understand_too_small(&mut self, response: &Response) -> Event {
+        match timers::told_least(response) {
+            Some(least) if self.least.is_none_or(|before| before < least) => {
+                self.least = Some(least);
+                Event::CalleeAgain
+            }
+            _ => Event::CalleeDeclined(422),
         }
     }
 
@@ -285,10 +313,10 @@ impl<S: Sessions> Call<S> {
     fn establish(&mut self) {
         let read = self.read_answer();
         match (read, &self.terms) {
-            (Ok((agreed, answer, callee)), Some(terms)) => {
+            (Ok((agreed, answer, ends)), Some(terms)) => {
                 let session = terms.session;
                 let services = Arc::clone(&self.setup.services);
-                let kept = keep(&self.setup.caller.dialog, &callee, &agreed);
+                let kept = ends.keep(&agreed);
                 self.agreed = Some(agreed);
                 let work = async move { services.sessions.establish(session, answer, kept).await };
                 report(self.sender.clone(), work, Input::Established);
@@ -298,18 +326,18 @@ impl<S: Sessions> Call<S> {
         }
     }
 
-    fn read_answer(&self) -> Result<(Agreed, Answer, Dialog), Rejection> {
+    fn read_answer(&self) -> Result<(Agreed, Answer, Ends), Rejection> {
         let callee = &self.setup.request.callee;
         let bad = |reason: String| Rejection::new(502, format!("the answer of {callee} cannot be used: {reason}"));
         let leg = self.callee.as_ref().ok_or_else(|| bad("there is none".to_owned()))?;
-        let dialog = leg.dialog.clone().ok_or_else(|| bad("it makes no dialog".to_owned()))?;
+        let ends = self.ends().ok_or_else(|| bad("it makes no dialog".to_owned()))?;
         let body = leg.answer.as_ref().map(|answer| answer.body.as_slice()).unwrap_or_default();
         if body.is_empty() {
             return Err(bad("it has no session description".to_owned()));
         }
         let (description, answer) = read_answer(&self.setup.offer.session, body).map_err(|error| bad(error.to_string()))?;
         let agreed = Agreed::new(&self.setup.request, &self.setup.offer, description, self.origin);
-        Ok((agreed, answer, dialog))
+        Ok((agreed, answer, ends))
     }
 
     async fn release(&mut self, cause: Cause) {
@@ -321,7 +349,8 @@ impl<S: Sessions> Call<S> {
 
     async fn invite(&mut self) {
         let hop = self.setup.contact.clone();
-        let invite = self.invitation(&hop);
+        let before = self.callee.take().map(|leg| leg.invite);
+        let invite = self.invitation(&hop, before.as_ref());
         self.callee = Some(CalleeLeg { invite: invite.clone(), hop: hop.clone(), answer: None, dialog: None });
         let Some(client) = InviteClient::send(self.stack(), invite, &hop).await else {
             self.tell(Event::CalleeFailed);
@@ -333,8 +362,8 @@ impl<S: Sessions> Call<S> {
         });
     }
 
-    /// The INVITE to the callee: nothing in it says where the caller is but the media.
-    fn invitation(&self, hop: &Uri) -> Request {
+    /// The INVITE to the callee: nothing in it says where the caller is but the media. It goes on where the one before it was refused.
+    fn invitation(&self, hop: &Uri, before: Option<&Request>) -> Request {
         let Setup { services, request, offer, max_forwards, .. } = &self.setup;
         let domain = services.domain.name();
         let address = |application: &ApplicationId| {
@@ -342,22 +371,27 @@ impl<S: Sessions> Call<S> {
             format!("<sip:{user}@{}.{domain}>", application.vpn.0)
         };
         let stack = &services.stack;
+        let seq = before.map_or(0, sequence) + 1;
+        let from = before.and_then(|before| before.from_header().ok().cloned());
+        let call_id = before.and_then(|before| before.call_id_header().ok().cloned());
+        let mut headers = vec![
+            Header::Via(stack.via(hop).into()),
+            Header::MaxForwards(max_forwards.to_string().into()),
+            Header::From(from.unwrap_or_else(|| format!("{};tag={}", address(&request.caller), make_tag()).into())),
+            Header::To(address(&request.callee).into()),
+            Header::CallId(call_id.unwrap_or_else(|| CallId::new(make_tag().to_string() + &make_tag()))),
+            Header::CSeq(typed::CSeq { seq, method: Method::Invite }.into()),
+            stack.contact(&request.caller.name, hop),
+            Header::Allow(ALLOW.into()),
+            supported(),
+            Header::ContentType(CONTENT_TYPE.into()),
+        ];
+        headers.extend(timers::offer(services.session_timer, self.least));
         Request {
             method: Method::Invite,
             uri: Uri { headers: Vec::new(), ..hop.clone() },
             version: Version::V2,
-            headers: vec![
-                Header::Via(stack.via(hop).into()),
-                Header::MaxForwards(max_forwards.to_string().into()),
-                Header::From(format!("{};tag={}", address(&request.caller), make_tag()).into()),
-                Header::To(address(&request.callee).into()),
-                Header::CallId(CallId::new(make_tag().to_string() + &make_tag())),
-                Header::CSeq(typed::CSeq { seq: 1, method: Method::Invite }.into()),
-                stack.contact(&request.caller.name, hop),
-                Header::Allow(ALLOW.into()),
-                Header::ContentType(CONTENT_TYPE.into()),
-            ]
-            .into(),
+            headers: headers.into(),
             body: offer_for_callee(&offer.session, self.origin.to_callee()),
         }
     }

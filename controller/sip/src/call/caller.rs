@@ -6,7 +6,8 @@ use crate::stack::sip::prelude::HeadersExt;
 
 use super::actor::abandoned;
 use super::machine::Why;
-use super::{Event, Input, Sender};
+use super::{Event, Input, Sender, TimerAnswer};
+use crate::options::supported;
 use crate::refusal::Rejection;
 use crate::sdp::CONTENT_TYPE;
 use crate::stack::sip::{Header, Method, Request, SipMessage, StatusCode};
@@ -21,6 +22,8 @@ pub(crate) struct CallerLeg {
     pub(crate) dialog: Dialog,
     /// Whom the caller called: the user part of our Contact.
     pub(crate) callee: String,
+    /// What was agreed on for its session timer.
+    pub(crate) timer: TimerAnswer,
     /// The transaction.
     pub(crate) responder: TransactionEventSender,
 }
@@ -35,7 +38,8 @@ impl CallerLeg {
     /// Answers.
     pub(super) fn answer(&self, stack: &Stack, body: Vec<u8>) {
         let mut headers = self.dialog_headers(stack);
-        headers.push(Header::Allow(ALLOW.into()));
+        headers.extend([Header::Allow(ALLOW.into()), supported()]);
+        headers.extend(self.timer.headers.iter().cloned());
         headers.push(Header::ContentType(CONTENT_TYPE.into()));
         self.respond(stack, 200, headers, Some(body));
     }

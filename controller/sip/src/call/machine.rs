@@ -88,6 +88,8 @@ pub(crate) enum Event {
     CalleeProvisional(u16),
     /// The callee's 2xx.
     CalleeAnswered,
+    /// The callee wants to be invited in other words.
+    CalleeAgain,
     /// The callee's final response that is no success.
     CalleeDeclined(u16),
     /// The callee's INVITE got no final response.
@@ -214,6 +216,7 @@ fn inviting(callee: CalleeProgress, event: Event) -> (State, Vec<Action>) {
             if status > 100 { vec![Action::Relay(status)] } else { Vec::new() },
         ),
         Event::CalleeAnswered => (State::Establishing { over: None }, vec![Action::Establish]),
+        Event::CalleeAgain => (State::Inviting { callee: CalleeProgress::Silent }, vec![Action::Invite]),
         Event::CalleeDeclined(status) => rejected(Why::Declined(status), Cause::Declined),
         Event::CalleeFailed => rejected(Why::Unreachable, Cause::Signalling),
         Event::RingTimeout => withdraw(callee, Cause::NoAnswer, Some(Why::NoAnswer)),
@@ -243,7 +246,7 @@ fn withdrawing(cancel: CancelProgress, event: Event) -> (State, Vec<Action>) {
             (State::Withdrawing { cancel: CancelProgress::Sent }, vec![Action::CancelCallee])
         }
         (_, Event::CalleeAnswered) => (State::Ended, vec![Action::ByeCallee]),
-        (_, Event::CalleeDeclined(_) | Event::CalleeFailed) => (State::Ended, Vec::new()),
+        (_, Event::CalleeDeclined(_) | Event::CalleeAgain | Event::CalleeFailed) => (State::Ended, Vec::new()),
         (cancel, _) => (State::Withdrawing { cancel }, Vec::new()),
     }
 }

@@ -8,6 +8,7 @@ mod change;
 mod machine;
 mod registry;
 mod talk;
+mod timers;
 mod within;
 
 pub(crate) use actor::{Setup, spawn};
@@ -15,7 +16,8 @@ pub(crate) use caller::{CallerLeg, attend};
 pub(crate) use machine::Event;
 pub(crate) use registry::{Calls, Found};
 pub(crate) use talk::resume;
-pub(crate) use within::{Asked, attend_within, check_content_type};
+pub(crate) use timers::{Answered as TimerAnswer, answer as answer_timer};
+pub(crate) use within::{Asked, Side, attend_within, check_content_type};
 
 use crate::stack::sip::Response;
 use svpn_vpn::request::{Refusal, Terms};
@@ -42,6 +44,8 @@ pub(crate) enum Input {
     Confirmed(Result<Terms, Refusal>),
     /// A response of the callee to our re-INVITE with this number; `None` if it ended without a final one.
     Reply(u32, Option<Response>),
+    /// The last response of an end to our refresh with this number; `None` if there was no final one.
+    Refreshed(Side, u32, Option<Response>),
     /// Something about a change that says all by itself.
     Change(change::Event),
 }

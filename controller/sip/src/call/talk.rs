@@ -2,18 +2,20 @@
 //! were set up come here, and those that a gateway before this one had set up.
 
 mod changing;
+mod ends;
+mod refreshing;
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use svpn_vpn::request::{Cause, Terms};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use self::changing::{Asking, Pending};
+pub(super) use self::ends::Ends;
 use super::actor::{LOOK_AGAIN, reason};
-use super::agreed::{Agreed, KeptAgreed};
+use super::agreed::Agreed;
 use super::machine::{Action, Event, State, step};
 use super::registry::Place;
 use super::within::Side;
@@ -21,16 +23,8 @@ use super::{Input, Sender, change};
 use crate::refusal::Rejection;
 use crate::sdp::SdpError;
 use crate::services::Services;
-use crate::sessions::{Kept, Resumed, Sessions};
-use crate::stack::{Dialog, DialogError, DialogKey, KeptDialog};
-
-/// What is kept of a call.
-#[derive(Debug, Serialize, Deserialize)]
-struct KeptCall {
-    caller: KeptDialog,
-    callee: KeptDialog,
-    agreed: KeptAgreed,
-}
+use crate::sessions::{Resumed, Sessions};
+use crate::stack::{DialogError, DialogKey};
 
 /// Why a call cannot be gone on with.
 #[derive(Debug, thiserror::Error)]
@@ -45,20 +39,12 @@ pub(crate) enum ResumeError {
     TooMany,
 }
 
-/// What has to be kept to go on with these dialogs.
-pub(super) fn keep(caller: &Dialog, callee: &Dialog, agreed: &Agreed) -> Kept {
-    let call = KeptCall { caller: caller.keep(), callee: callee.keep(), agreed: agreed.keep() };
-    // Texts and numbers always have a form in JSON.
-    Kept(serde_json::to_string(&call).unwrap_or_default())
-}
-
 /// A call in service.
 pub(super) struct Talk<S: Sessions> {
     pub(super) services: Arc<Services<S>>,
     pub(super) place: Place,
     sender: Sender,
-    pub(super) caller: Dialog,
-    pub(super) callee: Dialog,
+    ends: Ends,
     pub(super) terms: Terms,
     pub(super) agreed: Agreed,
     /// BYE and CANCEL under way.
@@ -78,31 +64,30 @@ pub(super) struct Talk<S: Sessions> {
 
 /// Goes on with a call of the gateway before this one.
 pub(crate) fn resume<S: Sessions>(services: &Arc<Services<S>>, resumed: &Resumed) -> Result<(), ResumeError> {
-    let KeptCall { caller, callee, agreed } = serde_json::from_str(&resumed.kept.0)?;
-    let (caller, callee, agreed) = (Dialog::resume(caller)?, Dialog::resume(callee)?, Agreed::resume(agreed)?);
+    let (ends, agreed) = Ends::resume(&resumed.kept, services.session_timer)?;
     let place = services.calls.place().ok_or(ResumeError::TooMany)?;
     let (sender, inputs) = unbounded_channel();
-    let keys = vec![caller.key(), callee.key()];
-    // What the peers sent last is not known, so any number of theirs is taken for a new one.
-    services.calls.add(caller.key(), sender.clone(), Side::Caller, 0);
-    services.calls.add(callee.key(), sender.clone(), Side::Callee, 0);
+    let keys = [Side::Caller, Side::Callee].map(|side| {
+        let key = ends[side].dialog.key();
+        // What the peers sent last is not known, so any number of theirs is taken for a new one.
+        services.calls.add(key.clone(), sender.clone(), side, 0);
+        key
+    });
     services.calls.name(resumed.terms.session, sender.clone());
-    let mut talk = Talk::new(Arc::clone(services), place, sender, [caller, callee], resumed.terms.clone(), agreed);
-    talk.keys = keys;
+    let mut talk = Talk::new(Arc::clone(services), place, sender, ends, resumed.terms.clone(), agreed);
+    talk.keys = keys.into();
     tokio::spawn(talk.run(inputs));
     Ok(())
 }
 
 impl<S: Sessions> Talk<S> {
-    /// A call in service between these ends, the caller first.
-    pub(super) fn new(services: Arc<Services<S>>, place: Place, sender: Sender, ends: [Dialog; 2], terms: Terms, agreed: Agreed) -> Self {
-        let [caller, callee] = ends;
+    /// A call in service between these ends.
+    pub(super) fn new(services: Arc<Services<S>>, place: Place, sender: Sender, ends: Ends, terms: Terms, agreed: Agreed) -> Self {
         Self {
             services,
             place,
             sender,
-            caller,
-            callee,
+            ends,
             terms,
             agreed,
             farewells: JoinSet::new(),
@@ -145,20 +130,24 @@ impl<S: Sessions> Talk<S> {
 
     /// How the call ends, if what happens ends it.
     async fn next(&mut self, inputs: &mut UnboundedReceiver<Input>) -> Option<Event> {
-        let due = self.deadline.clone();
-        let patience = sleep_until(due.as_ref().map_or_else(|| Instant::now() + LOOK_AGAIN, |(at, _)| *at));
+        let overtime = self.deadline.clone();
+        let (at, side, due) = self.due();
+        // Who is about to end has refreshed for the last time.
+        let lasting = self.ending.is_none();
+        let patience = sleep_until(overtime.as_ref().map_or_else(|| Instant::now() + LOOK_AGAIN, |(at, _)| *at));
         tokio::select! {
             Some(input) = inputs.recv() => self.understand(input).await,
             () = self.place.stop.cancelled(), if !self.stopping => {
                 self.stopping = true;
                 self.end(Event::Shutdown).await;
             }
-            () = patience, if due.is_some() => {
+            () = patience, if overtime.is_some() => {
                 self.deadline = None;
-                if let Some((_, event)) = due {
+                if let Some((_, event)) = overtime {
                     self.advance(event).await;
                 }
             }
+            () = sleep_until(at), if lasting => self.timed(side, due).await,
         }
         if self.change.is_with_the_gateway() { None } else { self.ending.take() }
     }
@@ -171,6 +160,7 @@ impl<S: Sessions> Talk<S> {
             Input::Proposed(result) => self.proposed(result).await,
             Input::Confirmed(result) => self.confirmed(result).await,
             Input::Reply(number, response) => self.replied(number, response).await,
+            Input::Refreshed(side, number, response) => self.refreshed(side, number, response).await,
             Input::Change(event) => self.advance(event).await,
             // What was asked of the gateway or the callee for the set-up has been answered before.
             Input::Event(_) | Input::Reserved(_) | Input::Established(_) | Input::Response(_) => {}
@@ -190,8 +180,8 @@ impl<S: Sessions> Talk<S> {
         let cause = actions.iter().find_map(|action| if let Action::Release(cause) = action { Some(*cause) } else { None });
         for action in actions {
             match action {
-                Action::ByeCaller => self.hang_up(self.caller.clone(), cause),
-                Action::ByeCallee => self.hang_up(self.callee.clone(), cause),
+                Action::ByeCaller => self.hang_up(Side::Caller, cause),
+                Action::ByeCallee => self.hang_up(Side::Callee, cause),
                 Action::Release(cause) => {
                     self.services.sessions.release(self.terms.session, cause).await;
                     self.place.reservation.take();
@@ -209,7 +199,8 @@ impl<S: Sessions> Talk<S> {
         }
     }
 
-    fn hang_up(&mut self, dialog: Dialog, cause: Option<Cause>) {
+    fn hang_up(&mut self, side: Side, cause: Option<Cause>) {
+        let dialog = self.ends[side].dialog.clone();
         let services = Arc::clone(&self.services);
         let headers = cause.and_then(reason).into_iter().collect();
         self.farewells.spawn(async move { services.stack.bye(dialog, headers).await });

@@ -6,6 +6,7 @@ use svpn_vpn::request::Cause;
 
 use super::actor::abandoned;
 use super::{Event, Input, Sender};
+use crate::options::supported;
 use crate::refusal::Rejection;
 use crate::sdp::CONTENT_TYPE;
 use crate::stack::sip::{Header, Method, Request, SipMessage, StatusCode, StatusCodeKind};
@@ -59,8 +60,8 @@ impl Asked {
     }
 
     /// Answers with the description that holds now, if a description is due.
-    pub(super) fn answer(&self, stack: &Stack, contact: Header, description: Vec<u8>) {
-        let mut headers = vec![contact, Header::Allow(ALLOW.into())];
+    pub(super) fn answer(&self, stack: &Stack, mut headers: Vec<Header>, description: Vec<u8>) {
+        headers.extend([Header::Allow(ALLOW.into()), supported()]);
         // RFC 3311 section 5.2: an UPDATE that offers nothing is answered with nothing.
         let description = (self.is_invite() || !self.request.body.is_empty()).then_some(description);
         if description.is_some() {

@@ -8,7 +8,7 @@ use svpn_vpn::request::{ApplicationId, SessionRequest};
 
 use super::identity::{Challenge, authenticate};
 use super::refuse;
-use crate::call::{self, CallerLeg, Setup, check_content_type};
+use crate::call::{self, CallerLeg, Setup, TimerAnswer, answer_timer, check_content_type};
 use crate::refusal::Rejection;
 use crate::sdp::{Offer, read_offer};
 use crate::services::Services;
@@ -26,6 +26,7 @@ struct Checked {
     contact: Uri,
     max_forwards: u8,
     dialog: Dialog,
+    timer: TimerAnswer,
 }
 
 /// Serves an INVITE; returns its transaction if it was refused.
@@ -48,8 +49,13 @@ pub(super) async fn serve<S: Sessions>(mut transaction: Transaction, services: A
             return Some(transaction);
         }
     };
-    let caller =
-        CallerLeg { invite, dialog: checked.dialog, callee: checked.request.callee.name.clone(), responder: transaction.tu_sender.clone() };
+    let caller = CallerLeg {
+        invite,
+        dialog: checked.dialog,
+        callee: checked.request.callee.name.clone(),
+        timer: checked.timer,
+        responder: transaction.tu_sender.clone(),
+    };
     let call = call::spawn(Setup {
         services,
         place,
@@ -67,6 +73,7 @@ async fn check<S: Sessions>(services: &Services<S>, invite: &Request, connection
     let max_forwards = max_forwards(invite)?;
     let caller = identify(services, invite).await?;
     let dialog = Dialog::as_callee(invite, connection).map_err(|error| Rejection::new(400, error.to_string()))?;
+    let timer = answer_timer(invite, services.session_timer)?;
     let now = Instant::now();
     let caller_binding = services.registrar().latest(&caller, now);
     let caller_ce = caller_binding
@@ -88,7 +95,7 @@ async fn check<S: Sessions>(services: &Services<S>, invite: &Request, connection
         tunnel: offer.tunnel,
         window: offer.window,
     };
-    Ok(Checked { offer, request, contact: binding.contact, max_forwards, dialog })
+    Ok(Checked { offer, request, contact: binding.contact, max_forwards, dialog, timer })
 }
 
 fn max_forwards(invite: &Request) -> Result<u8, Rejection> {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::stack::sip::prelude::HeadersExt;
 use tokio::sync::Semaphore;
 
+use crate::options;
 use crate::refusal::Rejection;
 use crate::sdp::CONTENT_TYPE;
 use crate::services::Services;
@@ -63,19 +64,12 @@ async fn handle<S: Sessions>(mut transaction: Transaction, services: Arc<Service
     Some(transaction)
 }
 
-/// RFC 3261 section 8.2.2.3: nothing that is required is known here.
+/// RFC 3261 section 8.2.2.3: what is required must be known here.
 fn check_extensions(request: &Request) -> Result<(), Rejection> {
     if request.method == Method::Cancel || request.method == Method::Ack {
         return Ok(());
     }
-    let required: Vec<&str> = request
-        .headers
-        .iter()
-        .filter(|header| matches!(header, Header::Require(_) | Header::ProxyRequire(_)))
-        .flat_map(|header| header.value().split(','))
-        .map(str::trim)
-        .filter(|tag| !tag.is_empty())
-        .collect();
+    let required = options::not_served(request);
     if required.is_empty() {
         return Ok(());
     }
@@ -90,7 +84,7 @@ fn not_served(method: Method) -> Rejection {
 }
 
 fn capabilities() -> Vec<Header> {
-    vec![Header::Allow(ALLOW.into()), Header::Accept(CONTENT_TYPE.into()), Header::Supported("".into())]
+    vec![Header::Allow(ALLOW.into()), Header::Accept(CONTENT_TYPE.into()), options::supported()]
 }
 
 async fn refuse(transaction: &mut Transaction, rejection: Rejection) {

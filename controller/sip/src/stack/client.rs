@@ -94,17 +94,18 @@ impl Stack {
         Some(transaction)
     }
 
-    /// Sends a request that is no INVITE, and waits for its end.
-    async fn exchange(&self, request: Request, hop: &Uri, connection: Option<SipConnection>) {
+    /// Sends a request that is no INVITE, and waits for its end; its last response.
+    pub(crate) async fn exchange(&self, request: Request, hop: &Uri, connection: Option<SipConnection>) -> Option<Response> {
         let method = request.method;
-        let Some(mut transaction) = self.client(request, hop, connection).await else {
-            return;
-        };
+        let mut transaction = self.client(request, hop, connection).await?;
+        let mut last = None;
         while let Some(message) = transaction.receive().await {
             if let SipMessage::Response(response) = message {
                 tracing::debug!(%method, status = %response.status_code, "answered");
+                last = Some(response);
             }
         }
+        last
     }
 
     /// Hangs up.

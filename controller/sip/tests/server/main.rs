@@ -4,3 +4,4 @@ mod calls;
 mod changes;
 mod hostile;
 mod support;
+mod timers;

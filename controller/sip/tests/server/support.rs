@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use svpn_sip::config::{Carrier, ListenAddress, SipConfig};
+use svpn_sip::config::{Carrier, ListenAddress, SessionTimer, SipConfig};
 use svpn_sip::server::Server;
 use svpn_sip::sessions::{HangUp, Kept, Resumed, Secret, Sessions};
 use svpn_vpn::domain::Proposal;
@@ -208,6 +208,7 @@ pub(crate) struct Bench {
     pub(crate) gateway: Arc<Gateway>,
     hang_up: UnboundedSender<HangUp>,
     carrier: Carrier,
+    session_timer: SessionTimer,
     process: Process,
 }
 
@@ -246,21 +247,36 @@ const DEFAULTS: Blanks<'static> = &[
     ("METHOD", "INVITE"),
     ("NEW", "80000000"),
     ("PAUSE", "100"),
+    ("LONG", "3000"),
+    ("ANSWER", "Allow: INVITE, ACK, BYE, CANCEL"),
 ];
 
 impl Bench {
     pub(crate) async fn start(carrier: Carrier, ring_timeout: Duration) -> Self {
         let listen = format!("{carrier}:127.0.0.1:0").parse().unwrap();
-        Self::serve(Arc::default(), listen, ring_timeout, Vec::new()).await
+        Self::serve(Arc::default(), listen, ring_timeout, SessionTimer::default(), Vec::new()).await
     }
 
-    async fn serve(gateway: Arc<Gateway>, listen: ListenAddress, ring_timeout: Duration, resumed: Vec<Resumed>) -> Self {
-        let config = SipConfig { domain: "provider.example".to_owned(), listen: vec![listen], ring_timeout };
+    /// Where sessions are refreshed within seconds.
+    pub(crate) async fn start_hasty() -> Self {
+        let session_timer = SessionTimer { interval: Duration::from_secs(4), minimum: Duration::from_secs(3) };
+        let listen = "udp:127.0.0.1:0".parse().unwrap();
+        Self::serve(Arc::default(), listen, Duration::from_secs(40), session_timer, Vec::new()).await
+    }
+
+    async fn serve(
+        gateway: Arc<Gateway>,
+        listen: ListenAddress,
+        ring_timeout: Duration,
+        session_timer: SessionTimer,
+        resumed: Vec<Resumed>,
+    ) -> Self {
+        let config = SipConfig { domain: "provider.example".to_owned(), listen: vec![listen], ring_timeout, session_timer };
         let (hang_up, told) = unbounded_channel();
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let sessions = Arc::clone(&gateway);
         let server = runtime.spawn(async move { Server::start(config, sessions, resumed, told).await.unwrap() }).await.unwrap();
-        Self { server, gateway, hang_up, carrier: listen.carrier, process: Process(Some(runtime)) }
+        Self { server, gateway, hang_up, carrier: listen.carrier, session_timer, process: Process(Some(runtime)) }
     }
 
     /// Stops the server, and starts another at the same address, which goes on with its sessions.
@@ -281,7 +297,7 @@ impl Bench {
             .into_iter()
             .zip(1..)
             .filter_map(|(record, session)| Some(Resumed { terms: Gateway::terms(session, &record.request), kept: record.kept? }));
-        Self::serve(Arc::clone(&self.gateway), listen, Duration::from_secs(40), kept.collect()).await
+        Self::serve(Arc::clone(&self.gateway), listen, Duration::from_secs(40), self.session_timer, kept.collect()).await
     }
 
     /// The gateway ends a session by itself.
@@ -338,13 +354,14 @@ impl Bench {
 fn written(scenario: &str, application: Application, blanks: Blanks<'_>) -> PathBuf {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/sipp");
     let read = |name: String| std::fs::read_to_string(folder.join(name)).unwrap();
-    let mut text = String::new();
-    for line in read(format!("{scenario}.xml")).lines() {
-        match line.strip_prefix("@include ") {
-            Some(part) => text += &read(format!("{part}.part")),
-            None => text += line,
-        }
-        text.push('\n');
+    let mut text = read(format!("{scenario}.xml"));
+    // A part may have parts.
+    while text.contains("@include ") {
+        let lines = text.lines().map(|line| match line.strip_prefix("@include ") {
+            Some(part) => read(format!("{part}.part")),
+            None => line.to_owned(),
+        });
+        text = lines.collect::<Vec<_>>().join("\n");
     }
     for (name, value) in blanks.iter().chain(DEFAULTS) {
         text = text.replace(&format!("@{name}@"), value);

@@ -25,7 +25,9 @@ impl World {
         match event {
             Event::Reserved | Event::ReserveRefused(_) => self.reserving,
             Event::Established | Event::EstablishRefused(_) => self.establishing,
-            Event::CalleeProvisional(_) | Event::CalleeAnswered | Event::CalleeDeclined(_) | Event::CalleeFailed => self.callee_ringing,
+            Event::CalleeProvisional(_) | Event::CalleeAnswered | Event::CalleeAgain | Event::CalleeDeclined(_) | Event::CalleeFailed => {
+                self.callee_ringing
+            }
             Event::CalleeBye => self.callee_on_line,
             Event::Cancel => self.caller_answers == 0 && !self.caller_lost,
             Event::CallerAck => self.unacknowledged,
@@ -48,7 +50,9 @@ impl World {
                 self.callee_ringing = false;
                 self.callee_on_line = true;
             }
-            Event::CalleeDeclined(_) | Event::CalleeFailed => self.callee_ringing = false,
+            Event::CalleeAgain | Event::CalleeDeclined(_) | Event::CalleeFailed => {
+                (self.callee_ringing, self.callee_heard) = (false, false);
+            }
             Event::CalleeBye => self.callee_on_line = false,
             Event::CallerAck => self.unacknowledged = false,
             Event::CallerBye => self.caller_on_line = false,
@@ -64,7 +68,7 @@ impl World {
         match action {
             Action::Reserve => self.reserving = true,
             Action::Invite => {
-                assert_eq!(self.released, 0, "invited after release");
+                assert!(self.released == 0 && !self.callee_ringing, "invited out of place");
                 self.callee_ringing = true;
             }
             Action::Establish => {
@@ -159,6 +163,7 @@ fn event() -> impl Strategy<Value = Event> {
         2 => (100u16..200).prop_map(Event::CalleeProvisional),
         4 => Just(Event::CalleeAnswered),
         1 => (300u16..700).prop_map(Event::CalleeDeclined),
+        1 => Just(Event::CalleeAgain),
         1 => Just(Event::CalleeFailed),
         1 => Just(Event::CalleeBye),
         1 => Just(Event::Cancel),

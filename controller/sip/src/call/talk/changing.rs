@@ -7,14 +7,16 @@ use svpn_vpn::domain::Proposal;
 use svpn_vpn::request::{Answer, Refusal, Terms};
 use tokio::time::Instant;
 
-use super::{Talk, keep};
+use super::{Ends, Talk};
 use crate::call::actor::{PATIENCE, report};
 use crate::call::agreed::Agreed;
 use crate::call::callee::follow;
 use crate::call::caller::declined;
 use crate::call::change::{Action, Event, State, Why, step};
+use crate::call::timers::{Answered as TimerAnswer, agreed, answer as answer_timer, told_least};
 use crate::call::within::{Asked, Side, check_content_type};
 use crate::call::{Input, machine};
+use crate::options::supported;
 use crate::refusal::Rejection;
 use crate::sdp::{CONTENT_TYPE, Offer, parse, read_answer, read_change, same};
 use crate::sessions::Sessions;
@@ -28,8 +30,8 @@ const UPDATE_PATIENCE: Duration = Duration::from_secs(20);
 /// A change that the caller waits for.
 pub(super) struct Pending {
     asked: Asked,
-    /// The caller's dialog, refreshed.
-    caller: Dialog,
+    /// The caller's dialog, refreshed, and its session timer.
+    caller: (Dialog, TimerAnswer),
     offer: Offer,
     /// The callee's 2xx.
     answer: Option<Response>,
@@ -46,16 +48,23 @@ pub(super) struct Asking {
 impl<S: Sessions> Talk<S> {
     /// A re-INVITE or UPDATE has come.
     pub(super) async fn asked(&mut self, asked: Asked) {
+        let timer = match answer_timer(&asked.request, self.services.session_timer) {
+            Ok(timer) => timer,
+            Err(rejection) => return asked.reject(self.stack(), rejection),
+        };
         let served = match asked.side {
+            _ if asked.is_invite() && self.is_refreshed_by_invite(asked.side) => {
+                Err(Rejection::new(491, "a re-INVITE of ours is under way"))
+            }
             Side::Caller => self.read_caller(&asked),
             Side::Callee => self.read_callee(&asked).map(|()| None),
         };
         match served {
-            Ok(Some((caller, offer))) => {
-                self.pending = Some(Pending { asked, caller, offer, answer: None, next: None });
+            Ok(Some((dialog, offer))) => {
+                self.pending = Some(Pending { asked, caller: (dialog, timer), offer, answer: None, next: None });
                 self.advance(Event::Asked).await;
             }
-            Ok(None) => self.present(&asked),
+            Ok(None) => self.present(&asked, timer),
             Err(rejection) => asked.reject(self.stack(), rejection),
         }
     }
@@ -68,7 +77,7 @@ impl<S: Sessions> Talk<S> {
         if self.change != State::Idle {
             return Err(Rejection::new(491, "another change is under way"));
         }
-        let caller = asked.refresh(&self.caller)?;
+        let caller = asked.refresh(&self.ends[Side::Caller].dialog)?;
         let body = &asked.request.body;
         if !body.is_empty() {
             check_content_type(&asked.request)?;
@@ -76,10 +85,13 @@ impl<S: Sessions> Talk<S> {
             let offer = read_change(body, SystemTime::now(), agreed, *fixed);
             let offer = offer.map_err(|error| Rejection::new(error.status(), error.to_string()))?;
             if !same(&offer.session, agreed) {
+                if self.is_refreshed_by_invite(Side::Callee) {
+                    return Err(Rejection::new(491, "a re-INVITE of ours to the callee is under way"));
+                }
                 return Ok(Some((caller, offer)));
             }
         }
-        self.caller = caller;
+        self.ends[Side::Caller].dialog = caller;
         Ok(None)
     }
 
@@ -88,7 +100,7 @@ impl<S: Sessions> Talk<S> {
         if self.asking.is_some() {
             return Err(Rejection::new(491, "an offer of ours is under way"));
         }
-        let callee = asked.refresh(&self.callee)?;
+        let callee = asked.refresh(&self.ends[Side::Callee].dialog)?;
         if !asked.request.body.is_empty() {
             check_content_type(&asked.request)?;
             let offer = parse(&asked.request.body).map_err(|error| Rejection::new(error.status(), error.to_string()))?;
@@ -96,25 +108,33 @@ impl<S: Sessions> Talk<S> {
                 return Err(Rejection::new(488, "only the caller can change the session"));
             }
         }
-        self.callee = callee;
+        self.ends[Side::Callee].dialog = callee;
         Ok(())
     }
 
-    /// Answers a refresh: all is as it was.
-    fn present(&self, asked: &Asked) {
-        let description = match asked.side {
+    /// Answers with what holds, and begins the session timer anew.
+    fn present(&mut self, asked: &Asked, timer: TimerAnswer) {
+        self.ends[asked.side].timer.renew(timer.agreement, Instant::now());
+        let mut headers = timer.headers;
+        headers.push(self.contact(asked.side));
+        asked.answer(self.stack(), headers, self.holds(asked.side));
+    }
+
+    /// The description that holds, for this end.
+    pub(super) fn holds(&self, side: Side) -> Vec<u8> {
+        match side {
             Side::Caller => self.agreed.for_caller(&self.terms),
             Side::Callee => self.agreed.for_callee(),
-        };
-        asked.answer(self.stack(), self.contact(asked.side), description);
+        }
     }
 
     /// Our Contact towards one end, for whom the other is.
-    fn contact(&self, side: Side) -> Header {
-        match side {
-            Side::Caller => self.stack().contact(&self.agreed.callee.name, &self.caller.next_hop()),
-            Side::Callee => self.stack().contact(&self.agreed.caller.name, &self.callee.next_hop()),
-        }
+    pub(super) fn contact(&self, side: Side) -> Header {
+        let other = match side {
+            Side::Caller => &self.agreed.callee,
+            Side::Callee => &self.agreed.caller,
+        };
+        self.stack().contact(&other.name, &self.ends[side].dialog.next_hop())
     }
 
     pub(super) async fn cancelled(&mut self, number: u32) {
@@ -137,7 +157,7 @@ impl<S: Sessions> Talk<S> {
             Ok(terms) => {
                 self.terms = terms;
                 if let Some(pending) = &mut self.pending {
-                    self.caller = pending.caller.clone();
+                    self.ends[Side::Caller].dialog = pending.caller.0.clone();
                     self.agreed = pending.next.take().unwrap_or_else(|| self.agreed.clone());
                 }
                 Event::Confirmed
@@ -153,14 +173,22 @@ impl<S: Sessions> Talk<S> {
             return;
         }
         let status = response.as_ref().map_or(408, |response| response.status_code.code());
+        if let Some(least) = response.as_ref().filter(|_| status == 422).and_then(told_least)
+            && let Some(asking) = self.asking.take_if(|_| self.ends[Side::Callee].timer.lengthen(least))
+        {
+            return self.ask(asking.invite.body).await;
+        }
         let event = match response {
             Some(response) if response.status_code.kind() == StatusCodeKind::Provisional => Event::CalleeProvisional(status),
             Some(response) if response.status_code.kind() == StatusCodeKind::Successful => {
                 self.agreed.taken();
-                match self.callee.refreshed(&response) {
-                    Ok(callee) => self.callee = callee,
+                let limits = self.services.session_timer;
+                let callee = &mut self.ends[Side::Callee];
+                match callee.dialog.refreshed(&response) {
+                    Ok(dialog) => callee.dialog = dialog,
                     Err(error) => tracing::warn!(%error, "the callee's 200 does not say where it is"),
                 }
+                callee.timer.renew(agreed(&response, limits, Some(callee.timer.agreement)), Instant::now());
                 if let Some(pending) = &mut self.pending {
                     pending.answer = Some(response);
                 }
@@ -223,8 +251,8 @@ impl<S: Sessions> Talk<S> {
                 }
             }
             Action::Answer => {
-                if let Some(pending) = self.pending.take() {
-                    self.present(&pending.asked);
+                if let Some(Pending { asked, caller: (_, timer), .. }) = self.pending.take() {
+                    self.present(&asked, timer);
                 }
             }
             Action::Reject(why) => self.reject(why),
@@ -244,10 +272,12 @@ impl<S: Sessions> Talk<S> {
 
     /// Offers the callee these terms.
     async fn ask(&mut self, body: Vec<u8>) {
-        let hop = self.callee.next_hop();
-        let headers = vec![self.contact(Side::Callee), Header::Allow(ALLOW.into()), Header::ContentType(CONTENT_TYPE.into())];
+        let hop = self.ends[Side::Callee].dialog.next_hop();
+        let mut headers =
+            vec![self.contact(Side::Callee), Header::Allow(ALLOW.into()), supported(), Header::ContentType(CONTENT_TYPE.into())];
+        headers.extend(self.ends[Side::Callee].timer.headers(self.services.session_timer));
         let via = self.stack().via(&hop);
-        let mut invite = self.callee.request(Method::Invite, via, headers);
+        let mut invite = self.ends[Side::Callee].dialog.request(Method::Invite, via, headers);
         invite.body = body;
         let number = sequence(&invite);
         self.asking = Some(Asking { invite: invite.clone(), hop: hop.clone() });
@@ -261,7 +291,9 @@ impl<S: Sessions> Talk<S> {
         match self.read_answer() {
             Ok((next, answer)) => {
                 let Some(pending) = &mut self.pending else { return };
-                let kept = keep(&pending.caller, &self.callee, &next);
+                let (dialog, timer) = &pending.caller;
+                let callee = &self.ends[Side::Callee];
+                let kept = Ends::kept([dialog, &callee.dialog], [timer.agreement, callee.timer.agreement], &next);
                 pending.next = Some(next);
                 let (services, session) = (Arc::clone(&self.services), self.terms.session);
                 let work = async move { services.sessions.confirm(session, answer, kept).await };
