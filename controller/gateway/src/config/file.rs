@@ -132,11 +132,23 @@ fn default_gateway() -> String {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Liveness {
+    /// Whether links are probed at all.
+    #[serde(default = "default_probes")]
+    pub(crate) probes: bool,
     /// Milliseconds between two probes.
+    #[serde(default = "default_interval")]
     pub(crate) interval: std::num::NonZeroU32,
-    /// Intervals without a probe until a link is down.
+    /// Probes lost one after the other until a link is down.
     #[serde(default = "default_misses")]
     pub(crate) misses: std::num::NonZeroU32,
+}
+
+fn default_probes() -> bool {
+    true
+}
+
+fn default_interval() -> std::num::NonZeroU32 {
+    std::num::NonZeroU32::MIN.saturating_add(999)
 }
 
 fn default_misses() -> std::num::NonZeroU32 {

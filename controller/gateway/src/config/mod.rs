@@ -23,7 +23,7 @@ use svpn_vpn::{Domain, RouterId};
 use toml::Spanned;
 use tonic::transport::Endpoint;
 
-use crate::liveness;
+use crate::liveness::{self, Probes};
 pub use error::ConfigError;
 use error::{Place, Span};
 
@@ -120,6 +120,7 @@ fn read(path: &Path, text: &str) -> Result<Config, ConfigError> {
         },
         records: RecordsConfig { database: file.records.database.clone(), gateway: file.records.gateway.clone() },
         liveness: file.liveness.as_ref().map_or_else(liveness::Settings::default, |settings| liveness::Settings {
+            probes: if settings.probes { Probes::Sent } else { Probes::Off },
             interval: Duration::from_millis(settings.interval.get().into()),
             misses: settings.misses.get(),
         }),

@@ -38,6 +38,15 @@ fn a_good_file_is_taken() {
 }
 
 #[test]
+fn links_are_probed_every_second_unless_it_is_said_otherwise() {
+    let with = |keys: &str| read(Path::new("svpn.toml"), &format!("{GOOD}\n[liveness]\n{keys}")).expect("it is good").liveness;
+    assert_eq!(read(Path::new("svpn.toml"), GOOD).expect("it is good").liveness, liveness::Settings::default());
+    assert_eq!(with(""), liveness::Settings::default());
+    assert_eq!(with("interval = 200"), liveness::Settings { interval: Duration::from_millis(200), ..liveness::Settings::default() });
+    assert_eq!(with("probes = false"), liveness::Settings { probes: Probes::Off, ..liveness::Settings::default() });
+}
+
+#[test]
 fn a_missing_file_is_named() {
     let error = load(Path::new("/nowhere/svpn.toml")).expect_err("it is not there").to_string();
     assert!(error.starts_with("/nowhere/svpn.toml: "), "{error}");

@@ -26,6 +26,12 @@ impl Gateway {
         self.0.routers.send(router, packet);
     }
 
+    /// Whether a link carries frames, as was said last.
+    #[cfg(test)]
+    pub(crate) fn operation(&self, link: LinkId) -> Operation {
+        self.domain().network().topology().state(link).operation
+    }
+
     /// A link carries frames from now on, or does not: tunnels move to other links, or back to being protected; what fits nowhere is
     /// ended.
     pub(crate) fn link_is(&self, link: LinkId, operation: Operation) {

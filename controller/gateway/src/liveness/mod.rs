@@ -1,13 +1,13 @@
 //! Links watched by probes: every router sends one out of each of its links' ports at an interval, and tells which arrived.
 //!
-//! A link is down when at one of its ends no probe has arrived for several intervals. Nothing is told of a link while one of its routers
+//! A link is down when at one of its ends none of the last probes has arrived. Nothing is told of a link while one of its routers
 //! does not speak with the gateway: it may forward as ever.
 
 mod lldp;
 mod monitor;
 
-use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use svpn_contract::packet::{PacketIn, PacketOut};
 use svpn_contract::wire::{MacAddr, PortId};
@@ -25,16 +25,27 @@ use monitor::{Able, Health, Monitor};
 /// How links are watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
+    /// Whether they are.
+    pub probes: Probes,
     /// Between two probes of a port.
     pub interval: Duration,
-    /// So many intervals without a probe, and the link is down.
+    /// So many probes lost one after the other, and the next makes the link down.
     pub misses: u32,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { interval: Duration::from_secs(1), misses: 3 }
+        Self { probes: Probes::Sent, interval: Duration::from_secs(1), misses: 3 }
     }
+}
+
+/// Whether links are probed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Probes {
+    /// At the interval.
+    Sent,
+    /// Never, for routers that pass no packets to and from the gateway: every link counts as up.
+    Off,
 }
 
 /// One direction of a link: where its probes are sent and where they arrive.
@@ -57,6 +68,8 @@ pub struct Liveness {
     directions: Vec<Direction>,
     /// The direction whose probes arrive at a port.
     arrivals: HashMap<(RouterId, PortId), usize>,
+    /// The directions that have passed a probe.
+    proven: HashSet<DirectedLinkId>,
     monitor: Monitor,
 }
 
@@ -77,17 +90,21 @@ impl Liveness {
             Operation::Up => Health::Up,
             Operation::Down => Health::Down,
         });
-        let monitor = Monitor::new(health, settings.interval * settings.misses);
-        Self { settings, links, directions, arrivals, monitor }
+        let monitor = Monitor::new(health, settings.misses);
+        Self { settings, links, directions, arrivals, proven: HashSet::new(), monitor }
     }
 
     /// Watches, for ever; other things that routers tell are logged.
     pub async fn watch(mut self, gateway: Gateway, mut notices: mpsc::Receiver<Notice>) {
         let mut ticks = tokio::time::interval(self.settings.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let probes = self.settings.probes;
+        if probes == Probes::Off {
+            self.trust(&gateway);
+        }
         loop {
             tokio::select! {
-                _ = ticks.tick() => self.tick(&gateway),
+                _ = ticks.tick(), if probes == Probes::Sent => self.tick(&gateway),
                 notice = notices.recv() => match notice {
                     Some(Notice { router, event: Event::Packet(packet) }) => self.arrived(router, &packet),
                     Some(Notice { router, event }) => tracing::debug!(router = gateway.router_name(router), ?event, "the router tells"),
@@ -97,20 +114,36 @@ impl Liveness {
         }
     }
 
+    /// Nobody will say of a link that failed earlier that it is back.
+    fn trust(&self, gateway: &Gateway) {
+        tracing::warn!("[liveness] has probes = false: every link counts as up, and one that fails is not noticed here");
+        for &link in &self.links {
+            gateway.link_is(link, Operation::Up);
+        }
+    }
+
     fn tick(&mut self, gateway: &Gateway) {
-        let now = Instant::now();
         let life =
             u16::try_from(self.settings.interval.as_secs().saturating_mul(u64::from(self.settings.misses)).max(1)).unwrap_or(u16::MAX);
         for direction in &self.directions {
             let (router, port) = direction.from;
             let able = if gateway.speaks(router) && gateway.speaks(direction.to) { Able::Yes } else { Able::No };
-            self.monitor.watch(direction.id.link().index(), direction.id.index() % 2, able, now);
+            self.monitor.probe(direction.id.link().index(), direction.id.index() % 2, able);
             if able == Able::Yes {
                 gateway.send(router, PacketOut { egress_port: port, frame: direction.probe.frame(direction.mac, life) });
             }
         }
-        for (link, health) in self.monitor.changes(now) {
+        for (link, health) in self.monitor.changes() {
             let operation = if health == Health::Up { Operation::Up } else { Operation::Down };
+            if operation == Operation::Down && self.links[link].directions().iter().any(|direction| !self.proven.contains(direction)) {
+                let [one, other] =
+                    [2 * link, 2 * link + 1].map(|direction| gateway.router_name(self.directions[direction].from.0).to_owned());
+                tracing::warn!(
+                    one,
+                    other,
+                    "no probe has ever crossed this link: if its routers pass no packets to and from the gateway, say probes = false in [liveness]"
+                );
+            }
             gateway.link_is(self.links[link], operation);
         }
     }
@@ -124,9 +157,13 @@ impl Liveness {
         let Some(&index) = self.arrivals.get(&(router, packet.ingress_port)) else { return };
         let direction = &self.directions[index];
         if direction.probe == probe {
-            self.monitor.heard(direction.id.link().index(), direction.id.index() % 2, Instant::now());
+            self.proven.insert(direction.id);
+            self.monitor.heard(direction.id.link().index(), direction.id.index() % 2);
         } else {
             tracing::warn!(?probe, expected = ?direction.probe, "a link is not cabled as configured");
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

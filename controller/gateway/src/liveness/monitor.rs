@@ -1,6 +1,5 @@
-//! Which links pass frames, told from the probes that arrived. No I/O, and no clock of its own.
-
-use std::time::{Duration, Instant};
+//! Which links pass frames, told from the probes that arrived. No I/O and no clock: what counts is how many probes were sent in vain, so
+//! that a gateway that was held up for a while, and sent none, does not blame the links.
 
 /// Whether a link can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,8 +13,8 @@ pub(super) enum Health {
 /// Every link, as its probes tell.
 #[derive(Debug)]
 pub(super) struct Monitor {
-    /// A direction without a probe for so long is broken.
-    patience: Duration,
+    /// A direction that swallowed more probes than this, one after the other, is broken.
+    misses: u32,
     links: Vec<Link>,
 }
 
@@ -29,55 +28,55 @@ struct Link {
 /// One direction of a link.
 #[derive(Debug, Clone, Copy, Default)]
 struct Direction {
-    /// Since when probes would arrive if the link were whole: one end has sent them and the other would have told us. `None` while either
-    /// router does not speak with us: then nothing is known, and what was known last holds.
-    watched: Option<Instant>,
-    heard: Option<Instant>,
+    /// Probes sent since one arrived. `None` while either router does not speak with us: then nothing is known, and what was known last
+    /// holds.
+    in_vain: Option<u32>,
+    /// Whether one has arrived since both routers speak with us.
+    heard: bool,
 }
 
 impl Direction {
-    fn broken(self, now: Instant, patience: Duration) -> bool {
-        let Some(watched) = self.watched else { return false };
-        let last = self.heard.map_or(watched, |heard| heard.max(watched));
-        now.saturating_duration_since(last) > patience
+    fn broken(self, misses: u32) -> bool {
+        self.in_vain.is_some_and(|sent| sent > misses)
     }
 
-    fn whole(self, now: Instant, patience: Duration) -> bool {
-        self.watched.is_some() && self.heard.is_some_and(|heard| now.saturating_duration_since(heard) <= patience)
+    fn whole(self, misses: u32) -> bool {
+        self.heard && self.in_vain.is_some_and(|sent| sent <= misses)
     }
 }
 
 impl Monitor {
     /// As many links, each as healthy as it was when last looked at.
-    pub(super) fn new(links: impl IntoIterator<Item = Health>, patience: Duration) -> Self {
+    pub(super) fn new(links: impl IntoIterator<Item = Health>, misses: u32) -> Self {
         let links = links.into_iter().map(|health| Link { health, directions: [Direction::default(); 2] });
-        Self { patience, links: links.collect() }
+        Self { misses, links: links.collect() }
     }
 
     /// A probe crossed a link, in direction 0 or 1.
-    pub(super) fn heard(&mut self, link: usize, direction: usize, now: Instant) {
-        if let Some(direction) = self.links.get_mut(link).and_then(|link| link.directions.get_mut(direction)) {
-            direction.heard = Some(now);
+    pub(super) fn heard(&mut self, link: usize, direction: usize) {
+        let direction = self.links.get_mut(link).and_then(|link| link.directions.get_mut(direction));
+        if let Some(direction) = direction.filter(|direction| direction.in_vain.is_some()) {
+            *direction = Direction { in_vain: Some(0), heard: true };
         }
     }
 
-    /// Whether a direction's probes can be sent, and their arrival told, from now on.
-    pub(super) fn watch(&mut self, link: usize, direction: usize, able: Able, now: Instant) {
+    /// It is time for a probe of a direction: it is sent now, if that can be done and its arrival be told.
+    pub(super) fn probe(&mut self, link: usize, direction: usize, able: Able) {
         let Some(direction) = self.links.get_mut(link).and_then(|link| link.directions.get_mut(direction)) else { return };
         match able {
-            Able::Yes => _ = direction.watched.get_or_insert(now),
-            Able::No => direction.watched = None,
+            Able::Yes => direction.in_vain = Some(direction.in_vain.unwrap_or(0).saturating_add(1)),
+            Able::No => *direction = Direction::default(),
         }
     }
 
     /// The links whose health has changed.
-    pub(super) fn changes(&mut self, now: Instant) -> Vec<(usize, Health)> {
-        let patience = self.patience;
+    pub(super) fn changes(&mut self) -> Vec<(usize, Health)> {
+        let misses = self.misses;
         let mut changes = Vec::new();
         for (index, link) in self.links.iter_mut().enumerate() {
             let health = match link.health {
-                Health::Up if link.directions.iter().any(|direction| direction.broken(now, patience)) => Health::Down,
-                Health::Down if link.directions.iter().all(|direction| direction.whole(now, patience)) => Health::Up,
+                Health::Up if link.directions.iter().any(|direction| direction.broken(misses)) => Health::Down,
+                Health::Down if link.directions.iter().all(|direction| direction.whole(misses)) => Health::Up,
                 same => same,
             };
             if health != link.health {
@@ -102,80 +101,66 @@ pub(super) enum Able {
 mod tests {
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(3);
+    const MISSES: u32 = 3;
 
-    struct Scene {
-        monitor: Monitor,
-        start: Instant,
-    }
+    struct Scene(Monitor);
 
     impl Scene {
         fn new(health: Health) -> Self {
-            Self { monitor: Monitor::new([health], PATIENCE), start: Instant::now() }
+            Self(Monitor::new([health], MISSES))
         }
 
-        fn at(&self, second: u64) -> Instant {
-            self.start + Duration::from_secs(second)
-        }
-
-        fn watch(&mut self, able: Able, second: u64) {
+        /// An interval: probes are sent, and arrive in some directions until the next are due.
+        fn interval(&mut self, able: Able, heard: &[usize]) -> Vec<(usize, Health)> {
             for direction in 0..2 {
-                self.monitor.watch(0, direction, able, self.at(second));
+                self.0.probe(0, direction, able);
             }
-        }
-
-        fn heard(&mut self, directions: &[usize], second: u64) {
-            for &direction in directions {
-                self.monitor.heard(0, direction, self.at(second));
+            let changes = self.0.changes();
+            for &direction in heard {
+                self.0.heard(0, direction);
             }
-        }
-
-        fn changes(&mut self, second: u64) -> Vec<(usize, Health)> {
-            let now = self.at(second);
-            self.monitor.changes(now)
+            changes
         }
     }
 
     #[test]
     fn a_link_is_down_when_one_direction_is_silent_and_up_when_both_speak() {
         let mut scene = Scene::new(Health::Up);
-        scene.watch(Able::Yes, 0);
-        for second in 0..5 {
-            scene.heard(&[0, 1], second);
-            assert_eq!(scene.changes(second), []);
+        for _ in 0..5 {
+            assert_eq!(scene.interval(Able::Yes, &[0, 1]), []);
         }
-        for second in 5..8 {
-            scene.heard(&[0], second);
-            assert_eq!(scene.changes(second), [], "{second}");
+        for missed in 1..=MISSES {
+            assert_eq!(scene.interval(Able::Yes, &[0]), [], "{missed}");
         }
-        scene.heard(&[0], 8);
-        assert_eq!(scene.changes(8), [(0, Health::Down)]);
-        assert_eq!(scene.changes(9), [], "it is told once");
-        scene.heard(&[1], 10);
-        assert_eq!(scene.changes(10), [(0, Health::Up)], "the other was heard two seconds ago");
+        assert_eq!(scene.interval(Able::Yes, &[0]), [(0, Health::Down)]);
+        assert_eq!(scene.interval(Able::Yes, &[1]), [], "it is told once");
+        assert_eq!(scene.interval(Able::Yes, &[]), [(0, Health::Up)], "the other was heard two intervals ago");
     }
 
     #[test]
     fn who_was_never_heard_is_waited_for_from_when_it_could_be() {
         let mut scene = Scene::new(Health::Up);
-        assert_eq!(scene.changes(100), [], "no router speaks with us yet");
-        scene.watch(Able::Yes, 100);
-        assert_eq!(scene.changes(103), []);
-        assert_eq!(scene.changes(104), [(0, Health::Down)]);
+        for _ in 0..100 {
+            assert_eq!(scene.interval(Able::No, &[]), [], "no router speaks with us yet");
+        }
+        for _ in 0..MISSES {
+            assert_eq!(scene.interval(Able::Yes, &[]), []);
+        }
+        assert_eq!(scene.interval(Able::Yes, &[]), [(0, Health::Down)]);
     }
 
     #[test]
     fn a_router_that_does_not_speak_with_us_says_nothing_of_its_links() {
         let mut scene = Scene::new(Health::Up);
-        scene.watch(Able::Yes, 0);
-        scene.heard(&[0, 1], 1);
-        scene.watch(Able::No, 2);
-        assert_eq!(scene.changes(60), []);
-        scene.watch(Able::Yes, 60);
-        assert_eq!(scene.changes(63), [], "what was heard long ago does not count against it");
-        assert_eq!(scene.changes(64), [(0, Health::Down)]);
-        scene.watch(Able::No, 65);
-        scene.heard(&[0, 1], 65);
-        assert_eq!(scene.changes(65), [], "nor for it");
+        scene.interval(Able::Yes, &[0, 1]);
+        for _ in 0..60 {
+            assert_eq!(scene.interval(Able::No, &[]), []);
+        }
+        for _ in 0..MISSES {
+            assert_eq!(scene.interval(Able::Yes, &[]), [], "what was missed long ago does not count against it");
+        }
+        assert_eq!(scene.interval(Able::Yes, &[]), [(0, Health::Down)]);
+        scene.interval(Able::No, &[0, 1]);
+        assert_eq!(scene.interval(Able::Yes, &[]), [], "nor does what comes while it does not speak with us count for it");
     }
 }
