@@ -15,6 +15,8 @@ choose_engine() {
             RATE_DIVISOR=1
             # Per cent of a granted rate by which what arrives may differ.
             RATE_TOLERANCE=1
+            # Milliseconds in which a way that is cut off may swallow packets.
+            FAIL_OVER_LIMIT=50
             HAS_METRICS=yes
             ;;
         bmv2)
@@ -23,6 +25,8 @@ choose_engine() {
             RATE_DIVISOR=5
             # Half a second of the slower session is 179 packets: two more or less are over 1 %.
             RATE_TOLERANCE=3
+            # It looks at its ports' links a few times a second.
+            FAIL_OVER_LIMIT=1000
             HAS_METRICS=no
             has simple_switch_grpc || die "the engine bmv2 needs simple_switch_grpc on the PATH, which Debian does not have:" \
                 "it comes with p4lang's packages (p4lang-bmv2); https://github.com/p4lang/behavioral-model says how to get them"

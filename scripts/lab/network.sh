@@ -1,8 +1,8 @@
 # The lab's network, which is what the gateway's configuration describes (plan.py): routers, customers' sites, and where the gateway is.
 #
-#   svpn-a-east ─┐1                                  1┌─ svpn-a-west
-#                ├─ svpn-pe1 ─3──1─ svpn-p1 ─2──3─ svpn-pe2 ─┤
-#   svpn-b-east ─┘2                                  2└─ svpn-b-west
+#   svpn-a-east ─┐1           ┌─3──1─ svpn-p1 ─2──3─┐           1┌─ svpn-a-west
+#                ├─ svpn-pe1 ─┤                     ├─ svpn-pe2 ─┤
+#   svpn-b-east ─┘2           └─4──1─ svpn-p2 ─2──4─┘           2└─ svpn-b-west
 #
 # Every box is a network namespace, every line a veth pair; digits are port numbers. In a router, port N is the interface ethN
 # and belongs to its engine; in a customer's namespace eth0 leads to its PE. Two bridges are in svpn-gw, where the gateway runs:

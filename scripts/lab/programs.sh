@@ -59,11 +59,11 @@ start_routers() {
     done
 }
 
-# write_configuration [ADDITION]: for the chosen engine, with this run's files and capacities, and with what the file ADDITION has more.
+# For the chosen engine, with this run's files and capacities.
 write_configuration() {
     local device=()
     [ -z "$DEVICE_CONFIGURATION" ] || device=(-e "/^device_id /a device_config = \"$DEVICE_CONFIGURATION\"")
-    cat "$LAB/gateway.toml" "$@" | sed -e "s|@STATE@|$STATE|" -e "s|^capacity = .*|capacity = \"$LINK_CAPACITY bit/s\"|" "${device[@]}" >"$STATE/gateway.toml"
+    sed -e "s|@STATE@|$STATE|" -e "s|^capacity = .*|capacity = \"$LINK_CAPACITY bit/s\"|" "${device[@]}" "$LAB/gateway.toml" >"$STATE/gateway.toml"
     read_plan "$STATE/gateway.toml"
 }
 

@@ -31,6 +31,11 @@ verify_match() {
     if [[ $3 =~ ^($2)$ ]]; then passed "$1: $3"; else failed "$1: ${3:-nothing}, but should look like $2"; fi
 }
 
+# verify_at_most TEXT LIMIT FOUND: both whole numbers, not below 0.
+verify_at_most() {
+    if [[ $3 =~ ^[0-9]+$ ]] && [ "$3" -le "$2" ]; then passed "$1: $3"; else failed "$1: ${3:-nothing}, but should be $2 at most"; fi
+}
+
 # verify_near TEXT PERCENT EXPECTED FOUND UNIT: both whole numbers.
 verify_near() {
     local text=$1 percent=$2 expected=$3 found=$4 unit=$5 verdict

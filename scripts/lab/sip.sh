@@ -49,17 +49,17 @@ callee() {
 
 udp_port_open() { inside "$1" ss --no-header --udp --listening --numeric "sport = :$2" | grep -q .; }
 
-# call NAME SITE VPN BIT_RATE [SCENARIO [TIMES]]: storage asks for a session with backup, and holds it until hang_up NAME. TIMES are those of
+# call NAME SITE VPN BIT_RATE [SCENARIO [TIMES]]: CALLER, or else storage, asks for a session with backup, and holds it until hang_up NAME. TIMES are those of
 # t= (RFC 8866): from now until somebody hangs up, if there are none.
 # Waits for the final response: its status is then in CALL_STATUS, all of it in $STATE/sip-NAME.response.
 call() {
-    local name=$1 site=$2 vpn=$3 rate=$4 scenario=${5:-call} times=${6:-0 0}
+    local name=$1 site=$2 vpn=$3 rate=$4 scenario=${5:-call} times=${6:-0 0} caller=${CALLER:-storage}
     CALL_ID[$name]="$name-$RANDOM$RANDOM"
     CALL_SITE[$name]=$site
     CALL_PORT[$name]=$((NEXT_CALLER_PORT++))
     sipp_arguments "$name" "$site" "$scenario" "${CALL_PORT[$name]}"
-    start "$name" "$site" "${SIPP[@]}" -m 1 -cid_str "${CALL_ID[$name]}" -au storage -ap "$(secret_of storage "$vpn")" \
-        -key application storage -key callee backup -key domain "$(vpn_domain "$vpn")" -key address "${SITE_ADDRESS[$site]}" \
+    start "$name" "$site" "${SIPP[@]}" -m 1 -cid_str "${CALL_ID[$name]}" -au "$caller" -ap "$(secret_of "$caller" "$vpn")" \
+        -key application "$caller" -key callee backup -key domain "$(vpn_domain "$vpn")" -key address "${SITE_ADDRESS[$site]}" \
         -key bandwidth "$rate" -key times "$times" -key changed "${CHANGED_RATE:-0}" -key svpn "class=5;match=hosts"
     eventually "$SIGNALLING_TIMEOUT" save_final_response "$name" || true
     CALL_STATUS=$(sed -n '1s|^SIP/2.0 \([0-9]*\).*|\1|p' "$STATE/sip-$name.response")

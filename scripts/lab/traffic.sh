@@ -86,3 +86,16 @@ finish() {
 
 # mark_count SITE own|foreign: datagrams with its own mark, with any other mark.
 mark_count() { jq -r ".$2" "$STATE/marks-$1.json"; }
+
+# How many packets of a stream, 1 ms apart.
+STREAM_COUNT=4000
+
+# start_stream FROM TO: numbered packets of 16 flows, and who counts which are missing, into $STATE/stream-TO.json.
+start_stream() {
+    start "stream-to-$2" "$2" nice -n -10 python3 "$LAB/stream.py" receive --bind "${SITE_ADDRESS[$2]}" --count "$STREAM_COUNT" --result "$STATE/stream-$2.json"
+    eventually 5 udp_port_open "$2" 9001 || die "the receiver of the stream does not start: $STATE/stream-to-$2.log"
+    start "stream-from-$1" "$1" nice -n -10 python3 "$LAB/stream.py" send --to "${SITE_ADDRESS[$2]}" --count "$STREAM_COUNT"
+}
+
+# stream_result SITE FILTER: of what arrived there.
+stream_result() { jq -r "$2" "$STATE/stream-$1.json"; }

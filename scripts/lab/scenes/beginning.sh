@@ -12,19 +12,19 @@ set_rates() {
     A_RATE=$((50000000 / RATE_DIVISOR)) A_OFFERS=$((80000000 / RATE_DIVISOR))
     B_RATE=$((20000000 / RATE_DIVISOR)) B_OFFERS=$((40000000 / RATE_DIVISOR))
     # What is asked for where there is no room for it, and where there is room for it.
-    TOO_MUCH=$((60000000 / RATE_DIVISOR)) A_LITTLE=$((10000000 / RATE_DIVISOR))
+    TOO_MUCH=$((110000000 / RATE_DIVISOR)) A_LITTLE=$((10000000 / RATE_DIVISOR))
 }
 
-# Each says which link a refusal names: the one that lacks the least, of the first way in a row and of the other in a diamond.
-start_the_row() {
-    FULL_LINK=pe1-p1
-    start_everything 100000000
-}
+# Links with room for the sessions of both customers.
+start_with_wide_links() { start_everything 100000000; }
 
-# start_everything LINK_CAPACITY [ADDITION]: bit/s, and a file that adds to the configuration.
+# A's session leaves no room for B's on a link.
+start_with_narrow_links() { start_everything 60000000; }
+
+# start_everything LINK_CAPACITY: bit/s
 start_everything() {
     set_rates "$1"
-    write_configuration "${@:2}"
+    write_configuration
     # Both customers' hosts in the west have this one.
     WEST_ADDRESS=${SITE_ADDRESS[a-west]}
     step "${#ROUTERS[@]} routers, a gateway, two customers with the same addresses"

@@ -1,4 +1,4 @@
-# Sessions that start by themselves, and what becomes of sessions when a link fails.
+# Sessions that start by themselves, and that are changed in service.
 # shellcheck shell=bash disable=SC2154,SC2034 # other files have, or use, what is missing or unused here
 
 # NTP counts seconds from 1900 (RFC 8866 section 5.9).
@@ -44,35 +44,6 @@ change_in_service() {
     verify_near "UDP offered at $(mbit "$A_OFFERS") arrives at" "$RATE_TOLERANCE" "$A_RATE" "$(overload a-east a-west "$A_OFFERS")" bit/s
     verify "BYE is answered" hang_up changing
     verify_tables idle "every table reads back as before"
-}
-
-# In the diamond: A's session lies on the way over P1.
-lose_a_link() {
-    step "A link fails under A's session: the gateway moves it to the other way"
-    callee a-west answer
-    call moved a-east vpn-a "$A_RATE"
-    verify_equal "the answer" 200 "$CALL_STATUS"
-    start_capture pe1-p2 p2 eth1
-    start_pings a-east "$WEST_ADDRESS" 400
-    sleep 2
-    cut_link p1 eth2
-    passed "the link from P1 to PE2 is cut"
-    wait_for_pings a-east
-    stop_capture pe1-p2
-    verify_match "frames from PE1 to P2 since" '[1-9][0-9]*' "$(captured pe1-p2)"
-    # The probes, 200 ms apart, say so when three are missing.
-    verify_match "pings of 400, 20 ms apart, that were lost until the way was found again" '[1-9]?[0-9]|1[0-4][0-9]' "$(lost_pings a-east)"
-    mend_link p1 eth2
-    verify "BYE is answered" hang_up moved
-    verify_tables idle "every table reads back as before, once the link is back"
-}
-
-cut_link() { inside "$1" ip link set "$2" down; }
-
-mend_link() {
-    inside "$1" ip link set "$2" up
-    # The gateway sees it by its probes.
-    sleep 3
 }
 
 # start_pings SITE ADDRESS COUNT: 20 ms apart, in the background.

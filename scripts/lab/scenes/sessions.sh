@@ -59,11 +59,31 @@ open_session_b() {
     read_tables "$STATE/both.tables"
 }
 
+# Where links are narrow.
+look_at_the_other_path() {
+    step "The way over P1 has no room for B any more, so B's session goes over P2"
+    local vpn_label
+    vpn_label=$(answer_line session-b a=svpn-label:)
+    vpn_label=${vpn_label%% *}
+    start_capture pe1-p1 p1 eth1
+    start_capture pe1-p2 p2 eth1
+    start_capture p2-pe2 pe2 eth4
+    verify_equal "B's east pings B's west, answered of 3" 3 "$(pings b-east "$WEST_ADDRESS" 3)"
+    stop_capture pe1-p1
+    stop_capture pe1-p2
+    stop_capture p2-pe2
+    verify_match "PE1 to P2, transport label over VPN label, TC is the class, one hop gone" \
+        "[0-9]+,$vpn_label 5,5 0,1 63,63 63" "$(wire_stacks pe1-p2)"
+    verify_equal "P2 to PE2, VPN label alone, two hops gone" "$vpn_label 5 1 62 63" "$(wire_stacks p2-pe2)"
+    verify_equal "frames from PE1 to P1 meanwhile" 0 "$(captured pe1-p1)"
+}
+
 ask_for_too_much() {
     step "More than a link has room for is refused"
     call too-much a-east vpn-a "$TOO_MUCH"
     verify_equal "$(mbit "$TOO_MUCH") more, the answer" 580 "$CALL_STATUS"
-    verify_match "its Warning names the link and what would have fitted" "370 .*$FULL_LINK.* [0-9]+ bit/s .*" \
+    # Of the two ways, the one that lacks the least.
+    verify_match "its Warning names the link and what would have fitted" "370 .*pe1-p2.* [0-9]+ bit/s .*" \
         "$(sed -n 's/^Warning: *//p' "$STATE/sip-too-much.response")"
     verify_tables both "the routers hold what they held before"
 }
