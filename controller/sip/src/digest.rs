@@ -68,6 +68,8 @@ pub(crate) struct Credentials {
 /// Why credentials are no credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum CredentialsError {
+    #[error("credentials are not those of Digest")]
+    Scheme,
     #[error("credentials are not `Digest name=\"value\", ...`")]
     Syntax,
     #[error("credentials lack {0}")]
@@ -94,7 +96,10 @@ impl Credentials {
     pub(crate) fn parse(value: &str) -> Result<Self, CredentialsError> {
         let value = value.trim();
         let (scheme, rest) = value.split_once(char::is_whitespace).ok_or(CredentialsError::Syntax)?;
-        if !scheme.eq_ignore_ascii_case("digest") || value.len() > MAX_CREDENTIALS {
+        if !scheme.eq_ignore_ascii_case("digest") {
+            return Err(CredentialsError::Scheme);
+        }
+        if value.len() > MAX_CREDENTIALS {
             return Err(CredentialsError::Syntax);
         }
         let mut fields = parameters(rest).ok_or(CredentialsError::Syntax)?;

@@ -89,7 +89,7 @@ fn a_user_that_does_not_exist_is_told_what_a_wrong_password_is_told() {
 fn what_is_missing_is_named() {
     let value = "Digest username=\"a\", realm=\"r\", nonce=\"n\", uri=\"u\", qop=auth, nc=00000001, cnonce=\"c\"";
     assert_eq!(Credentials::parse(value), Err(CredentialsError::Missing("response")));
-    assert_eq!(Credentials::parse("Basic abc"), Err(CredentialsError::Syntax));
+    assert_eq!(Credentials::parse("Basic abc"), Err(CredentialsError::Scheme));
     let unknown = "Digest algorithm=MD5-sess, username=\"a\"";
     assert_eq!(Credentials::parse(unknown), Err(CredentialsError::Algorithm));
 }

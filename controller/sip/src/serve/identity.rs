@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use svpn_vpn::request::ApplicationId;
+use svpn_vpn::request::{ApplicationId, Refusal};
 
 use crate::address::ApplicationAddress;
 use crate::digest::{Credentials, CredentialsError, DigestFault};
@@ -27,7 +27,12 @@ pub(super) async fn authenticate<S: Sessions>(
     address: &ApplicationAddress,
     challenge: Challenge,
 ) -> Result<ApplicationId, Rejection> {
-    let application = services.sessions.find_application(&address.name, address.vpn.as_ref()).await?;
+    // Who does not exist is asked like anybody else, and then has the wrong password: strangers learn no names here.
+    let application = match services.sessions.find_application(&address.name, address.vpn.as_ref()).await {
+        Ok(application) => Some(application),
+        Err(Refusal::NotFound(_)) => None,
+        Err(refusal) => return Err(refusal.into()),
+    };
     let realm = services.domain.realm(address);
     let credentials = credentials(request, &realm).map_err(|error| Rejection::new(400, error.to_string()))?;
     let Some(credentials) = credentials else {
@@ -38,14 +43,19 @@ pub(super) async fn authenticate<S: Sessions>(
         let reason = format!("{} cannot speak for {}", credentials.username, address.name);
         return Err(Rejection::new(403, reason));
     }
-    let secret = services.sessions.secret(&application).await;
+    let secret = match &application {
+        Some(application) => services.sessions.secret(application).await,
+        None => None,
+    };
     let secret = secret.as_ref().map(|secret| secret.0.as_str());
     let method = request.method.to_string();
     let checked = services.authenticator().check(&credentials, &method, secret, Instant::now());
-    match checked {
-        Ok(()) => Ok(application),
-        Err(fault) => Err(challenged(services, &realm, challenge, Some(fault), fault.to_string())),
-    }
+    let fault = match (checked, application) {
+        (Ok(()), Some(application)) => return Ok(application),
+        (Ok(()), None) => DigestFault::WrongResponse,
+        (Err(fault), _) => fault,
+    };
+    Err(challenged(services, &realm, challenge, Some(fault), fault.to_string()))
 }
 
 /// The credentials for our realm, of those a request may carry for several.
@@ -59,7 +69,8 @@ fn credentials(request: &Request, realm: &str) -> Result<Option<Credentials>, Cr
         };
         match Credentials::parse(value) {
             Ok(credentials) if credentials.realm == realm => return Ok(Some(credentials)),
-            Ok(_) => {}
+            // Of another realm, or another way of authentication: none for us (RFC 4475 section 3.3.7).
+            Ok(_) | Err(CredentialsError::Scheme) => {}
             Err(error) => fault = Some(error),
         }
     }

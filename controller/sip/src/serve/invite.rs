@@ -10,7 +10,7 @@ use super::identity::{Challenge, authenticate};
 use super::refuse;
 use crate::call::{self, CallerLeg, Setup, TimerAnswer, answer_timer, check_content_type};
 use crate::refusal::Rejection;
-use crate::sdp::{Offer, read_offer};
+use crate::sdp::{CONTENT_TYPE, Offer, read_offer};
 use crate::services::Services;
 use crate::sessions::Sessions;
 use crate::stack::sip::{Header, Request, Uri};
@@ -71,6 +71,7 @@ pub(super) async fn serve<S: Sessions>(mut transaction: Transaction, services: A
 
 async fn check<S: Sessions>(services: &Services<S>, invite: &Request, connection: Option<SipConnection>) -> Result<Checked, Rejection> {
     let max_forwards = max_forwards(invite)?;
+    check_formats(invite)?;
     let caller = identify(services, invite).await?;
     let dialog = Dialog::as_callee(invite, connection).map_err(|error| Rejection::new(400, error.to_string()))?;
     let timer = answer_timer(invite, services.session_timer)?;
@@ -96,6 +97,25 @@ async fn check<S: Sessions>(services: &Services<S>, invite: &Request, connection
         window: offer.window,
     };
     Ok(Checked { offer, request, contact: binding.contact, max_forwards, dialog, timer })
+}
+
+/// What is in the body, and what may be in the answer's: what cannot be spoken of needs no password.
+fn check_formats(invite: &Request) -> Result<(), Rejection> {
+    if !invite.body.is_empty() {
+        check_content_type(invite)?;
+    }
+    let accepted: Vec<&str> = invite
+        .headers
+        .iter()
+        .filter_map(|header| if let Header::Accept(value) = header { Some(value.value()) } else { None })
+        .flat_map(|value| value.split(','))
+        .map(|range| range.split(';').next().unwrap_or_default().trim())
+        .collect();
+    let fits = |range: &str| ["*/*", "application/*", CONTENT_TYPE].iter().any(|known| range.eq_ignore_ascii_case(known));
+    if accepted.is_empty() || accepted.into_iter().any(fits) {
+        return Ok(());
+    }
+    Err(Rejection::new(406, format!("the answer is {CONTENT_TYPE}, which Accept does not have")))
 }
 
 fn max_forwards(invite: &Request) -> Result<u8, Rejection> {
@@ -126,6 +146,5 @@ fn offer(invite: &Request) -> Result<Offer, Rejection> {
     if invite.body.is_empty() {
         return Err(Rejection::new(488, "the INVITE has no offer; what is to be reserved must be in it"));
     }
-    check_content_type(invite)?;
     read_offer(&invite.body, SystemTime::now()).map_err(|error| Rejection::new(error.status(), error.to_string()))
 }

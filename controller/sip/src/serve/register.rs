@@ -89,6 +89,8 @@ fn read_contact(contact: &typed::Contact, default: Option<u32>) -> Result<Contac
         return Err(Rejection::new(400, format!("{} is no sip: address", contact.uri)));
     }
     let expires = match contact.params.expires() {
+        // More than can be said is as long as there is (RFC 4475 section 3.1.2.4).
+        Some(text) if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().unwrap_or(u32::MAX),
         Some(text) => text.parse().map_err(|_| Rejection::new(400, "the expires of Contact is malformed"))?,
         None => default.unwrap_or(DEFAULT_EXPIRES),
     };

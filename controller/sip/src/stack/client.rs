@@ -1,13 +1,15 @@
 //! Requests that the gateway sends.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rsipstack::sip::uri::ParamsExt;
-use rsipstack::sip::{Auth, Header, Method, Request, Response, SipMessage, Transport, Uri, typed};
+use rsipstack::sip::{Auth, Header, Host, Method, Request, Response, SipMessage, Transport, Uri, typed};
 use rsipstack::transaction::key::{TransactionKey, TransactionRole};
 use rsipstack::transaction::make_via_branch;
 use rsipstack::transport::{SipAddr, SipConnection};
 
+use super::stream::DialError;
 use super::{Dialog, Stack, Transaction, sequence};
 use crate::config::{Carrier, ListenAddress};
 
@@ -63,7 +65,7 @@ impl Stack {
         let local = self.local(hop);
         typed::Via {
             version: rsipstack::sip::Version::V2,
-            transport: transport(local.carrier),
+            transport: local.carrier.into(),
             uri: Uri::from(SipAddr { r#type: None, addr: local.address.into() }),
             params: vec![make_via_branch(), rsipstack::sip::Param::Rport(None)],
         }
@@ -85,13 +87,31 @@ impl Stack {
                 return None;
             }
         };
+        let carrier = self.carrier(hop);
+        let connection = match connection {
+            None if carrier != Carrier::Udp => Some(self.reach(carrier, hop).await?),
+            other => other,
+        };
         let mut transaction = Transaction::new_client(key, request, Arc::clone(&self.endpoint), connection);
-        transaction.destination = Some(SipAddr { r#type: Some(transport(self.carrier(hop))), addr: hop.host_with_port.clone() });
+        transaction.destination = Some(SipAddr { r#type: Some(carrier.into()), addr: hop.host_with_port.clone() });
         if let Err(error) = transaction.send().await {
             tracing::debug!(%error, %hop, "could not send");
             return None;
         }
         Some(transaction)
+    }
+
+    /// A connection to `hop`; `None` if there can be none.
+    async fn reach(&self, carrier: Carrier, hop: &Uri) -> Option<SipConnection> {
+        let peer = match address_of(hop, carrier).await {
+            Ok(peer) => peer,
+            Err(error) => {
+                tracing::debug!(%error, %hop, "could not connect");
+                return None;
+            }
+        };
+        let connected = self.streams.reach(carrier, peer).await;
+        connected.map_err(|error| tracing::debug!(%error, %hop, "could not connect")).ok()
     }
 
     /// Sends a request that is no INVITE, and waits for its end; its last response.
@@ -133,9 +153,11 @@ impl Stack {
     }
 }
 
-fn transport(carrier: Carrier) -> Transport {
-    match carrier {
-        Carrier::Udp => Transport::Udp,
-        Carrier::Tcp => Transport::Tcp,
+/// Where a hop is (RFC 3263 section 4.2, without its SRV records).
+async fn address_of(hop: &Uri, carrier: Carrier) -> Result<SocketAddr, DialError> {
+    let port = hop.host_with_port.port.map_or_else(|| Transport::from(carrier).default_port().0, |port| port.0);
+    match &hop.host_with_port.host {
+        Host::IpAddr(address) => Ok(SocketAddr::new(*address, port)),
+        Host::Domain(name) => tokio::net::lookup_host((name.0.as_str(), port)).await?.next().ok_or(DialError::NoSuchHost),
     }
 }

@@ -1,182 +1,111 @@
-//! The first look at a datagram, before it is parsed: what is no SIP request gets its 4xx or 5xx here, or nothing if it cannot be answered.
+//! The first look at a message: what is wrong gets its 4xx or 5xx here, or nothing if it cannot be answered.
 //!
 //! The answers are stateless (RFC 3261 section 8.2.7): Via, From, To, Call-ID and `CSeq` are copied as they came and nothing is remembered, so
 //! that garbage costs no memory.
 
 use std::fmt::Write as _;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
-use rsipstack::sip::{Method, Scheme, Uri};
+use rsipstack::sip::SipMessage;
+
+use super::head::{long, split};
+use super::validate::{Carriage, Fault, validate};
 
 /// What the server serves, as in `Allow`.
 pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, UPDATE, REGISTER, OPTIONS";
 
-/// More header lines than this is nobody's honest message.
-const MAX_HEADER_LINES: usize = 256;
+/// No more lines of a malformed message than this are looked at for what to copy.
+const MAX_COPIED_FROM: usize = 256;
 
-/// The verdict on a datagram.
-#[derive(Debug, PartialEq, Eq)]
+/// An answer to a malformed message is no longer than the message and this.
+const MAX_ADDED: usize = 512;
+
+/// The verdict on a message.
+#[derive(Debug, PartialEq)]
 pub(super) enum Screened {
-    /// Worth parsing.
-    Pass,
+    /// Sound.
+    Pass(Box<SipMessage>),
     /// Neither a request nor a response, or not answerable.
     Drop,
     /// Answer this and forget it.
     Answer(Vec<u8>),
 }
 
-/// Why a request is not worth parsing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
-    NotText,
-    NoEmptyLine,
-    RequestLine,
-    RequestUri,
-    HeaderLine,
-    TooManyHeaders,
-    ContentLength,
-    BodyCutShort,
-    Scheme,
-    Method,
-    Version,
-}
-
-impl Fault {
-    const fn status(self) -> (u16, &'static str) {
-        match self {
-            Self::Scheme => (416, "Unsupported URI Scheme"),
-            Self::Method => (501, "Not Implemented"),
-            Self::Version => (505, "Version Not Supported"),
-            _ => (400, "Bad Request"),
+/// Judges one message.
+pub(super) fn screen(message: &[u8], carriage: Carriage) -> Screened {
+    // RFC 3261 section 7.5: empty lines before a message are nothing.
+    let begin = message.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(message.len());
+    let message = &message[begin..];
+    if message.is_empty() {
+        return Screened::Drop;
+    }
+    match validate(message, carriage) {
+        Ok(message) => Screened::Pass(Box::new(message)),
+        Err(fault) => {
+            tracing::debug!(%fault, "malformed message");
+            answer(message, fault).map_or(Screened::Drop, Screened::Answer)
         }
     }
-
-    const fn reason(self) -> &'static str {
-        match self {
-            Self::NotText => "the message before its body is not UTF-8 text",
-            Self::NoEmptyLine => "no empty line ends the header fields",
-            Self::RequestLine => "the request line is not `METHOD sip:user@host SIP/2.0`",
-            Self::RequestUri => "the Request-URI is malformed",
-            Self::HeaderLine => "a header line is not `Name: value`",
-            Self::TooManyHeaders => "too many header fields",
-            Self::ContentLength => "Content-Length is no number",
-            Self::BodyCutShort => "Content-Length says more than the datagram holds",
-            Self::Scheme => "only sip: addresses are served here",
-            Self::Method => "this method is not served here, see Allow",
-            Self::Version => "only SIP/2.0 is served here",
-        }
-    }
-}
-
-/// Judges one datagram.
-pub(super) fn screen(datagram: &[u8]) -> Screened {
-    if datagram.iter().all(u8::is_ascii_whitespace) || datagram.starts_with(b"SIP/") {
-        // Keep-alives and responses: the library absorbs or matches them.
-        return Screened::Pass;
-    }
-    match check(datagram) {
-        Ok(()) => Screened::Pass,
-        Err(fault) => answer(datagram, fault).map_or(Screened::Drop, Screened::Answer),
-    }
-}
-
-fn check(datagram: &[u8]) -> Result<(), Fault> {
-    let end = datagram.windows(4).position(|window| window == b"\r\n\r\n").ok_or(Fault::NoEmptyLine)?;
-    let head = std::str::from_utf8(&datagram[..end]).map_err(|_| Fault::NotText)?;
-    let mut lines = head.split("\r\n");
-    check_request_line(lines.next().unwrap_or_default())?;
-    let mut content_length = None;
-    for (index, line) in lines.enumerate() {
-        if index >= MAX_HEADER_LINES {
-            return Err(Fault::TooManyHeaders);
-        }
-        if line.starts_with([' ', '\t']) && index > 0 {
-            continue;
-        }
-        let (name, value) = header(line).ok_or(Fault::HeaderLine)?;
-        if name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("l") {
-            content_length = Some(value.parse::<usize>().map_err(|_| Fault::ContentLength)?);
-        }
-    }
-    if content_length.is_some_and(|length| length > datagram.len() - end - 4) {
-        return Err(Fault::BodyCutShort);
-    }
-    Ok(())
-}
-
-fn check_request_line(line: &str) -> Result<(), Fault> {
-    let mut parts = line.split(' ');
-    let (Some(method), Some(uri), Some(version), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
-        return Err(Fault::RequestLine);
-    };
-    if !is_token(method) || !version.starts_with("SIP/") {
-        return Err(Fault::RequestLine);
-    }
-    if version != "SIP/2.0" {
-        return Err(Fault::Version);
-    }
-    // The library reads methods without regard to case, which RFC 3261 section 7.1 has.
-    if method.parse::<Method>().map_or(true, |known| known.to_string() != method) {
-        return Err(Fault::Method);
-    }
-    if uri.contains(['<', '>', '"', '\t']) {
-        return Err(Fault::RequestUri);
-    }
-    match Uri::try_from(uri).map_err(|_| Fault::RequestUri)?.scheme {
-        Some(Scheme::Sip) => Ok(()),
-        Some(Scheme::Sips | Scheme::Other(_)) => Err(Fault::Scheme),
-        None => Err(Fault::RequestUri),
-    }
-}
-
-/// A header line's name and value.
-fn header(line: &str) -> Option<(&str, &str)> {
-    let (name, value) = line.split_once(':')?;
-    let name = name.trim_end_matches([' ', '\t']);
-    is_token(name).then(|| (name, value.trim()))
-}
-
-/// `token` of RFC 3261 section 25.1.
-fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte))
 }
 
 /// The answer to a malformed request, if it says enough to be answered and is no ACK.
-fn answer(datagram: &[u8], fault: Fault) -> Option<Vec<u8>> {
-    let text = String::from_utf8_lossy(datagram);
+fn answer(message: &[u8], fault: Fault) -> Option<Vec<u8>> {
+    let text = String::from_utf8_lossy(message);
     let head = text.split("\r\n\r\n").next()?;
     let mut lines = head.split("\r\n");
-    if lines.next()?.split(' ').next()?.eq_ignore_ascii_case("ACK") {
+    let method = lines.next()?.split(' ').next()?;
+    if method.eq_ignore_ascii_case("ACK") || method.starts_with("SIP/") {
         return None;
     }
     let (code, phrase) = fault.status();
     let mut answer = format!("SIP/2.0 {code} {phrase}\r\n");
-    let mut seen = [false; 5];
-    let mut copying = false;
-    for line in lines.take(MAX_HEADER_LINES) {
-        if line.starts_with([' ', '\t']) {
-            if copying {
-                write!(answer, "{line}\r\n").ok()?;
-            }
+    let mut seen = [false; COPIED.len()];
+    let mut hasher = DefaultHasher::new();
+    for (name, value) in fields(lines) {
+        let Some(which) = COPIED.iter().position(|copied| copied.eq_ignore_ascii_case(name)) else {
+            continue;
+        };
+        // Of what may be there once, the first.
+        if std::mem::replace(&mut seen[which], true) && which != VIA {
             continue;
         }
-        let which = header(line).and_then(|(name, _)| copied(name));
-        copying = which.is_some_and(|which| which == 0 || !seen[which]);
-        if let (true, Some(which)) = (copying, which) {
-            seen[which] = true;
-            write!(answer, "{line}\r\n").ok()?;
-        }
+        value.hash(&mut hasher);
+        let has_tag = value.contains("tag") || which != TO;
+        let tag = if has_tag { String::new() } else { format!(";tag={:x}", hasher.finish()) };
+        write!(answer, "{}: {value}{tag}\r\n", COPIED[which]).ok()?;
     }
-    if seen != [true; 5] {
+    if !seen[VIA] || !seen[CSEQ] {
         return None;
     }
-    write!(answer, "Warning: 399 svpn-gateway \"{}\"\r\nAllow: {ALLOW}\r\nContent-Length: 0\r\n\r\n", fault.reason()).ok()?;
-    Some(answer.into_bytes())
+    let allow = if matches!(fault, Fault::Method) { format!("Allow: {ALLOW}\r\n") } else { String::new() };
+    write!(answer, "{allow}Warning: 399 svpn-gateway \"{fault}\"\r\nContent-Length: 0\r\n\r\n").ok()?;
+    (answer.len() <= message.len() + MAX_ADDED).then(|| answer.into_bytes())
 }
 
-/// Which of the header fields that an answer copies this is.
-fn copied(name: &str) -> Option<usize> {
-    const COPIED: [[&str; 2]; 5] = [["via", "v"], ["from", "f"], ["to", "t"], ["call-id", "i"], ["cseq", "cseq"]];
-    COPIED.iter().position(|names| names.iter().any(|known| known.eq_ignore_ascii_case(name)))
+/// The header fields that an answer copies.
+const COPIED: [&str; 5] = ["Via", "CSeq", "From", "To", "Call-ID"];
+const VIA: usize = 0;
+const CSEQ: usize = 1;
+const TO: usize = 3;
+
+/// The header fields of a message that need not be one.
+fn fields<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<(&'a str, String)> {
+    let mut fields: Vec<(&str, String)> = Vec::new();
+    let mut unread = false;
+    for line in lines.take(MAX_COPIED_FROM) {
+        let printable = |text: &str| text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect::<String>();
+        if line.starts_with([' ', '\t']) {
+            if let (Some((_, value)), false) = (fields.last_mut(), unread) {
+                value.push(' ');
+                value.push_str(printable(line).trim());
+            }
+        } else {
+            let read = split(line);
+            unread = read.is_none();
+            fields.extend(read.map(|(name, value)| (long(name), printable(value))));
+        }
+    }
+    fields
 }
 
 #[cfg(test)]
@@ -192,59 +121,61 @@ mod tests {
         .into_bytes()
     }
 
-    fn status(datagram: &[u8]) -> Option<u16> {
-        match screen(datagram) {
-            Screened::Pass | Screened::Drop => None,
-            Screened::Answer(answer) => String::from_utf8(answer).ok()?.split(' ').nth(1)?.parse().ok(),
+    fn answered(message: &[u8]) -> Option<String> {
+        match screen(message, Carriage::Datagram) {
+            Screened::Pass(_) | Screened::Drop => None,
+            Screened::Answer(answer) => String::from_utf8(answer).ok(),
         }
     }
 
     #[test]
     fn a_sound_request_passes() {
         let datagram = request("OPTIONS sip:a@b SIP/2.0", "Subject: folded\r\n  line\r\nContent-Length: 0\r\n");
-        assert_eq!(screen(&datagram), Screened::Pass);
-    }
-
-    #[test]
-    fn each_fault_has_its_status() {
-        for (line, extra, expected) in [
-            ("OPTIONS sip:a@b SIP/7.0", "", 505),
-            ("FOO sip:a@b SIP/2.0", "", 501),
-            ("options sip:a@b SIP/2.0", "", 501),
-            ("OPTIONS tel:+1 SIP/2.0", "", 416),
-            ("OPTIONS sips:a@b SIP/2.0", "", 416),
-            ("OPTIONS <sip:a@b> SIP/2.0", "", 400),
-            ("OPTIONS sip:a@b; SIP/2.0 x", "", 400),
-            ("OPTIONS sip:a@b", "", 400),
-            ("OPTIONS sip:a@b SIP/2.0", "no colon\r\n", 400),
-            ("OPTIONS sip:a@b SIP/2.0", "Content-Length: -1\r\n", 400),
-            ("OPTIONS sip:a@b SIP/2.0", "Content-Length: 9\r\n", 400),
-        ] {
-            assert_eq!(status(&request(line, extra)), Some(expected), "{line} {extra}");
-        }
+        assert!(matches!(screen(&datagram, Carriage::Datagram), Screened::Pass(_)));
+        let after_empty_lines = [b"\r\n\r\n".as_slice(), &datagram].concat();
+        assert!(matches!(screen(&after_empty_lines, Carriage::Datagram), Screened::Pass(_)));
+        assert_eq!(screen(b"\r\n\r\n", Carriage::Datagram), Screened::Drop);
     }
 
     #[test]
     fn an_answer_copies_what_matches_it_to_its_request() {
-        let Screened::Answer(answer) = screen(&request("FOO sip:a@b SIP/2.0", "")) else {
-            panic!("no answer");
-        };
-        let answer = String::from_utf8(answer).unwrap();
-        for line in ["Via: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bK1", "Call-ID: x", "CSeq: 1 OPTIONS", "From: <sip:a@b>;tag=1"] {
+        let answer = answered(&request("OPTIONS tel:+1 SIP/2.0", "v: SIP/2.0/TCP c\r\n ;d\r\n")).unwrap();
+        for line in [
+            "SIP/2.0 416 Unsupported URI Scheme",
+            "Via: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bK1",
+            "Via: SIP/2.0/TCP c ;d",
+            "Call-ID: x",
+            "CSeq: 1 OPTIONS",
+            "From: <sip:a@b>;tag=1",
+        ] {
             assert!(answer.lines().any(|copied| copied == line), "{line} is missing in {answer}");
         }
+        let to = answer.lines().find(|line| line.starts_with("To: <sip:a@b>;tag=")).map(str::to_owned);
+        assert!(to.is_some(), "{answer}");
+        assert_eq!(
+            answered(&request("OPTIONS tel:+1 SIP/2.0", "v: SIP/2.0/TCP c\r\n ;d\r\n")),
+            Some(answer),
+            "a repetition has the same tag"
+        );
     }
 
     #[test]
-    fn neither_an_ack_nor_a_request_without_a_way_back_is_answered() {
-        assert_eq!(screen(&request("ACK sip:a@b SIP/9.0", "")), Screened::Drop);
-        assert_eq!(screen(b"OPTIONS sip:a@b SIP/9.0\r\n\r\n"), Screened::Drop);
+    fn what_cannot_be_answered_is_dropped() {
+        assert_eq!(screen(&request("ACK sip:a@b SIP/9.0", ""), Carriage::Datagram), Screened::Drop);
+        assert_eq!(screen(&request("SIP/2.0 99 x", ""), Carriage::Datagram), Screened::Drop);
+        assert_eq!(screen(b"OPTIONS sip:a@b SIP/9.0\r\n\r\n", Carriage::Datagram), Screened::Drop);
+    }
+
+    #[test]
+    fn an_answer_breaks_into_no_more_lines_than_it_has() {
+        let answer = answered(&request("OPTIONS sip:a@b SIP/9.0", "v: SIP/2.0/UDP a\nX-Injected: 1\r\n")).unwrap();
+        assert!(!answer.contains("\nX-Injected"), "{answer}");
     }
 
     proptest! {
         #[test]
         fn any_bytes_get_a_verdict(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let _ = screen(&bytes);
+            let _ = screen(&bytes, Carriage::Datagram);
         }
 
         #[test]
@@ -252,9 +183,10 @@ mod tests {
             let mut datagram = request("OPTIONS sip:a@b SIP/2.0", "Content-Length: 0\r\n");
             let position = position % datagram.len();
             datagram[position] = byte;
-            if let Screened::Answer(answer) = screen(&datagram) {
+            if let Screened::Answer(answer) = screen(&datagram, Carriage::Datagram) {
                 prop_assert!(answer.starts_with(b"SIP/2.0 "));
                 prop_assert!(answer.ends_with(b"Content-Length: 0\r\n\r\n"));
+                prop_assert!(answer.len() <= datagram.len() + MAX_ADDED);
             }
         }
     }

@@ -5,3 +5,4 @@ mod changes;
 mod hostile;
 mod support;
 mod timers;
+mod torture;

@@ -207,8 +207,7 @@ pub(crate) struct Bench {
     pub(crate) server: Server,
     pub(crate) gateway: Arc<Gateway>,
     hang_up: UnboundedSender<HangUp>,
-    carrier: Carrier,
-    session_timer: SessionTimer,
+    config: SipConfig,
     process: Process,
 }
 
@@ -253,30 +252,27 @@ const DEFAULTS: Blanks<'static> = &[
 
 impl Bench {
     pub(crate) async fn start(carrier: Carrier, ring_timeout: Duration) -> Self {
-        let listen = format!("{carrier}:127.0.0.1:0").parse().unwrap();
-        Self::serve(Arc::default(), listen, ring_timeout, SessionTimer::default(), Vec::new()).await
+        Self::serve(Arc::default(), config(carrier, ring_timeout), Vec::new()).await
     }
 
     /// Where sessions are refreshed within seconds.
     pub(crate) async fn start_hasty() -> Self {
         let session_timer = SessionTimer { interval: Duration::from_secs(4), minimum: Duration::from_secs(3) };
-        let listen = "udp:127.0.0.1:0".parse().unwrap();
-        Self::serve(Arc::default(), listen, Duration::from_secs(40), session_timer, Vec::new()).await
+        Self::configured(SipConfig { session_timer, ..config(Carrier::Udp, Duration::from_secs(40)) }).await
     }
 
-    async fn serve(
-        gateway: Arc<Gateway>,
-        listen: ListenAddress,
-        ring_timeout: Duration,
-        session_timer: SessionTimer,
-        resumed: Vec<Resumed>,
-    ) -> Self {
-        let config = SipConfig { domain: "provider.example".to_owned(), listen: vec![listen], ring_timeout, session_timer };
+    /// A server of any configuration.
+    pub(crate) async fn configured(config: SipConfig) -> Self {
+        Self::serve(Arc::default(), config, Vec::new()).await
+    }
+
+    async fn serve(gateway: Arc<Gateway>, config: SipConfig, resumed: Vec<Resumed>) -> Self {
+        let kept = config.clone();
         let (hang_up, told) = unbounded_channel();
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let sessions = Arc::clone(&gateway);
         let server = runtime.spawn(async move { Server::start(config, sessions, resumed, told).await.unwrap() }).await.unwrap();
-        Self { server, gateway, hang_up, carrier: listen.carrier, session_timer, process: Process(Some(runtime)) }
+        Self { server, gateway, hang_up, config: kept, process: Process(Some(runtime)) }
     }
 
     /// Stops the server, and starts another at the same address, which goes on with its sessions.
@@ -297,7 +293,8 @@ impl Bench {
             .into_iter()
             .zip(1..)
             .filter_map(|(record, session)| Some(Resumed { terms: Gateway::terms(session, &record.request), kept: record.kept? }));
-        Self::serve(Arc::clone(&self.gateway), listen, Duration::from_secs(40), self.session_timer, kept.collect()).await
+        let config = SipConfig { listen: vec![listen], ..self.config };
+        Self::serve(Arc::clone(&self.gateway), config, kept.collect()).await
     }
 
     /// The gateway ends a session by itself.
@@ -316,7 +313,7 @@ impl Bench {
         command.arg("-sf").arg(written(scenario, application, blanks)).arg(self.address().to_string());
         command.args(["-m", "1", "-nostdin", "-timeout", "60s", "-timeout_error"]);
         command.args(["-i", &application.address.to_string(), "-p", "5060"]);
-        command.args(["-t", if self.carrier == Carrier::Udp { "u1" } else { "t1" }]);
+        command.args(["-t", if self.config.listen[0].carrier == Carrier::Udp { "u1" } else { "t1" }]);
         command.args(["-au", application.name, "-ap", &secret]);
         command.args(["-key", "name", application.name, "-key", "ce", application.ce]);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
@@ -348,6 +345,12 @@ impl Bench {
         self.register(storage).await;
         self.play(caller, storage, blanks).await;
     }
+}
+
+/// A server of the domain provider.example at a port of the loopback address.
+pub(crate) fn config(carrier: Carrier, ring_timeout: Duration) -> SipConfig {
+    let listen = ListenAddress { carrier, address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)) };
+    SipConfig { domain: "provider.example".to_owned(), listen: vec![listen], ring_timeout, session_timer: SessionTimer::default() }
 }
 
 /// The scenario with its parts put in and its blanks filled, in a file.
