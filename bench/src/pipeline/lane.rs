@@ -69,6 +69,15 @@ pub enum Stage {
     Bare,
 }
 
+/// What a relay is told while it runs.
+#[derive(Debug, Default)]
+pub(crate) struct RelayOrders {
+    /// To end.
+    pub(crate) stop: AtomicBool,
+    /// To let packets pass without the pipeline.
+    pub(crate) bare: AtomicBool,
+}
+
 /// Clocks of one packet: medians over stretches of 64 bursts.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Clocks {
@@ -115,18 +124,23 @@ impl Lane {
     }
 
     /// Takes what comes out of one ring through the pipeline and into the other, until told to stop, between two samples; returns how many
-    /// packets did not leave by the port they should.
-    pub(crate) fn relay(&mut self, input: &mut RingReceiver, output: &mut RingSender, stop: &AtomicBool) -> Result<u64, LaneError> {
+    /// packets did not leave by the port they should. While it is told to be bare, packets pass as they are.
+    pub(crate) fn relay(&mut self, input: &mut RingReceiver, output: &mut RingSender, orders: &RelayOrders) -> Result<u64, LaneError> {
         let Self { fastpath, reader, out, check, pool, ingress, .. } = self;
         let mut online = reader.online();
         check.run(fastpath, &mut online, out, *pool)?;
         let mut burst: Burst<BURST> = Burst::new();
         let mut lost = 0;
-        while !stop.load(Ordering::Relaxed) {
+        while !orders.stop.load(Ordering::Relaxed) {
             online.quiescent();
             let received = input.recv(&mut burst);
             if received == 0 {
                 std::hint::spin_loop();
+                continue;
+            }
+            if orders.bare.load(Ordering::Relaxed) {
+                lost += (received - output.send(&mut burst)) as u64;
+                burst.clear();
                 continue;
             }
             fastpath.process(&online, &mut burst, *ingress, tsc(), out);

@@ -22,6 +22,7 @@ use thiserror::Error;
 pub use arguments::{Arguments, Count, Ports};
 pub use bed::{Bed, BedError, Seen};
 pub use check::{Check, CheckError};
+pub(crate) use lane::RelayOrders;
 pub use lane::{Lane, LaneError, Stage};
 pub use report::{Peers, Row};
 pub use scenario::Scenario;
