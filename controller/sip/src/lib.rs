@@ -3,9 +3,14 @@
 //! The way of a request: `stack` (sockets, screens, the library) → `serve` (who asks, what for) → `call` (a task per call around a pure
 //! machine) → [`sessions::Sessions`] (the gateway). Beside them `registrar`, `digest`, `sdp` and `address`, pure and without sockets.
 //!
-//! Not served, and refused with a reason: offers in the 200 of a first INVITE, changes in service that the callee asks for, `Require` of
-//! anything (preconditions, 100rel), `sips:` and IPv6 media. A call goes to the callee's latest contact only. Requests within a
-//! dialog are known by its tags and not challenged again.
+//! Served in a call: forking to all contacts of the callee in the order of their `q` (RFC 3261 section 16.7), reliable provisional responses
+//! (RFC 3262), preconditions (RFC 3312) and session timers (RFC 4028), each on both legs, and Reason (RFC 3326). The gateway reserves from end to
+//! end before anybody rings, so it meets `e2e` preconditions itself; `local` and `remote` are the ends' own and go from one to the other by
+//! 183, PRACK and UPDATE, through the early dialog whose answer the caller knows.
+//!
+//! Not served, and refused with a reason: an INVITE without an offer, changes in service that the callee asks for, changes of anything but
+//! preconditions before the callee has answered, `Require` of anything else, `sips:` and IPv6 media. Requests within a dialog are known by
+//! its tags and not challenged again.
 //!
 //! # What comes in from the wire
 //! Every message is held against the grammar before the library sees it (module `stack`): a malformed request gets its 4xx and the reason if it

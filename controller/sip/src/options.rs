@@ -6,8 +6,14 @@ use crate::stack::sip::{Header, Method};
 /// Session timers (RFC 4028).
 pub(crate) const TIMER: &str = "timer";
 
+/// Reliable provisional responses (RFC 3262).
+pub(crate) const RELIABLE: &str = "100rel";
+
+/// Preconditions (RFC 3312).
+pub(crate) const PRECONDITION: &str = "precondition";
+
 /// All that may be required here.
-const SERVED: [&str; 1] = [TIMER];
+const SERVED: [&str; 3] = [TIMER, RELIABLE, PRECONDITION];
 
 /// What is supported here, for `Supported`.
 pub(crate) fn supported() -> Header {
@@ -24,6 +30,11 @@ pub(crate) fn not_served(message: &impl HeadersExt) -> Vec<&str> {
 pub(crate) fn supports(message: &impl HeadersExt, tag: &str) -> bool {
     let supported = |header: &Header| matches!(header, Header::Supported(_) | Header::Require(_));
     tags(message, supported).any(|known| known.eq_ignore_ascii_case(tag))
+}
+
+/// Whether the sender requires an extension.
+pub(crate) fn requires(message: &impl HeadersExt, tag: &str) -> bool {
+    tags(message, |header| matches!(header, Header::Require(_))).any(|known| known.eq_ignore_ascii_case(tag))
 }
 
 /// Whether the sender says that it serves requests of this method. Who says nothing of methods is taken to know those of RFC 3261.

@@ -3,6 +3,7 @@
 //! An application is at one CE at a time: registering at another CE moves it there, and its contacts at the old one are forgotten.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use svpn_vpn::request::{ApplicationId, CeName};
@@ -25,6 +26,8 @@ pub(crate) struct Binding {
     pub(crate) contact: Uri,
     /// The CE it is at.
     pub(crate) ce: CeName,
+    /// How much it is preferred to others.
+    pub(crate) preference: Preference,
     /// When the binding ends.
     pub(crate) expires: Instant,
     call_id: String,
@@ -33,11 +36,39 @@ pub(crate) struct Binding {
     order: u64,
 }
 
+/// The `q` of a Contact (RFC 3261 section 20.10), in thousandths: contacts of a higher one are called first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Preference(u16);
+
+impl fmt::Display for Preference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:03}", self.0 / 1000, self.0 % 1000)
+    }
+}
+
+impl Preference {
+    /// Of a contact that does not say.
+    pub(crate) const DEFAULT: Self = Self(1000);
+
+    /// Reads `q`: 0 to 1, with three decimals at most.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+        let digits = fraction.len() <= 3 && fraction.bytes().all(|byte| byte.is_ascii_digit());
+        let thousandths: u16 = format!("{fraction:0<3}").parse().ok().filter(|_| digits)?;
+        match (whole, thousandths) {
+            ("0", thousandths) => Some(Self(thousandths)),
+            ("1", 0) => Some(Self(1000)),
+            _ => None,
+        }
+    }
+}
+
 /// One contact of a REGISTER.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Contact {
     pub(crate) uri: Uri,
     pub(crate) ce: CeName,
+    pub(crate) preference: Preference,
     /// Seconds; 0 removes the binding.
     pub(crate) expires: u32,
 }
@@ -172,6 +203,7 @@ fn update(bindings: &mut Vec<Binding>, sequence: &Sequence, contact: Contact, or
     bindings.push(Binding {
         contact: contact.uri,
         ce: contact.ce,
+        preference: contact.preference,
         expires: now + Duration::from_secs(u64::from(contact.expires.min(MAX_EXPIRES))),
         call_id: sequence.call_id.clone(),
         cseq: sequence.cseq,

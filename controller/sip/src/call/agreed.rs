@@ -41,12 +41,23 @@ impl Origin {
         Self { id: rand::random::<u64>() >> 2, address, offered: 1, answered: 1 }
     }
 
+    /// The callee is told another description.
+    pub(super) fn offered_anew(self) -> Self {
+        Self { offered: self.offered + 1, ..self }
+    }
+
+    /// The caller is told another description.
+    pub(super) fn answered_anew(self) -> Self {
+        Self { answered: self.answered + 1, ..self }
+    }
+
     /// Of what the callee was offered.
     pub(super) fn to_callee(self) -> OriginIdentity {
         OriginIdentity { id: self.id, version: self.offered, address: self.address }
     }
 
-    fn to_caller(self) -> OriginIdentity {
+    /// Of what the caller was answered.
+    pub(super) fn to_caller(self) -> OriginIdentity {
         OriginIdentity { id: self.id, version: self.answered, address: self.address }
     }
 }
@@ -79,7 +90,7 @@ impl Agreed {
 
     /// What holds when the callee has given this answer to that offer.
     pub(super) fn changed(&self, offer: &Offer, answer: Description) -> Self {
-        let origin = Origin { answered: self.origin.answered + 1, ..self.origin };
+        let origin = self.origin.answered_anew();
         Self { offer: offer.session.clone(), media: offer.media.clone(), answer, origin, ..self.clone() }
     }
 
@@ -90,13 +101,13 @@ impl Agreed {
 
     /// Another offer to the callee.
     pub(super) fn anew_for_callee(&self, offer: &Description) -> Vec<u8> {
-        let origin = Origin { offered: self.origin.offered + 1, ..self.origin };
+        let origin = self.origin.offered_anew();
         offer_for_callee(offer, origin.to_callee())
     }
 
     /// The callee has taken another offer.
     pub(super) fn taken(&mut self) {
-        self.origin.offered += 1;
+        self.origin = self.origin.offered_anew();
     }
 
     /// The answer to the caller as it holds.

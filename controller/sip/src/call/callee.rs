@@ -2,7 +2,7 @@
 
 use std::pin::pin;
 
-use super::actor::abandoned;
+use super::setup::abandoned;
 use super::{Input, Sender};
 use crate::stack::InviteClient;
 use crate::stack::sip::{Response, StatusCodeKind};

@@ -4,14 +4,15 @@ use std::pin::pin;
 
 use crate::stack::sip::prelude::HeadersExt;
 
-use super::actor::abandoned;
+use super::fork::No;
 use super::machine::Why;
+use super::setup::abandoned;
 use super::{Event, Input, Sender, TimerAnswer};
-use crate::options::supported;
+use crate::options::{PRECONDITION, RELIABLE, allows, requires, supported, supports};
 use crate::refusal::Rejection;
 use crate::sdp::CONTENT_TYPE;
-use crate::stack::sip::{Header, Method, Request, SipMessage, StatusCode};
-use crate::stack::{ALLOW, Dialog, Stack, Transaction, TransactionEvent, TransactionEventSender};
+use crate::stack::sip::{Header, Method, Request, Response, SipMessage, StatusCode};
+use crate::stack::{ALLOW, Dialog, Stack, Transaction, TransactionEvent, TransactionEventSender, with_other_tag};
 use svpn_vpn::request::Cause;
 
 /// The caller's INVITE, while it is to be answered.
@@ -29,10 +30,54 @@ pub(crate) struct CallerLeg {
 }
 
 impl CallerLeg {
-    /// Relays a provisional response, which makes the early dialog (RFC 3261 section 12.1.1).
-    pub(super) fn relay(&self, stack: &Stack, status: u16) {
-        let headers = self.dialog_headers(stack);
-        self.respond(stack, status, headers, None);
+    /// Whether the caller knows reliable provisional responses (RFC 3262).
+    pub(super) fn knows_reliable(&self) -> bool {
+        supports(&self.invite, RELIABLE)
+    }
+
+    /// Whether it wants them all to be so.
+    pub(super) fn requires_reliable(&self) -> bool {
+        requires(&self.invite, RELIABLE)
+    }
+
+    /// Whether it can be offered something before it has its answer.
+    pub(super) fn allows_update(&self) -> bool {
+        allows(&self.invite, Method::Update)
+    }
+
+    /// Another dialog with the caller: what it was told in the one before holds no more.
+    pub(super) fn renew(&mut self) {
+        let to = self.invite.to_header().ok().map(with_other_tag);
+        if let Some(to) = to {
+            self.invite.headers.unique_push(Header::To(to));
+        }
+        match Dialog::as_callee(&self.invite, self.dialog.connection()) {
+            Ok(dialog) => self.dialog = dialog,
+            // It made one before.
+            Err(error) => tracing::error!(%error, "no second dialog with the caller"),
+        }
+    }
+
+    /// A provisional response, which makes the early dialog (RFC 3261 section 12.1.1), with an answer where there is one.
+    pub(super) fn provisional(&self, stack: &Stack, status: u16, body: Option<Vec<u8>>) -> Response {
+        let mut headers = self.dialog_headers(stack);
+        headers.extend([Header::Allow(ALLOW.into()), supported()]);
+        if body.is_some() {
+            headers.push(Header::ContentType(CONTENT_TYPE.into()));
+        }
+        self.response(stack, status, headers, body)
+    }
+
+    /// Sends a response once.
+    pub(super) fn send(&self, response: Response) {
+        // Fails only when the transaction is gone, which the call hears of by itself.
+        let _ = self.responder.send(TransactionEvent::Respond(response));
+    }
+
+    /// Sends a response that is to be acknowledged.
+    pub(super) fn send_reliably(&self, rseq: u32, mut response: Response) {
+        response.headers.extend(vec![Header::Require(RELIABLE.into()), Header::RSeq(rseq.to_string().into())]);
+        self.send(response);
     }
 
     /// Answers.
@@ -45,26 +90,36 @@ impl CallerLeg {
     }
 
     /// Rejects.
-    pub(super) fn reject(&self, stack: &Stack, why: Why, callee: &str) {
+    pub(super) fn reject(&self, stack: &Stack, why: Why, callee: &str, failed_offer: Option<Vec<u8>>) {
         let rejection = match why {
             Why::Refused(rejection) => rejection,
             Why::Cancelled => Rejection::new(487, "cancelled by the caller"),
-            Why::NoAnswer => Rejection::new(408, format!("{callee} did not answer in time")),
-            Why::Unreachable => Rejection::new(480, format!("{callee} is registered but could not be reached")),
+            Why::Unacknowledged => Rejection::new(504, "a reliable provisional response was never acknowledged"),
+            Why::No(No::Late) => Rejection::new(408, format!("{callee} did not answer in time")),
+            Why::No(No::Unreachable) => Rejection::new(480, format!("{callee} is registered but could not be reached")),
             Why::HungUp => Rejection::new(480, format!("{callee} hung up before the session was ready")),
             Why::Ended(cause) => ended(cause),
             Why::Stopping => Rejection::unavailable("the gateway is stopping"),
-            Why::Declined(status) => declined(status, callee),
+            Why::No(No::Declined(status)) => declined(status, callee),
         };
         let status = rejection.status;
-        self.respond(stack, status, rejection.into_headers(), None);
+        let mut headers = rejection.into_headers();
+        // RFC 3312 section 8: what failed of the preconditions.
+        let body = failed_offer.filter(|_| status == 580);
+        if body.is_some() {
+            headers.push(Header::ContentType(CONTENT_TYPE.into()));
+        }
+        self.respond(stack, status, headers, body);
     }
 
     fn respond(&self, stack: &Stack, status: u16, headers: Vec<Header>, body: Option<Vec<u8>>) {
+        self.send(self.response(stack, status, headers, body));
+    }
+
+    fn response(&self, stack: &Stack, status: u16, headers: Vec<Header>, body: Option<Vec<u8>>) -> Response {
         let mut response = stack.endpoint().make_response(&self.invite, StatusCode::from(status), body);
         response.headers.extend(headers);
-        // Fails only when the transaction is gone, which the call hears of by itself.
-        let _ = self.responder.send(TransactionEvent::Respond(response));
+        response
     }
 
     fn dialog_headers(&self, stack: &Stack) -> Vec<Header> {
@@ -89,6 +144,10 @@ pub(super) fn declined(status: u16, callee: &str) -> Rejection {
     match status {
         486 | 600 | 603 | 604 | 606 => Rejection::new(status, format!("{callee} declined with {status}")),
         300..=399 | 401 | 407 => Rejection::new(480, format!("{callee} answered {status}, which the gateway does not follow")),
+        420 => {
+            let reason = format!("{callee} does not know preconditions, and those that are mandatory are not met yet");
+            Rejection::new(420, reason).with(Header::Unsupported(PRECONDITION.into()))
+        }
         408 | 503 => Rejection::new(480, format!("{callee} is registered but could not be reached ({status})")),
         other => Rejection::new(other, format!("{callee} declined with {other}")),
     }

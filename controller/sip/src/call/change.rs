@@ -14,7 +14,6 @@
 //!                    └──────────────────────────────────────────────▶┘      from everywhere ──▶ Ended
 //! ```
 
-use super::machine::{CalleeProgress, CancelProgress};
 use crate::refusal::Rejection;
 
 /// Where a change stands.
@@ -41,6 +40,24 @@ impl State {
     pub(crate) fn is_with_the_gateway(self) -> bool {
         matches!(self, Self::Proposing { .. } | Self::Confirming { .. })
     }
+}
+
+/// Whether the callee was heard of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CalleeProgress {
+    /// No response yet: CANCEL has to wait (RFC 3261 section 9.1).
+    Silent,
+    /// It has sent a provisional response.
+    Heard,
+}
+
+/// Whether CANCEL went to the callee.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CancelProgress {
+    /// Not yet: it waits for a provisional response.
+    Waiting,
+    /// It was sent.
+    Sent,
 }
 
 /// Why a change is not wanted any more while the gateway still reserves for it.

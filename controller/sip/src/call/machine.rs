@@ -2,29 +2,28 @@
 //!
 //! What it guarantees, whatever arrives in whatever order: every successful `reserve` is followed by exactly one `release`, not while
 //! `establish` is under way, or left as it is when the gateway stops; the caller's INVITE gets exactly one final response unless the caller
-//! is lost; a callee that was invited is cancelled or hung up on unless it ended the call itself.
+//! is lost; no contact of the callee is invited before the reservation; and every contact that was invited is abandoned or hung up on unless it
+//! ended the call itself. How a contact is abandoned is its `branch`'s business.
 //!
 //! ```text
 //!  Reserving ──▶ Inviting ──▶ Establishing ──▶ Answered ──▶ InService ──▶ Ended
 //!      │             │              │              │             │          ▲
-//!      │             └▶ Withdrawing ┼──────────────┼─────────────┼──────────┤
-//!      │                            │              └▶ HangingUp ─┼──────────┤
-//!      └────────────────────────────┴────────────────────────────┴──────────┘
+//!      │             │              │              └▶ HangingUp ─┼──────────┤
+//!      └─────────────┴──────────────┴────────────────────────────┴──────────┘
 //! ```
 
 use svpn_vpn::request::Cause;
 
+use super::fork::{Branch, Fork, Next, No};
 use crate::refusal::Rejection;
 
 /// Where a call stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum State {
     /// The gateway is reserving; `over` if the call has ended meanwhile.
     Reserving { over: Option<Cause> },
-    /// Reserved, and the callee is invited.
-    Inviting { callee: CalleeProgress },
-    /// Released, and the callee's INVITE has yet to end: a late 200 must be answered with BYE.
-    Withdrawing { cancel: CancelProgress },
+    /// Reserved, and the callee's contacts are invited.
+    Inviting { fork: Fork },
     /// The callee has answered, and the gateway is programming; `over` if the call has ended meanwhile.
     Establishing { over: Option<Over> },
     /// The caller has our 200 and has not acknowledged it yet.
@@ -35,24 +34,6 @@ pub(crate) enum State {
     InService,
     /// Nothing is left to do.
     Ended,
-}
-
-/// Whether the callee was heard of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum CalleeProgress {
-    /// No response yet: CANCEL has to wait (RFC 3261 section 9.1).
-    Silent,
-    /// It has sent a provisional response.
-    Heard,
-}
-
-/// Whether CANCEL went to the callee.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum CancelProgress {
-    /// Not yet: it waits for a provisional response.
-    Waiting,
-    /// It was sent.
-    Sent,
 }
 
 /// How a call ended while the gateway was still programming it.
@@ -76,24 +57,22 @@ pub(crate) enum CalleeLine {
 /// What happens to a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// `reserve` returned terms.
-    Reserved,
+    /// `reserve` returned terms; these are the callee's contacts.
+    Reserved(Fork),
     /// `reserve` was refused.
     ReserveRefused(Rejection),
     /// `establish` returned terms.
     Established,
     /// `establish` was refused, or the callee's answer cannot be used.
     EstablishRefused(Rejection),
-    /// The callee's provisional response, 100 to 199.
-    CalleeProvisional(u16),
-    /// The callee's 2xx.
-    CalleeAnswered,
-    /// The callee wants to be invited in other words.
-    CalleeAgain,
-    /// The callee's final response that is no success.
-    CalleeDeclined(u16),
-    /// The callee's INVITE got no final response.
-    CalleeFailed,
+    /// A contact's provisional response, 101 to 199.
+    CalleeProvisional(Branch, u16),
+    /// A contact's 2xx.
+    CalleeAnswered(Branch),
+    /// A contact wants to be invited in other words.
+    CalleeAgain(Branch),
+    /// A contact does not take the call.
+    CalleeRefused(Branch, No),
     /// BYE from the callee.
     CalleeBye,
     /// CANCEL from the caller.
@@ -104,7 +83,9 @@ pub(crate) enum Event {
     CallerBye,
     /// The caller's INVITE transaction ended without an ACK of our 200.
     CallerLost,
-    /// The callee took too long to answer.
+    /// The caller never acknowledged a reliable provisional response.
+    Unacknowledged,
+    /// The contacts that ring took too long to answer.
     RingTimeout,
     /// The gateway ends the session: its time is over, or the network has no room for it any more.
     HangUp(Cause),
@@ -119,12 +100,10 @@ pub(crate) enum Why {
     Refused(Rejection),
     /// The caller cancelled.
     Cancelled,
-    /// The callee declined with this status.
-    Declined(u16),
-    /// The callee took too long.
-    NoAnswer,
-    /// The callee could not be reached.
-    Unreachable,
+    /// The callee does not take the call.
+    No(No),
+    /// It never acknowledged a reliable provisional response.
+    Unacknowledged,
     /// The callee hung up before the session was ready.
     HungUp,
     /// The gateway ended the session before it was ready.
@@ -138,20 +117,24 @@ pub(crate) enum Why {
 pub(crate) enum Action {
     /// Call `reserve`; answer with [`Event::Reserved`] or [`Event::ReserveRefused`].
     Reserve,
-    /// Invite the callee, and send [`Event::RingTimeout`] when it has taken too long.
-    Invite,
-    /// Call `establish`; answer with [`Event::Established`] or [`Event::EstablishRefused`].
-    Establish,
+    /// Invite a contact.
+    Invite(Branch),
+    /// Those invited ring from now on: send [`Event::RingTimeout`] when they have taken too long.
+    Ring,
+    /// Call `establish` with what this contact answered; reply with [`Event::Established`] or [`Event::EstablishRefused`].
+    Establish(Branch),
     /// Call `release`.
     Release(Cause),
-    /// Relay a provisional response to the caller.
-    Relay(u16),
+    /// Relay a contact's provisional response to the caller.
+    Relay(Branch, u16),
     /// Send the caller its 200.
     Answer,
     /// Reject the caller's INVITE.
     Reject(Why),
-    /// Cancel the callee's INVITE.
-    CancelCallee,
+    /// The contact will not have the call.
+    Abandon(Branch),
+    /// Hang up on a contact that answered too late.
+    ByeLate(Branch),
     /// Hang up on the callee.
     ByeCallee,
     /// Hang up on the caller.
@@ -167,10 +150,14 @@ pub(crate) fn begin() -> (State, Vec<Action>) {
 
 /// One step.
 pub(crate) fn step(state: State, event: Event) -> (State, Vec<Action>) {
+    if let Event::CalleeAnswered(branch) = event
+        && !matches!(&state, State::Inviting { fork } if fork.is_ringing(branch))
+    {
+        return (state, vec![Action::ByeLate(branch)]);
+    }
     match state {
         State::Reserving { over } => reserving(over, event),
-        State::Inviting { callee } => inviting(callee, event),
-        State::Withdrawing { cancel } => withdrawing(cancel, event),
+        State::Inviting { fork } => inviting(fork, event),
         State::Establishing { over } => establishing(over, event),
         State::Answered => answered(&event),
         State::HangingUp => hanging_up(&event),
@@ -184,6 +171,7 @@ fn ended_by(event: &Event) -> Option<(Cause, Option<Why>)> {
     match event {
         Event::Cancel | Event::CallerBye => Some((Cause::Caller, Some(Why::Cancelled))),
         Event::CallerLost => Some((Cause::Signalling, None)),
+        Event::Unacknowledged => Some((Cause::Signalling, Some(Why::Unacknowledged))),
         Event::HangUp(cause) => Some((*cause, Some(Why::Ended(*cause)))),
         Event::Shutdown => Some((Cause::Shutdown, Some(Why::Stopping))),
         _ => None,
@@ -199,55 +187,62 @@ fn reserving(over: Option<Cause>, event: Event) -> (State, Vec<Action>) {
         return (State::Reserving { over: Some(cause) }, reject(why));
     }
     match (over, event) {
-        (None, Event::Reserved) => (State::Inviting { callee: CalleeProgress::Silent }, vec![Action::Invite]),
-        (Some(cause), Event::Reserved) => (State::Ended, vec![Action::Release(cause)]),
+        (None, Event::Reserved(mut fork)) => {
+            let next = fork.next();
+            go_on(fork, next)
+        }
+        (Some(cause), Event::Reserved(_)) => (State::Ended, vec![Action::Release(cause)]),
         (None, Event::ReserveRefused(rejection)) => (State::Ended, vec![Action::Reject(Why::Refused(rejection))]),
         (Some(_), Event::ReserveRefused(_)) => (State::Ended, Vec::new()),
         (over, _) => (State::Reserving { over }, Vec::new()),
     }
 }
 
-fn inviting(callee: CalleeProgress, event: Event) -> (State, Vec<Action>) {
-    let rejected = |why, cause| (State::Ended, vec![Action::Reject(why), Action::Release(cause)]);
+fn inviting(mut fork: Fork, event: Event) -> (State, Vec<Action>) {
     match event {
-        Event::CalleeProvisional(status) => (
-            State::Inviting { callee: CalleeProgress::Heard },
-            // 100 is between neighbours.
-            if status > 100 { vec![Action::Relay(status)] } else { Vec::new() },
-        ),
-        Event::CalleeAnswered => (State::Establishing { over: None }, vec![Action::Establish]),
-        Event::CalleeAgain => (State::Inviting { callee: CalleeProgress::Silent }, vec![Action::Invite]),
-        Event::CalleeDeclined(status) => rejected(Why::Declined(status), Cause::Declined),
-        Event::CalleeFailed => rejected(Why::Unreachable, Cause::Signalling),
-        Event::RingTimeout => withdraw(callee, Cause::NoAnswer, Some(Why::NoAnswer)),
+        Event::CalleeProvisional(branch, status) if fork.is_ringing(branch) => {
+            (State::Inviting { fork }, vec![Action::Relay(branch, status)])
+        }
+        Event::CalleeAnswered(branch) => {
+            let others = fork.abandon().into_iter().filter(|other| *other != branch).map(Action::Abandon);
+            (State::Establishing { over: None }, others.chain([Action::Establish(branch)]).collect())
+        }
+        Event::CalleeAgain(branch) if fork.is_ringing(branch) => (State::Inviting { fork }, vec![Action::Invite(branch)]),
+        Event::CalleeRefused(branch, why) => {
+            let next = fork.refused(branch, why);
+            go_on(fork, next)
+        }
+        Event::RingTimeout => {
+            let (silent, next) = fork.overtime();
+            let (state, actions) = go_on(fork, next);
+            (state, silent.into_iter().map(Action::Abandon).chain(actions).collect())
+        }
         other => match ended_by(&other) {
-            Some((cause, why)) => withdraw(callee, cause, why),
-            None => (State::Inviting { callee }, Vec::new()),
+            Some((cause, why)) => {
+                let mut actions = reject(why);
+                actions.extend(fork.abandon().into_iter().map(Action::Abandon));
+                actions.push(Action::Release(cause));
+                (State::Ended, actions)
+            }
+            None => (State::Inviting { fork }, Vec::new()),
         },
     }
 }
 
-fn withdraw(callee: CalleeProgress, cause: Cause, why: Option<Why>) -> (State, Vec<Action>) {
-    let mut actions = reject(why);
-    let cancel = match callee {
-        CalleeProgress::Silent => CancelProgress::Waiting,
-        CalleeProgress::Heard => {
-            actions.push(Action::CancelCallee);
-            CancelProgress::Sent
+fn go_on(fork: Fork, next: Next) -> (State, Vec<Action>) {
+    match next {
+        Next::Wait => (State::Inviting { fork }, Vec::new()),
+        Next::Invite(group) => (State::Inviting { fork }, group.into_iter().map(Action::Invite).chain([Action::Ring]).collect()),
+        Next::Refuse(others, no) => {
+            let cause = match no {
+                No::Declined(_) => Cause::Declined,
+                No::Late => Cause::NoAnswer,
+                No::Unreachable => Cause::Signalling,
+            };
+            let mut actions: Vec<_> = others.into_iter().map(Action::Abandon).collect();
+            actions.extend([Action::Reject(Why::No(no)), Action::Release(cause)]);
+            (State::Ended, actions)
         }
-    };
-    actions.push(Action::Release(cause));
-    (State::Withdrawing { cancel }, actions)
-}
-
-fn withdrawing(cancel: CancelProgress, event: Event) -> (State, Vec<Action>) {
-    match (cancel, event) {
-        (CancelProgress::Waiting, Event::CalleeProvisional(_)) => {
-            (State::Withdrawing { cancel: CancelProgress::Sent }, vec![Action::CancelCallee])
-        }
-        (_, Event::CalleeAnswered) => (State::Ended, vec![Action::ByeCallee]),
-        (_, Event::CalleeDeclined(_) | Event::CalleeAgain | Event::CalleeFailed) => (State::Ended, Vec::new()),
-        (cancel, _) => (State::Withdrawing { cancel }, Vec::new()),
     }
 }
 

@@ -1,20 +1,26 @@
-//! Calls: the pure [`machine`], and the [`actor`] that carries out what it says; in service [`talk`], with the pure machine of a [`change`].
+//! Calls: the pure [`machine`], and [`setup`], which carries out what it says; in service [`talk`], with the pure machine of a [`change`].
+//!
+//! Pure too are the callee's contacts ([`fork`], each with its [`branch`]), [`reliable`] provisional responses and session [`timers`].
 
-mod actor;
 mod agreed;
+mod branch;
 mod callee;
 mod caller;
 mod change;
+mod fork;
 mod machine;
+mod reason;
 mod registry;
+mod reliable;
+mod setup;
 mod talk;
 mod timers;
 mod within;
 
-pub(crate) use actor::{Setup, spawn};
 pub(crate) use caller::{CallerLeg, attend};
 pub(crate) use machine::Event;
 pub(crate) use registry::{Calls, Found};
+pub(crate) use setup::{Setup, spawn};
 pub(crate) use talk::resume;
 pub(crate) use timers::{Answered as TimerAnswer, answer as answer_timer};
 pub(crate) use within::{Asked, Side, attend_within, check_content_type};
@@ -30,9 +36,11 @@ pub(crate) enum Input {
     Reserved(Result<Terms, Refusal>),
     /// What `establish` returned.
     Established(Result<Terms, Refusal>),
-    /// A response of the callee.
-    Response(Response),
-    /// A re-INVITE or UPDATE.
+    /// What a contact of the callee says to our INVITE.
+    Branch(fork::Branch, branch::News),
+    /// The last response of an end to our UPDATE with this number; `None` if there was no final one.
+    Offered(u32, Option<Response>),
+    /// A re-INVITE, UPDATE or PRACK.
     Asked(Asked),
     /// The same, after a while in which the session could be set up.
     Held(Asked),

@@ -14,16 +14,17 @@ use tokio::time::{Instant, sleep_until};
 
 use self::changing::{Asking, Pending};
 pub(super) use self::ends::Ends;
-use super::actor::{LOOK_AGAIN, reason};
 use super::agreed::Agreed;
 use super::machine::{Action, Event, State, step};
 use super::registry::Place;
+use super::setup::{LOOK_AGAIN, unheard};
 use super::within::Side;
-use super::{Input, Sender, change};
+use super::{Input, Sender, change, reason};
 use crate::refusal::Rejection;
 use crate::sdp::SdpError;
 use crate::services::Services;
 use crate::sessions::{Resumed, Sessions};
+use crate::stack::sip::Method;
 use crate::stack::{DialogError, DialogKey};
 
 /// Why a call cannot be gone on with.
@@ -114,9 +115,7 @@ impl<S: Sessions> Talk<S> {
         // Who asked too late is told so.
         inputs.close();
         while let Some(input) = inputs.recv().await {
-            if let Input::Asked(asked) | Input::Held(asked) = input {
-                asked.reject(&self.services.stack, Rejection::new(481, "the call has ended"));
-            }
+            unheard(&self.services, input, None).await;
         }
         let Self { services, place, sender, terms, mut farewells, keys, .. } = self;
         services.calls.forget(terms.session, &sender);
@@ -155,7 +154,15 @@ impl<S: Sessions> Talk<S> {
     async fn understand(&mut self, input: Input) {
         match input {
             Input::Event(event @ (Event::CallerBye | Event::CalleeBye | Event::HangUp(_) | Event::Shutdown)) => self.end(event).await,
+            Input::Asked(asked) | Input::Held(asked) if asked.request.method == Method::PRack => {
+                asked.reject(&self.services.stack, Rejection::new(481, "no response waits for this PRACK"));
+            }
             Input::Asked(asked) | Input::Held(asked) => self.asked(asked).await,
+            // Another contact that answered too late.
+            late @ Input::Branch(..) => {
+                let services = Arc::clone(&self.services);
+                self.farewells.spawn(async move { unheard(&services, late, None).await });
+            }
             Input::Cancelled(number) => self.cancelled(number).await,
             Input::Proposed(result) => self.proposed(result).await,
             Input::Confirmed(result) => self.confirmed(result).await,
@@ -163,7 +170,7 @@ impl<S: Sessions> Talk<S> {
             Input::Refreshed(side, number, response) => self.refreshed(side, number, response).await,
             Input::Change(event) => self.advance(event).await,
             // What was asked of the gateway or the callee for the set-up has been answered before.
-            Input::Event(_) | Input::Reserved(_) | Input::Established(_) | Input::Response(_) => {}
+            Input::Event(_) | Input::Reserved(_) | Input::Established(_) | Input::Offered(..) => {}
         }
     }
 
@@ -189,12 +196,14 @@ impl<S: Sessions> Talk<S> {
                 Action::Leave => tracing::debug!(session = self.terms.session.0, "left to the next gateway"),
                 // All that belongs to the set-up.
                 Action::Reserve
-                | Action::Invite
-                | Action::Establish
-                | Action::Relay(_)
+                | Action::Invite(_)
+                | Action::Ring
+                | Action::Establish(_)
+                | Action::Relay(..)
                 | Action::Answer
                 | Action::Reject(_)
-                | Action::CancelCallee => {}
+                | Action::Abandon(_)
+                | Action::ByeLate(_) => {}
             }
         }
     }
@@ -202,7 +211,7 @@ impl<S: Sessions> Talk<S> {
     fn hang_up(&mut self, side: Side, cause: Option<Cause>) {
         let dialog = self.ends[side].dialog.clone();
         let services = Arc::clone(&self.services);
-        let headers = cause.and_then(reason).into_iter().collect();
+        let headers = cause.map(reason::of_bye).into_iter().collect();
         self.farewells.spawn(async move { services.stack.bye(dialog, headers).await });
     }
 }

@@ -1,10 +1,10 @@
-//! Requests within a call's dialogs that are about its session: re-INVITE and UPDATE.
+//! Requests within a call's dialogs that are about its session: re-INVITE, UPDATE and PRACK.
 
 use std::pin::pin;
 
 use svpn_vpn::request::Cause;
 
-use super::actor::abandoned;
+use super::setup::abandoned;
 use super::{Event, Input, Sender};
 use crate::options::supported;
 use crate::refusal::Rejection;
@@ -22,6 +22,14 @@ pub(crate) enum Side {
 }
 
 impl Side {
+    /// The other end.
+    pub(super) fn other(self) -> Self {
+        match self {
+            Self::Caller => Self::Callee,
+            Self::Callee => Self::Caller,
+        }
+    }
+
     /// What BYE from this end means.
     pub(super) fn bye(self) -> Event {
         match self {
@@ -31,7 +39,8 @@ impl Side {
     }
 }
 
-/// A re-INVITE or UPDATE that waits for its answer.
+/// A re-INVITE, UPDATE or PRACK that waits for its answer.
+#[derive(Clone)]
 pub(crate) struct Asked {
     /// Whose it is.
     pub(crate) side: Side,
@@ -82,7 +91,8 @@ impl Asked {
         Ok(refreshed.by(self.connection.clone()))
     }
 
-    fn respond(&self, stack: &Stack, status: u16, headers: Vec<Header>, body: Option<Vec<u8>>) {
+    /// Answers.
+    pub(super) fn respond(&self, stack: &Stack, status: u16, headers: Vec<Header>, body: Option<Vec<u8>>) {
         let mut response = stack.endpoint().make_response(&self.request, StatusCode::from(status), body);
         response.headers.extend(headers);
         // Fails only when the transaction is gone, and then nobody waits.
@@ -103,7 +113,7 @@ pub(crate) fn check_content_type(request: &Request) -> Result<(), Rejection> {
     Err(rejection.with(Header::Accept(CONTENT_TYPE.into())))
 }
 
-/// Attends the transaction of a re-INVITE or UPDATE until it ends, and tells the call what comes by it.
+/// Attends the transaction of a re-INVITE, UPDATE or PRACK until it ends, and tells the call what comes by it.
 pub(crate) async fn attend_within(mut transaction: Transaction, call: Sender) {
     let (method, number) = (transaction.original.method, sequence(&transaction.original));
     let mut acknowledged = false;

@@ -11,12 +11,27 @@ fn sequence(cseq: u32) -> Sequence {
 }
 
 fn contact(port: u16, ce: &str, expires: u32) -> Contact {
-    Contact { uri: Uri::try_from(format!("sip:storage@10.1.0.5:{port}")).unwrap(), ce: CeName(ce.to_owned()), expires }
+    Contact {
+        uri: Uri::try_from(format!("sip:storage@10.1.0.5:{port}")).unwrap(),
+        ce: CeName(ce.to_owned()),
+        preference: Preference::DEFAULT,
+        expires,
+    }
 }
 
 fn latest_port(registrar: &Registrar, now: Instant) -> Option<u16> {
     let binding = registrar.latest(&storage(), now)?;
     binding.contact.host_with_port.port.map(|port| port.0)
+}
+
+#[test]
+fn a_preference_is_a_number_from_0_to_1() {
+    for (text, thousandths) in [("0", 0), ("0.", 0), ("0.7", 700), ("0.05", 50), ("0.125", 125), ("1", 1000), ("1.000", 1000)] {
+        assert_eq!(Preference::read(text), Some(Preference(thousandths)), "{text}");
+    }
+    for text in ["", "2", "1.001", "0.1234", "0.x", "-0.5", ".5", "0.+1"] {
+        assert_eq!(Preference::read(text), None, "{text}");
+    }
 }
 
 #[test]

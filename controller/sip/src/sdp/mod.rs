@@ -2,12 +2,13 @@
 
 mod offer;
 mod parse;
+pub(crate) mod preconditions;
 mod svpn;
 mod write;
 
 pub(crate) use offer::{Fixed, Offer, read_change, read_offer};
 pub(crate) use parse::{parse, read_answer, same};
-pub(crate) use write::{OriginIdentity, answer_for_caller, offer_for_callee, serialize};
+pub(crate) use write::{OriginIdentity, answer_for_caller, failed_offer, offer_for_callee, serialize};
 
 /// The type of the bodies.
 pub(crate) const CONTENT_TYPE: &str = "application/sdp";

@@ -5,6 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use super::preconditions;
 use sdp_types::{Attribute, Bandwidth as BandwidthLine, Origin, Session};
 use svpn_vpn::request::{Bandwidth, Medium, Terms};
 
@@ -28,7 +29,16 @@ pub(crate) struct OriginIdentity {
 
 /// The offer as the callee gets it.
 pub(crate) fn offer_for_callee(offer: &Session, origin: OriginIdentity) -> Vec<u8> {
-    serialize(&anonymous(offer, origin))
+    let mut offer = anonymous(offer, origin);
+    preconditions::fulfil(&mut offer);
+    serialize(&offer)
+}
+
+/// The offer as the caller gets it back with 580: what of its preconditions failed.
+pub(crate) fn failed_offer(offer: &Session, origin: OriginIdentity) -> Vec<u8> {
+    let mut offer = anonymous(offer, origin);
+    preconditions::fail(&mut offer);
+    serialize(&offer)
 }
 
 /// The answer as the caller gets it: with the terms granted.
@@ -36,6 +46,7 @@ pub(crate) fn answer_for_caller(answer: &Session, offer: &Session, media: &[Medi
     let mut answer = anonymous(answer, origin);
     let foreign = |attribute: &Attribute| !attribute.attribute.to_ascii_lowercase().starts_with("svpn");
     answer.attributes.retain(foreign);
+    preconditions::fulfil_answer(&mut answer, offer);
     answer.bandwidths.clear();
     answer.attributes.extend(granted(terms));
     let mut asked = media.iter();

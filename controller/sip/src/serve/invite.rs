@@ -1,5 +1,6 @@
 //! INVITE outside a dialog: the checks before a call begins.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -10,6 +11,7 @@ use super::identity::{Challenge, authenticate};
 use super::refuse;
 use crate::call::{self, CallerLeg, Setup, TimerAnswer, answer_timer, check_content_type};
 use crate::refusal::Rejection;
+use crate::registrar::Binding;
 use crate::sdp::{CONTENT_TYPE, Offer, read_offer};
 use crate::services::Services;
 use crate::sessions::Sessions;
@@ -23,7 +25,7 @@ const MAX_FORWARDS: u8 = 70;
 struct Checked {
     offer: Offer,
     request: SessionRequest,
-    contact: Uri,
+    contacts: Vec<Vec<Uri>>,
     max_forwards: u8,
     dialog: Dialog,
     timer: TimerAnswer,
@@ -63,7 +65,7 @@ pub(super) async fn serve<S: Sessions>(mut transaction: Transaction, services: A
         max_forwards: checked.max_forwards,
         offer: checked.offer,
         request: checked.request,
-        contact: checked.contact,
+        contacts: checked.contacts,
     });
     tokio::spawn(call::attend(transaction, call));
     None
@@ -81,14 +83,15 @@ async fn check<S: Sessions>(services: &Services<S>, invite: &Request, connection
         .map(|binding| binding.ce)
         .ok_or_else(|| Rejection::new(403, format!("{caller} is not registered, so its CE is unknown; register first")))?;
     let callee = find_callee(services, &invite.uri, &caller).await?;
-    let binding = services.registrar().latest(&callee, now);
-    let binding = binding.ok_or_else(|| Rejection::new(480, format!("{callee} is not registered")))?;
+    let bindings = services.registrar().bindings(&callee, now);
+    let callee_ce = bindings.first().map(|binding| binding.ce.clone());
+    let callee_ce = callee_ce.ok_or_else(|| Rejection::new(480, format!("{callee} is not registered")))?;
     let offer = offer(invite)?;
     let request = SessionRequest {
         caller,
         caller_ce,
         callee,
-        callee_ce: binding.ce,
+        callee_ce,
         media: offer.media.clone(),
         class: offer.class,
         priority: offer.priority,
@@ -96,7 +99,14 @@ async fn check<S: Sessions>(services: &Services<S>, invite: &Request, connection
         tunnel: offer.tunnel,
         window: offer.window,
     };
-    Ok(Checked { offer, request, contact: binding.contact, max_forwards, dialog, timer })
+    Ok(Checked { offer, request, contacts: by_preference(bindings), max_forwards, dialog, timer })
+}
+
+/// The contacts, those of the same preference together, the most preferred first (RFC 3261 section 16.6).
+fn by_preference(mut bindings: Vec<Binding>) -> Vec<Vec<Uri>> {
+    bindings.sort_by_key(|binding| Reverse(binding.preference));
+    let groups = bindings.chunk_by(|one, other| one.preference == other.preference);
+    groups.map(|group| group.iter().map(|binding| binding.contact.clone()).collect()).collect()
 }
 
 /// What is in the body, and what may be in the answer's: what cannot be spoken of needs no password.

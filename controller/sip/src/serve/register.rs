@@ -8,7 +8,7 @@ use svpn_vpn::request::{ApplicationId, CeName, Refusal};
 
 use super::identity::{Challenge, authenticate};
 use crate::refusal::Rejection;
-use crate::registrar::{Binding, Contact, DEFAULT_EXPIRES, MIN_EXPIRES, RegisterError, Sequence, Wish};
+use crate::registrar::{Binding, Contact, DEFAULT_EXPIRES, MIN_EXPIRES, Preference, RegisterError, Sequence, Wish};
 use crate::services::Services;
 use crate::sessions::Sessions;
 use crate::stack::sequence;
@@ -99,12 +99,16 @@ fn read_contact(contact: &typed::Contact, default: Option<u32>) -> Result<Contac
     if ce.is_empty() && expires > 0 {
         return Err(Rejection::new(400, "Contact has no svpn-ce=<ce>: it must name the CE the application is at"));
     }
-    Ok(Contact { uri: contact.uri.clone(), ce: CeName(ce.to_owned()), expires })
+    let preference = match contact.params.q() {
+        Some(text) => Preference::read(text).ok_or_else(|| Rejection::new(400, "the q of Contact is no number from 0 to 1"))?,
+        None => Preference::DEFAULT,
+    };
+    Ok(Contact { uri: contact.uri.clone(), ce: CeName(ce.to_owned()), preference, expires })
 }
 
 fn contact_header(binding: &Binding, now: Instant) -> Header {
     let left = binding.expires.saturating_duration_since(now).as_secs_f64().ceil();
-    Header::Contact(format!("<{}>;expires={left};{CE_PARAMETER}={}", binding.contact, binding.ce.0).into())
+    Header::Contact(format!("<{}>;q={};expires={left};{CE_PARAMETER}={}", binding.contact, binding.preference, binding.ce.0).into())
 }
 
 #[cfg(test)]
@@ -156,5 +160,6 @@ mod tests {
         assert_eq!(read("Expires: soon\r\nContact: <sip:s@10.1.0.5>;svpn-ce=a\r\n"), Err(400));
         assert_eq!(read("Contact: <sip:s@10.1.0.5;svpn-ce=a\r\n"), Err(400));
         assert_eq!(read("Contact: <tel:+1>;svpn-ce=a\r\n"), Err(400));
+        assert_eq!(read("Contact: <sip:s@10.1.0.5>;svpn-ce=a;q=2\r\n"), Err(400));
     }
 }

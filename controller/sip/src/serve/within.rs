@@ -19,7 +19,7 @@ pub(super) async fn serve<S: Sessions>(mut transaction: Transaction, services: &
         (Found::Later, _) => refuse(&mut transaction, Rejection::new(500, "this request is older than one already served")).await,
         (Found::Call(..), Method::Bye) => reply(&mut transaction, 200, Vec::new()).await,
         (Found::Call(..), Method::Options) => reply(&mut transaction, 200, capabilities()).await,
-        (Found::Call(call, side), Method::Invite | Method::Update) => {
+        (Found::Call(call, side), Method::Invite | Method::Update | Method::PRack) => {
             if method == Method::Invite
                 && let Err(error) = transaction.send_trying().await
             {

@@ -137,7 +137,7 @@ impl Stack {
     }
 
     /// Cancels an INVITE that has been answered provisionally (RFC 3261 section 9.1).
-    pub(crate) async fn cancel(&self, invite: &Request, hop: &Uri) {
+    pub(crate) async fn cancel(&self, invite: &Request, hop: &Uri, reason: Option<Header>) {
         let mut headers: Vec<Header> = invite
             .headers
             .iter()
@@ -147,6 +147,7 @@ impl Stack {
         let seq = sequence(invite);
         headers.push(Header::CSeq(typed::CSeq { seq, method: Method::Cancel }.into()));
         headers.push(Header::MaxForwards(70.into()));
+        headers.extend(reason);
         let cancel =
             Request { method: Method::Cancel, uri: invite.uri.clone(), version: invite.version, headers: headers.into(), body: Vec::new() };
         self.exchange(cancel, hop, None).await;

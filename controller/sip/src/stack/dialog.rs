@@ -96,6 +96,12 @@ impl Dialog {
         })
     }
 
+    /// The dialog of an INVITE's 2xx, after requests of ours within it while it was early: their numbers must not be used again.
+    pub(crate) fn after(mut self, early: &Self) -> Self {
+        self.sequence = self.sequence.max(early.sequence);
+        self
+    }
+
     /// What is needed to go on with it.
     pub(crate) fn keep(&self) -> KeptDialog {
         let DialogId { call_id, local_tag, remote_tag } = self.id.clone();

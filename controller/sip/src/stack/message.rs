@@ -12,6 +12,12 @@ pub(crate) fn to_with_new_tag(to: &To) -> To {
     }
 }
 
+/// A To with another tag of ours than the one it has.
+pub(crate) fn with_other_tag(to: &To) -> To {
+    let address = to.value().rsplit_once(";tag=").map_or(to.value(), |(address, _)| address);
+    To::from(address.to_owned()).with_tag(make_tag())
+}
+
 /// The number of `CSeq`, which every request that got past the screens has.
 pub(crate) fn sequence(request: &Request) -> u32 {
     request.cseq_header().and_then(CSeq::seq).unwrap_or(0)

@@ -12,7 +12,7 @@ use super::head::{long, split};
 use super::validate::{Carriage, Fault, validate};
 
 /// What the server serves, as in `Allow`.
-pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, UPDATE, REGISTER, OPTIONS";
+pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, UPDATE, PRACK, REGISTER, OPTIONS";
 
 /// No more lines of a malformed message than this are looked at for what to copy.
 const MAX_COPIED_FROM: usize = 256;

@@ -145,7 +145,7 @@ async fn what_is_wrong_with_a_call_is_said() {
     }
     bench.register(backup()).await;
     for (extra, time, status, warning) in [
-        ("Require: precondition", "0 0", "420", "precondition"),
+        ("Require: 100rel, resource-priority", "0 0", "420", "resource-priority cannot"),
         ("Supported: timer", "9999999999 9999999998", "488", "stops before it starts"),
     ] {
         let blanks = [("EXTRA", extra), ("TIME", time), ("STATUS", status), ("WARNING", warning)];

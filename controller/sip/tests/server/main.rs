@@ -2,7 +2,9 @@
 
 mod calls;
 mod changes;
+mod forks;
 mod hostile;
+mod reliable;
 mod support;
 mod timers;
 mod torture;

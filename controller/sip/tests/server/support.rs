@@ -246,6 +246,12 @@ const DEFAULTS: Blanks<'static> = &[
     ("METHOD", "INVITE"),
     ("NEW", "80000000"),
     ("PAUSE", "100"),
+    ("LINES", ""),
+    ("LATER", ""),
+    ("EARLY", ""),
+    ("TOLD", "m=audio"),
+    ("OFFERED", "m=audio"),
+    ("Q", "1"),
     ("LONG", "3000"),
     ("ANSWER", "Allow: INVITE, ACK, BYE, CANCEL"),
 ];

@@ -10,6 +10,8 @@ use svpn_vpn::request::Cause;
 const KNOWING: (&str, &str) = ("EXTRA", "Supported: timer\n    Allow: INVITE, ACK, BYE, CANCEL, UPDATE");
 /// It leaves refreshing to the gateway.
 const LEAVING: (&str, &str) = ("EXTRA", "Supported: timer\n    Session-Expires: 4;refresher=uas\n    Allow: INVITE, ACK, BYE, UPDATE");
+/// A callee that is refreshed by UPDATE.
+const BY_UPDATE: (&str, &str) = ("ANSWER", "Allow: UPDATE");
 /// It has none.
 const IGNORANT: (&str, &str) = ("EXTRA", "Allow: INVITE, ACK, BYE, CANCEL");
 
@@ -24,14 +26,14 @@ async fn a_session_interval_that_is_too_small_is_422_with_the_least() {
 #[tokio::test]
 async fn a_caller_that_refreshes_keeps_its_session_until_it_is_heard_no_more() {
     let bench = Bench::start_hasty().await;
-    bench.call("refresh_and_die", "answer_long", &[KNOWING, ("EXPIRES", "4;refresher=uac")]).await;
+    bench.call("refresh_and_die", "answer_long", &[KNOWING, BY_UPDATE, ("EXPIRES", "4;refresher=uac")]).await;
     assert_eq!(bench.gateway.settled().await, [Cause::Signalling]);
 }
 
 #[tokio::test]
 async fn a_caller_without_timers_is_refreshed_by_reinvite_until_it_is_gone() {
     let bench = Bench::start_hasty().await;
-    bench.call("refreshed_and_gone", "answer_long", &[IGNORANT, ("EXPIRES", "4;refresher=uas")]).await;
+    bench.call("refreshed_and_gone", "answer_long", &[IGNORANT, BY_UPDATE, ("EXPIRES", "4;refresher=uas")]).await;
     assert_eq!(bench.gateway.settled().await, [Cause::Signalling]);
 }
 
@@ -54,15 +56,14 @@ async fn a_callee_that_wants_a_longer_interval_is_invited_again() {
 #[tokio::test]
 async fn a_callee_is_refreshed_by_update_and_a_refusal_is_borne() {
     let bench = Bench::start_hasty().await;
-    bench.call("call_long", "answer_refreshed", &[("ANSWER", "Allow: UPDATE"), ("LONG", "2400")]).await;
+    bench.call("call_long", "answer_refreshed", &[BY_UPDATE, ("LONG", "2400")]).await;
     assert_eq!(bench.gateway.settled().await, [Cause::Caller]);
 }
 
 #[tokio::test]
 async fn the_next_gateway_refreshes_too() {
     let bench = Bench::start_hasty().await;
-    let [calling, answering] =
-        established(&bench, "call_ended", "answer_refreshed_and_gone", &[LEAVING, ("ANSWER", "Allow: UPDATE")]).await;
+    let [calling, answering] = established(&bench, "call_ended", "answer_refreshed_and_gone", &[LEAVING, BY_UPDATE]).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     let bench = bench.restart().await;
     assert_eq!(bench.gateway.settled().await, [Cause::Signalling]);

@@ -8,11 +8,11 @@ use svpn_vpn::request::{Answer, Refusal, Terms};
 use tokio::time::Instant;
 
 use super::{Ends, Talk};
-use crate::call::actor::{PATIENCE, report};
 use crate::call::agreed::Agreed;
 use crate::call::callee::follow;
 use crate::call::caller::declined;
 use crate::call::change::{Action, Event, State, Why, step};
+use crate::call::setup::{PATIENCE, report};
 use crate::call::timers::{Answered as TimerAnswer, agreed, answer as answer_timer, told_least};
 use crate::call::within::{Asked, Side, check_content_type};
 use crate::call::{Input, machine};
@@ -333,7 +333,7 @@ impl<S: Sessions> Talk<S> {
         let Some(Asking { invite, hop }) = &self.asking else { return };
         let services = Arc::clone(&self.services);
         let (invite, hop) = (invite.clone(), hop.clone());
-        self.farewells.spawn(async move { services.stack.cancel(&invite, &hop).await });
+        self.farewells.spawn(async move { services.stack.cancel(&invite, &hop, None).await });
     }
 
     fn stack(&self) -> &Stack {

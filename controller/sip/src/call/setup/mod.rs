@@ -1,31 +1,36 @@
-//! One task per call: it feeds the machine and carries out its actions.
+//! One task per call: it feeds the machine and carries out its actions. What it says to the callee's contacts is in [`branches`], what the
+//! ends tell each other before the callee has answered, in [`early`].
+
+mod branches;
+mod early;
 
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use svpn_vpn::request::{Answer, ApplicationId, Cause, Refusal, SessionRequest, Terms};
+use svpn_vpn::request::{Answer, Cause, Refusal, SessionRequest, Terms};
 use tokio::sync::mpsc::error::SendError;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use self::branches::{Contact, Early, Winner};
+use self::early::{Bound, EarlyOffer};
 use super::agreed::{Agreed, Origin};
-use super::callee::follow;
+use super::branch::News;
+use super::fork::Fork;
 use super::machine::{Action, Event, State, Why, begin, step};
 use super::registry::Place;
+use super::reliable::{Outbox, Timed};
 use super::talk::{Ends, Talk};
-use super::timers;
 use super::within::{Asked, Side};
-use super::{CallerLeg, Input, Sender};
-use crate::options::supported;
+use super::{CallerLeg, Input, Sender, reason, timers};
 use crate::refusal::Rejection;
-use crate::sdp::{CONTENT_TYPE, Offer, offer_for_callee, read_answer};
+use crate::sdp::{Offer, read_answer};
 use crate::services::Services;
 use crate::sessions::Sessions;
-use crate::stack::sip::prelude::HeadersExt;
-use crate::stack::sip::{Auth, CallId, Header, Method, Request, Response, StatusCodeKind, Uri, Version, typed};
-use crate::stack::{ALLOW, Dialog, DialogKey, InviteClient, Stack, TRANSACTION_TIMEOUT, make_tag, quotable, sequence};
+use crate::stack::sip::{Header, Method, Response, Uri};
+use crate::stack::{Dialog, DialogKey, Stack, TRANSACTION_TIMEOUT, sequence};
 
 /// A little more than a transaction tries: whoever is waited for this long will not come.
 pub(super) const PATIENCE: Duration = TRANSACTION_TIMEOUT.saturating_add(Duration::from_secs(4));
@@ -45,25 +50,27 @@ pub(crate) struct Setup<S: Sessions> {
     pub(crate) max_forwards: u8,
     pub(crate) offer: Offer,
     pub(crate) request: SessionRequest,
-    /// Where the callee is registered.
-    pub(crate) contact: Uri,
-}
-
-/// The callee's end of a call.
-struct CalleeLeg {
-    invite: Request,
-    hop: Uri,
-    answer: Option<Response>,
-    dialog: Option<Dialog>,
+    /// Where the callee is registered: contacts of one preference together, the most preferred first.
+    pub(crate) contacts: Vec<Vec<Uri>>,
 }
 
 struct Call<S: Sessions> {
     setup: Setup<S>,
     sender: Sender,
     origin: Origin,
-    callee: Option<CalleeLeg>,
-    /// The least session interval that the callee asked for, in seconds.
-    least: Option<u32>,
+    contacts: Vec<Contact>,
+    early: Vec<Early>,
+    /// The answers that are not disposed of yet.
+    answers: Vec<Winner>,
+    winner: Option<Winner>,
+    /// What the caller was told reliably.
+    bound: Option<Bound>,
+    /// What an end has offered anew before the callee has answered.
+    offering: Option<EarlyOffer>,
+    /// Reliable responses to the caller, if it knows them.
+    outbox: Option<Outbox<Response>>,
+    /// What has to wait until the caller has acknowledged them.
+    held: Option<Event>,
     terms: Option<Terms>,
     /// What both ends agree on, when the callee has answered.
     agreed: Option<Agreed>,
@@ -72,7 +79,7 @@ struct Call<S: Sessions> {
     /// Why the call ends, for the peers.
     cause: Option<Cause>,
     stopping: bool,
-    /// BYE and CANCEL under way.
+    /// BYE under way.
     farewells: JoinSet<()>,
     keys: Vec<DialogKey>,
 }
@@ -80,16 +87,26 @@ struct Call<S: Sessions> {
 /// Begins a call; the caller's transaction is to be attended with the sender returned.
 pub(crate) fn spawn<S: Sessions>(setup: Setup<S>) -> Sender {
     let (sender, inputs) = unbounded_channel();
-    let local = setup.services.stack.local(&setup.contact).address.ip();
+    let contacts: Vec<_> = setup.contacts.iter().flatten().cloned().map(Contact::new).collect();
+    let towards = contacts.first().map_or_else(|| setup.caller.dialog.next_hop(), |contact| contact.uri.clone());
+    let local = setup.services.stack.local(&towards).address.ip();
     let key = setup.caller.dialog.key();
     let sequence = sequence(&setup.caller.invite);
     setup.services.calls.add(key.clone(), sender.clone(), Side::Caller, sequence);
+    // Half of the range: it must not come near to its end (RFC 3262 section 3).
+    let outbox = setup.caller.knows_reliable().then(|| Outbox::new(sequence, rand::random_range(1..1 << 30)));
     let call = Call {
         setup,
         sender: sender.clone(),
         origin: Origin::new(local),
-        callee: None,
-        least: None,
+        contacts,
+        early: Vec::new(),
+        answers: Vec::new(),
+        winner: None,
+        bound: None,
+        offering: None,
+        outbox,
+        held: None,
         terms: None,
         agreed: None,
         deadline: None,
@@ -112,17 +129,23 @@ impl<S: Sessions> Call<S> {
             {
                 return talk.run(inputs).await;
             }
-            let Some(event) = self.next(&mut inputs).await else { continue };
+            let Some(event) = self.next(&state, &mut inputs).await else { continue };
             tracing::debug!(?state, ?event, "call");
+            let before = std::mem::discriminant(&state);
             let (next, actions) = step(state, event);
-            if std::mem::discriminant(&state) != std::mem::discriminant(&next) {
-                self.deadline = self.patience(next).map(|(patience, event)| (Instant::now() + patience, event));
+            if before != std::mem::discriminant(&next) {
+                self.deadline = patience(&next).map(|event| (Instant::now() + PATIENCE, event));
             }
             state = next;
             self.perform(actions).await;
         }
         if let Some(terms) = &self.terms {
             self.setup.services.calls.forget(terms.session, &self.sender);
+        }
+        self.close_offering();
+        inputs.close();
+        while let Some(input) = inputs.recv().await {
+            unheard(&self.setup.services, input, self.cause).await;
         }
         let Setup { services, place, .. } = self.setup;
         drop(place.reservation);
@@ -146,20 +169,24 @@ impl<S: Sessions> Call<S> {
 
     /// Both ends, when the callee has answered.
     fn ends(&self) -> Option<Ends> {
-        let leg = self.callee.as_ref()?;
-        let limits = self.setup.services.session_timer;
-        let callee = timers::agreed(leg.answer.as_ref()?, limits, None);
+        let winner = self.winner.as_ref()?;
+        let callee = timers::agreed(&winner.response, self.setup.services.session_timer, None);
         let CallerLeg { dialog, timer, .. } = &self.setup.caller;
-        Some(Ends::new([(dialog.clone(), timer.agreement), (leg.dialog.clone()?, callee)]))
+        Some(Ends::new([(dialog.clone(), timer.agreement), (winner.dialog.clone()?, callee)]))
     }
 
     /// The next event, if what happens is one.
-    async fn next(&mut self, inputs: &mut UnboundedReceiver<Input>) -> Option<Event> {
+    async fn next(&mut self, state: &State, inputs: &mut UnboundedReceiver<Input>) -> Option<Event> {
         let due = self.deadline.clone();
         let patience = pin!(sleep_until(due.as_ref().map_or_else(|| Instant::now() + LOOK_AGAIN, |(at, _)| *at)));
+        let again = self.outbox.as_ref().and_then(Outbox::due);
+        let repeat = pin!(sleep_until(again.unwrap_or_else(|| Instant::now() + LOOK_AGAIN)));
         let shutdown = self.setup.place.stop.clone();
         tokio::select! {
-            input = inputs.recv() => input.and_then(|input| self.understand(input)),
+            input = inputs.recv() => match input {
+                Some(input) => self.understand(state, input),
+                None => None,
+            },
             () = shutdown.cancelled(), if !self.stopping => {
                 self.stopping = true;
                 Some(Event::Shutdown)
@@ -168,43 +195,65 @@ impl<S: Sessions> Call<S> {
                 self.deadline = None;
                 due.map(|(_, event)| event)
             }
+            () = repeat, if again.is_some() => self.repeat(),
         }
     }
 
-    /// How long the call stays in this state, and what happens then.
-    fn patience(&self, state: State) -> Option<(Duration, Event)> {
-        match state {
-            State::Inviting { .. } => Some((self.setup.services.ring_timeout, Event::RingTimeout)),
-            // RFC 3261 section 9.1: who does not even answer CANCEL is cancelled all the same.
-            State::Withdrawing { .. } => Some((PATIENCE, Event::CalleeFailed)),
-            // The transaction says so first, unless it could not send the 200.
-            State::Answered | State::HangingUp => Some((PATIENCE, Event::CallerLost)),
-            State::Reserving { .. } | State::Establishing { .. } | State::InService | State::Ended => None,
+    /// Sends again what the caller has not acknowledged.
+    fn repeat(&mut self) -> Option<Event> {
+        match self.outbox.as_mut()?.timed(Instant::now())? {
+            Timed::Again(rseq, response) => {
+                self.setup.caller.send_reliably(rseq, response);
+                None
+            }
+            Timed::GivenUp => {
+                // What waited for the acknowledgement comes behind the end.
+                if let Some(held) = self.held.take() {
+                    self.tell(Event::Unacknowledged);
+                    self.tell(held);
+                    return None;
+                }
+                Some(Event::Unacknowledged)
+            }
         }
     }
 
     /// What an input means; it keeps what the actions will need.
-    fn understand(&mut self, input: Input) -> Option<Event> {
+    fn understand(&mut self, state: &State, input: Input) -> Option<Event> {
         match input {
-            Input::Event(event) => Some(event),
+            Input::Event(event) => {
+                if event == Event::CallerLost
+                    && let Some(held) = self.held.take()
+                {
+                    // Nobody is left to acknowledge what it waits for.
+                    self.tell(held);
+                }
+                Some(event)
+            }
             Input::Reserved(Ok(terms)) => {
                 self.setup.services.calls.name(terms.session, self.sender.clone());
                 self.terms = Some(terms);
-                Some(Event::Reserved)
+                Some(Event::Reserved(Fork::new(self.setup.contacts.iter().map(Vec::len))))
             }
             Input::Reserved(Err(refusal)) => Some(Event::ReserveRefused(refusal.into())),
             Input::Established(Ok(terms)) => {
                 self.terms = Some(terms);
-                Some(Event::Established)
-            }
-            Input::Established(Err(refusal)) => Some(Event::EstablishRefused(refusal.into())),
-            Input::Response(response) => self.understand_response(response),
-            Input::Asked(asked) => {
-                self.hold(asked);
+                if self.outbox.as_ref().is_none_or(Outbox::is_empty) {
+                    return Some(Event::Established);
+                }
+                // RFC 3262 section 3: the answer must have arrived before the 200.
+                self.held = Some(Event::Established);
                 None
             }
+            Input::Established(Err(refusal)) => Some(Event::EstablishRefused(refusal.into())),
+            Input::Branch(branch, news) => self.hear(branch, news),
+            Input::Asked(asked) => self.asked(state, asked),
             Input::Held(asked) => {
                 asked.reject(self.stack(), Rejection::new(491, "the session is being set up"));
+                None
+            }
+            Input::Offered(number, response) => {
+                self.early_answered(number, response);
                 None
             }
             // All that belongs to a change in service.
@@ -212,6 +261,16 @@ impl<S: Sessions> Call<S> {
                 None
             }
         }
+    }
+
+    /// A request within one of the dialogs.
+    fn asked(&mut self, state: &State, asked: Asked) -> Option<Event> {
+        match (asked.request.method, state) {
+            (Method::PRack, _) => return self.acknowledged(&asked),
+            (Method::Update, State::Reserving { .. } | State::Inviting { .. }) => self.early_offer(&asked),
+            _ => self.hold(asked),
+        }
+        None
     }
 
     /// The INVITE that makes the session is not acknowledged yet, or its ACK is on its way through its transaction, behind this request.
@@ -225,72 +284,33 @@ impl<S: Sessions> Call<S> {
         });
     }
 
-    fn understand_response(&mut self, response: Response) -> Option<Event> {
-        let status = response.status_code.code();
-        match response.status_code.kind() {
-            StatusCodeKind::Provisional => Some(Event::CalleeProvisional(status)),
-            StatusCodeKind::Successful => self.understand_answer(response),
-            // 408 and 503 are also what the library says of a callee it could not reach.
-            _ if matches!(status, 408 | 503) => Some(Event::CalleeFailed),
-            _ if status == 422 => Some(self.understand_too_small(&response)),
-            _ => Some(Event::CalleeDeclined(status)),
-        }
-    }
-
-    /// 422: again with the interval that the callee wants, unless it had it.
-    fn understand_too_small(&mut self, response: &Response) -> Event {
-        match timers::told_least(response) {
-            Some(least) if self.least.is_none_or(|before| before < least) => {
-                self.least = Some(least);
-                Event::CalleeAgain
-            }
-            _ => Event::CalleeDeclined(422),
-        }
-    }
-
-    fn understand_answer(&mut self, response: Response) -> Option<Event> {
-        let leg = self.callee.as_mut()?;
-        let dialog = Dialog::as_caller(&leg.invite, &response);
-        if let Some(first) = &leg.dialog {
-            // Repeated, or of a fork: only one answer is served.
-            if let Ok(other) = dialog
-                && other.key() != first.key()
-            {
-                self.hang_up(other);
-            }
-            return None;
-        }
-        if leg.answer.is_some() {
-            return None;
-        }
-        match dialog {
-            Ok(dialog) => {
-                let key = dialog.key();
-                self.setup.services.calls.add(key.clone(), self.sender.clone(), Side::Callee, 0);
-                self.keys.push(key);
-                leg.dialog = Some(dialog);
-            }
-            Err(error) => tracing::warn!(%error, "the callee's 200 makes no dialog"),
-        }
-        leg.answer = Some(response);
-        Some(Event::CalleeAnswered)
-    }
-
     async fn perform(&mut self, actions: Vec<Action>) {
         self.cause = actions.iter().find_map(|action| if let Action::Release(cause) = action { Some(*cause) } else { None }).or(self.cause);
+        let answered = actions.iter().any(|action| matches!(action, Action::Establish(_)));
+        let why = match self.cause {
+            _ if answered => reason::elsewhere(),
+            Some(cause) => reason::of_cancel(cause),
+            None => reason::no_answer(),
+        };
         for action in actions {
             match action {
                 Action::Reserve => self.reserve(),
-                Action::Invite => self.invite().await,
-                Action::Establish => self.establish(),
+                Action::Invite(branch) => self.invite(branch),
+                Action::Ring => self.deadline = Some((Instant::now() + self.setup.services.ring_timeout, Event::RingTimeout)),
+                Action::Establish(branch) => self.establish(branch),
                 Action::Release(cause) => self.release(cause).await,
                 // 199 says that an early dialog ended, of which the caller has only ours. Who leaves has nothing to do.
-                Action::Relay(199) | Action::Leave => {}
-                Action::Relay(status) => self.setup.caller.relay(self.stack(), status),
+                Action::Relay(_, 199) | Action::Leave => {}
+                Action::Relay(branch, status) => self.relay(branch, status),
                 Action::Answer => self.answer(),
                 Action::Reject(why) => self.reject(why),
-                Action::CancelCallee => self.cancel_callee(),
-                Action::ByeCallee => self.bye_callee(),
+                Action::Abandon(branch) => self.abandon(branch, why.clone()),
+                Action::ByeLate(branch) => self.bye_late(branch),
+                Action::ByeCallee => {
+                    if let Some(dialog) = self.winner.as_ref().and_then(|winner| winner.dialog.clone()) {
+                        self.hang_up(dialog);
+                    }
+                }
                 Action::ByeCaller => {
                     let dialog = self.setup.caller.dialog.clone();
                     self.hang_up(dialog);
@@ -310,7 +330,8 @@ impl<S: Sessions> Call<S> {
         report(self.sender.clone(), work, Input::Reserved);
     }
 
-    fn establish(&mut self) {
+    /// The gateway programs what the offer and the winner's answer name.
+    fn program(&mut self) {
         let read = self.read_answer();
         match (read, &self.terms) {
             (Ok((agreed, answer, ends)), Some(terms)) => {
@@ -329,13 +350,12 @@ impl<S: Sessions> Call<S> {
     fn read_answer(&self) -> Result<(Agreed, Answer, Ends), Rejection> {
         let callee = &self.setup.request.callee;
         let bad = |reason: String| Rejection::new(502, format!("the answer of {callee} cannot be used: {reason}"));
-        let leg = self.callee.as_ref().ok_or_else(|| bad("there is none".to_owned()))?;
+        let body = self.winning_answer();
         let ends = self.ends().ok_or_else(|| bad("it makes no dialog".to_owned()))?;
-        let body = leg.answer.as_ref().map(|answer| answer.body.as_slice()).unwrap_or_default();
         if body.is_empty() {
             return Err(bad("it has no session description".to_owned()));
         }
-        let (description, answer) = read_answer(&self.setup.offer.session, body).map_err(|error| bad(error.to_string()))?;
+        let (description, answer) = read_answer(&self.setup.offer.session, &body).map_err(|error| bad(error.to_string()))?;
         let agreed = Agreed::new(&self.setup.request, &self.setup.offer, description, self.origin);
         Ok((agreed, answer, ends))
     }
@@ -347,90 +367,70 @@ impl<S: Sessions> Call<S> {
         self.setup.place.reservation.take();
     }
 
-    async fn invite(&mut self) {
-        let hop = self.setup.contact.clone();
-        let before = self.callee.take().map(|leg| leg.invite);
-        let invite = self.invitation(&hop, before.as_ref());
-        self.callee = Some(CalleeLeg { invite: invite.clone(), hop: hop.clone(), answer: None, dialog: None });
-        let Some(client) = InviteClient::send(self.stack(), invite, &hop).await else {
-            self.tell(Event::CalleeFailed);
-            return;
-        };
-        follow(client, self.sender.clone(), |response| match response {
-            Some(response) => Input::Response(response),
-            None => Input::Event(Event::CalleeFailed),
-        });
-    }
-
-    /// The INVITE to the callee: nothing in it says where the caller is but the media. It goes on where the one before it was refused.
-    fn invitation(&self, hop: &Uri, before: Option<&Request>) -> Request {
-        let Setup { services, request, offer, max_forwards, .. } = &self.setup;
-        let domain = services.domain.name();
-        let address = |application: &ApplicationId| {
-            let user = Auth { user: application.name.clone(), password: None };
-            format!("<sip:{user}@{}.{domain}>", application.vpn.0)
-        };
-        let stack = &services.stack;
-        let seq = before.map_or(0, sequence) + 1;
-        let from = before.and_then(|before| before.from_header().ok().cloned());
-        let call_id = before.and_then(|before| before.call_id_header().ok().cloned());
-        let mut headers = vec![
-            Header::Via(stack.via(hop).into()),
-            Header::MaxForwards(max_forwards.to_string().into()),
-            Header::From(from.unwrap_or_else(|| format!("{};tag={}", address(&request.caller), make_tag()).into())),
-            Header::To(address(&request.callee).into()),
-            Header::CallId(call_id.unwrap_or_else(|| CallId::new(make_tag().to_string() + &make_tag()))),
-            Header::CSeq(typed::CSeq { seq, method: Method::Invite }.into()),
-            stack.contact(&request.caller.name, hop),
-            Header::Allow(ALLOW.into()),
-            supported(),
-            Header::ContentType(CONTENT_TYPE.into()),
-        ];
-        headers.extend(timers::offer(services.session_timer, self.least));
-        Request {
-            method: Method::Invite,
-            uri: Uri { headers: Vec::new(), ..hop.clone() },
-            version: Version::V2,
-            headers: headers.into(),
-            body: offer_for_callee(&offer.session, self.origin.to_callee()),
-        }
-    }
-
     fn answer(&mut self) {
+        self.close_offering();
         let (Some(terms), Some(agreed)) = (&self.terms, &self.agreed) else {
             return;
         };
-        self.setup.caller.answer(self.stack(), agreed.for_caller(terms));
+        // What was told reliably is not told in other words.
+        let body = self.bound.as_ref().map_or_else(|| agreed.for_caller(terms), |bound| bound.body.clone());
+        self.setup.caller.answer(self.stack(), body);
     }
 
-    fn reject(&self, why: Why) {
+    fn reject(&mut self, why: Why) {
+        self.close_offering();
+        if let Some(outbox) = &mut self.outbox {
+            outbox.clear();
+        }
+        if let Some(held) = self.held.take() {
+            self.tell(held);
+        }
         let SessionRequest { caller, callee, .. } = &self.setup.request;
         tracing::info!(%caller, %callee, ?why, "call rejected");
-        self.setup.caller.reject(self.stack(), why, &callee.to_string());
-    }
-
-    fn cancel_callee(&mut self) {
-        let Some(leg) = &self.callee else { return };
-        let services = Arc::clone(&self.setup.services);
-        let (invite, hop) = (leg.invite.clone(), leg.hop.clone());
-        self.farewells.spawn(async move { services.stack.cancel(&invite, &hop).await });
-    }
-
-    fn bye_callee(&mut self) {
-        if let Some(dialog) = self.callee.as_ref().and_then(|leg| leg.dialog.clone()) {
-            self.hang_up(dialog);
-        }
+        let failed = self.failed_offer();
+        self.setup.caller.reject(self.stack(), why, &callee.to_string(), failed);
     }
 
     fn hang_up(&mut self, dialog: Dialog) {
         let services = Arc::clone(&self.setup.services);
-        let headers = self.cause.and_then(reason).into_iter().collect();
+        let headers = vec![self.cause.map_or_else(reason::elsewhere, reason::of_bye)];
         self.farewells.spawn(async move { services.stack.bye(dialog, headers).await });
     }
 
     fn tell(&self, event: Event) {
         // The receiver lives as long as this call.
         let _ = self.sender.send(Input::Event(event));
+    }
+
+    /// Our Contact towards an end, for whom the other is.
+    fn contact(&self, side: Side, hop: &Uri) -> Header {
+        let SessionRequest { caller, callee, .. } = &self.setup.request;
+        let other = match side {
+            Side::Caller => callee,
+            Side::Callee => caller,
+        };
+        self.stack().contact(&other.name, hop)
+    }
+}
+
+/// What happens when a call stays in this state for too long.
+fn patience(state: &State) -> Option<Event> {
+    match state {
+        // The transaction says so first, unless it could not send the 200.
+        State::Answered | State::HangingUp => Some(Event::CallerLost),
+        // How long contacts ring is said with `Action::Ring`.
+        State::Inviting { .. } | State::Reserving { .. } | State::Establishing { .. } | State::InService | State::Ended => None,
+    }
+}
+
+/// What comes when a call has ended: who asks is told so, and who answers is hung up on.
+pub(super) async fn unheard<S: Sessions>(services: &Services<S>, input: Input, cause: Option<Cause>) {
+    match input {
+        Input::Asked(asked) | Input::Held(asked) => asked.reject(&services.stack, Rejection::new(481, "the call has ended")),
+        Input::Branch(_, News::Answered(_, Some(dialog))) => {
+            services.stack.bye(*dialog, vec![cause.map_or_else(reason::elsewhere, reason::of_bye)]).await;
+        }
+        _ => {}
     }
 }
 
@@ -452,18 +452,4 @@ where
         });
         let _ = call.send(input(result));
     });
-}
-
-/// Why the gateway hangs up (RFC 3326), where it is not because the other end did.
-pub(super) fn reason(cause: Cause) -> Option<Header> {
-    let (code, text) = match cause {
-        Cause::Shutdown => (503, "the gateway is stopping"),
-        Cause::WindowEnd => (200, "the time asked for is over"),
-        Cause::Refused => (488, "the answer cannot be served"),
-        Cause::Network => (503, "the network has no room for the session any more"),
-        Cause::Preempted => (503, "a more important session needs the room"),
-        Cause::Signalling => (408, "the other end does not respond"),
-        Cause::Caller | Cause::Callee | Cause::Declined | Cause::NoAnswer => return None,
-    };
-    Some(Header::Reason(format!("SIP;cause={code};text=\"{}\"", quotable(text)).into()))
 }
