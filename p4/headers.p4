@@ -42,7 +42,7 @@ const bit<8> ND_LAST = 137;
 const bit<8> ND_HOP_LIMIT = 255;
 
 /* RFC 3032, RFC 7274: labels 0 to 15 are reserved. */
-const bit<20> FIRST_UNRESERVED_LABEL = 16;
+const bit<20> UNRESERVED_LABEL_BITS = 0xffff0;
 /* RFC 3032: a VPN label of 3 stands for "no label". */
 const bit<20> IMPLICIT_NULL_LABEL = 3;
 const bit<20> IPV4_EXPLICIT_NULL_LABEL = 0;
@@ -240,18 +240,16 @@ enum bit<2> Delivery {
 struct rewrite_t {
     bool pop;                 /* remove the top label */
     bool swap;                /* replace the top label, which leaves with exposed_ttl */
-    bool push_swapped;        /* put l1 above it, with its TC and TTL */
+    bool push_swapped;        /* l1 goes above it, with its TC */
     bool push_vpn;
     bool set_ip_ttl;          /* the IP header leaves with exposed_ttl */
     bool set_label_ttl;       /* the label a pop exposes leaves with exposed_ttl */
     bit<2> transport_labels;
-    bit<20> swap_label;
-    bit<20> vpn_label;
-    bit<20> l1;               /* outermost */
-    bit<20> l2;
-    bit<20> l3;
-    bit<3> tc;
-    bit<8> push_ttl;          /* TTL of the labels pushed, or of the delivery header */
+    bit<32> label;            /* the VPN label, at the bottom of the stack, or what the top label is swapped for; a whole entry, as are the next */
+    bit<32> l1;               /* outermost */
+    bit<32> l2;
+    bit<32> l3;
+    bit<32> entry;            /* an entry with the TC and TTL of what is pushed; TTL of the delivery header */
     bit<8> exposed_ttl;
     Delivery delivery;
     bit<128> delivery_src;    /* an IPv4 address in the low bits */
@@ -259,12 +257,12 @@ struct rewrite_t {
     bit<32> delivery_key;     /* 0 = none */
     bit<16> delivered_length; /* what follows the delivery header, in bytes */
     bit<16> delivered_type;   /* the ethertype in GRE */
-    bit<6> dscp;
+    bit<8> traffic_class;     /* of the delivery header: DSCP and two bits of 0 */
     bit<16> ethertype;        /* behind the tags sent */
     bit<48> src_mac;
     bit<48> dst_mac;
-    bit<12> vlan;
-    bit<12> inner_vlan;
+    bit<16> vlan;             /* tag control information: 0 = no tag */
+    bit<16> inner_vlan;
 }
 
 OWN_TYPES
@@ -324,12 +322,15 @@ struct pass_t {
 struct metadata_t {
     pass_t pass;
     bool next_pass;
+    bool last_pass;           /* this one */
     own_metadata_t own;
     /* Parsing. */
     bit<16> ethertype;        /* behind the tags and what is removed */
     bit<12> vlan;
     bit<12> inner_vlan;
     bool below_is_v6;         /* below the labels, by its first nibble */
+    bool arp_request;         /* for an IPv4 address on Ethernet */
+    bool neighbour_discovery; /* by the first bytes of ICMPv6 */
     bool ip_checksum_wrong;
     bit<32> gre_key;
     /* What the packet is about, through its labels: the 5-tuple, with the addresses of its IP header. */
@@ -338,11 +339,17 @@ struct metadata_t {
     bit<16> dport;
     /* The IP header, through the labels. */
     bool is_v6;
+    bit<4> version;
     bit<16> header_length;    /* as it says */
     bit<16> ip_length;        /* of the packet, as it says */
     bit<16> payload_length;   /* bytes behind it, as it says */
     bit<16> missing;          /* bytes of the header that are beyond the packet */
+    bit<16> ports_missing;    /* the same with four bytes behind it */
+    bool cut_header;          /* the frame ends before the header does, */
+    bool cut_options;         /* before its options, */
+    bool cut_packet;          /* before the packet */
     Reason fault;             /* what is wrong with it, should it be acted upon */
+    bool unfragmentable;      /* by routers */
     bit<8> ip_ttl;            /* after RFC 3443 */
     bit<16> gre_length;
     bit<16> gre_missing;      /* bytes of the GRE header that are beyond the packet */
@@ -350,10 +357,11 @@ struct metadata_t {
     bool core;
     bit<16> vrf;
     Reason reason;
+    Reason dropped_for;       /* the reason, but for a punt: should it come to more than the policer lets pass */
     bool punt;
     bool takes_labels;        /* GRE that ends here carries labels */
     bool answered;            /* ARP, here */
-    bool labelled;            /* a label is acted upon */
+    bool explicit_null;       /* is the label acted upon */
     bool switched;            /* goes on by its label */
     bool routed;              /* an IP header is acted upon */
     bool ends_here;           /* GRE */
@@ -361,23 +369,23 @@ struct metadata_t {
     bool has_session;
     bit<32> session;
     bool carried;             /* counted by its session */
+    bool keyed;               /* the tunnel's GRE has a key, which `last` leaves out */
     bool has_route;
     bool has_tunnel;
     bit<32> tunnel;
     bit<32> nexthop;
-    bit<20> vpn_label;
     bit<3> class;
     bit<2> colour;
     bit<2> punt_colour;
+    bool marked;
     bool discarded;           /* by a route or by marking */
     bool received;
     bit<8> ttl_mode;
     bit<8> label_ttl;         /* of the label acted upon, after RFC 3443 */
     bit<9> egress_port;
-    bit<16> mtu;
-    bit<16> tunnel_length;    /* bytes a tunnel adds */
-    bit<16> length_out;       /* bytes behind Ethernet and tags, on the way out */
-    bit<16> excess;           /* by so many more than the next hop's MTU */
+    bit<16> growth;           /* bytes by which what is done about a label makes the frame longer, modulo 2^16 */
+    bit<16> last;             /* offset of the last byte behind Ethernet and tags, on the way out */
+    bit<16> room;             /* the next hop's MTU, less that: 0 if the frame is longer */
     rewrite_t rewrite;
 }
 

@@ -5,11 +5,27 @@
 
 state arp {
     packet.extract(hdr.arp);
+    transition select(hdr.arp.hardware_type, hdr.arp.protocol_type) {
+        (1, ETHERTYPE_IPV4): arp_of_ipv4;
+        default: accept;
+    }
+}
+
+state arp_of_ipv4 {
+    transition select(hdr.arp.hardware_length, hdr.arp.protocol_length, hdr.arp.operation) {
+        (6, 4, 1): arp_request;
+        default: accept;
+    }
+}
+
+state arp_request {
+    meta.arp_request = true;
     transition accept;
 }
 
 state label0 {
     packet.extract(hdr.label0);
+    meta.label_ttl = hdr.label0.ttl;
     transition select(hdr.label0.bos) {
         0: label1;
         1: below_labels;
@@ -56,6 +72,10 @@ state ipv6_below {
 
 state ipv4 {
     packet.extract(hdr.ipv4);
+    meta.version = hdr.ipv4.version;
+    meta.proto = hdr.ipv4.protocol;
+    meta.ip_ttl = hdr.ipv4.ttl;
+    meta.ip_length = hdr.ipv4.total_length;
     SUM_HEADER
     transition select(hdr.ipv4.version, hdr.ipv4.ihl) {
         (4, 5): ipv4_sum;
@@ -93,19 +113,32 @@ state ports {
 
 state ipv6 {
     packet.extract(hdr.ipv6);
-    transition select(hdr.ipv6.next_header) {
-        PROTOCOL_TCP: ports;
-        PROTOCOL_UDP: ports;
-        PROTOCOL_SCTP: ports;
-        PROTOCOL_GRE: gre;
-        PROTOCOL_ICMPV6: icmpv6;
-        PROTOCOL_FRAGMENT: fragment;
+    meta.version = hdr.ipv6.version;
+    meta.proto = hdr.ipv6.next_header;
+    meta.ip_ttl = hdr.ipv6.hop_limit;
+    meta.header_length = IPV6_BYTES;
+    meta.payload_length = hdr.ipv6.payload_length;
+    transition select(hdr.ipv6.next_header, hdr.ipv6.hop_limit) {
+        (PROTOCOL_TCP, _): ports;
+        (PROTOCOL_UDP, _): ports;
+        (PROTOCOL_SCTP, _): ports;
+        (PROTOCOL_GRE, _): gre;
+        (PROTOCOL_ICMPV6, ND_HOP_LIMIT): icmpv6;
+        (PROTOCOL_FRAGMENT, _): fragment;
         default: accept;
     }
 }
 
 state icmpv6 {
     packet.extract(hdr.icmpv6);
+    transition select(hdr.icmpv6.kind) {
+        ND_FIRST .. ND_LAST: neighbour_discovery;
+        default: accept;
+    }
+}
+
+state neighbour_discovery {
+    meta.neighbour_discovery = true;
     transition accept;
 }
 

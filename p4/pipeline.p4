@@ -16,12 +16,9 @@
  *   SELECTOR(size, name)        the action selector `name` of `size` members, by a hash of its own
  *   CHOICE_KEYS                 what selectors hash, as keys of their tables
  *   LIMIT(value, most)          `value` becomes `most` if it is more
- *   TOO_SHORT(bytes)            the frame ends before so many bytes of the IP header
- *   OPTIONS_CUT                 the frame ends before the options of the IPv4 header do
- *   BEYOND_FRAME(length)        the frame ends before so many bytes of the IP packet, where the architecture knows
- *   WAS_LAST_PASS               no other pass can follow this one
- *   ReadHeaderLength(hdr, meta) a control: the length of the IPv4 header in bytes (`header_length`)
- *   ReadFrame(hdr, meta)        a control: the length of the frame (`length_out`, `ip_available`) and what selectors hash (`choice`)
+ *   EARLY                       an annotation of tables that the longest chain of steps begins with
+ *   ReadHeaderLength(hdr, meta) a control: the length of the IPv4 header, and what of it and of four bytes behind it is beyond the packet
+ *   ReadFrame(hdr, meta)        a control: `last`, `last_pass`, what the frame ends before (`cut_*`), and what selectors hash
  *   KeepChecksum(hdr, ttl)      a control: what the IPv4 checksum becomes when the TTL becomes `ttl` (RFC 1624), unless that is done elsewhere
  *   *S, *_V4, *_V6, *_BITS …    table sizes
  *
@@ -34,15 +31,15 @@
  * parses the frame as received once more when `next_pass` is set, and leaves out what `pass` says is done with.
  *
  * The order of things is that of a chain of match stages: what depends on the frame alone comes first and side by side, look-ups that
- * do not need each other's results do not wait for each other, and a number is compared with a constant only.
+ * do not need each other's results do not wait for each other, and a number is compared with a constant only. A judgement of many
+ * cases is a hidden table of constant entries, which is one table where a chain of conditions is one for each.
  */
 
 #ifndef SVPN_PIPELINE_P4
 #define SVPN_PIPELINE_P4
 
-#define IS_TAG(ethertype) ((ethertype) == ETHERTYPE_VLAN || (ethertype) == ETHERTYPE_QINQ)
-#define DROP(why) { meta.reason = why; meta.punt = false; }
-#define PUNT(why) { meta.reason = why; meta.punt = true; }
+#define DROP(why) { meta.reason = why; meta.dropped_for = why; meta.punt = false; }
+#define PUNT(why) { meta.reason = why; meta.dropped_for = Reason.PUNT_POLICED; meta.punt = true; }
 
 #include "ip.p4"
 #include "rewrite.p4"
@@ -66,6 +63,7 @@ control Lookup(inout headers_t hdr, inout metadata_t meta) {
     JudgeIp() judge_ip;
     Admit() admit;
     ActOnLabel() act_on_label;
+    JudgeLabel() judge_label;
     SwitchLabel() switch_label;
     EndGre() end_gre;
     FindSession() find_session;
@@ -81,31 +79,37 @@ control Lookup(inout headers_t hdr, inout metadata_t meta) {
         read_gre.apply(hdr, meta);
         judge_ip.apply(hdr, meta);
 
-        /* Which frames are ours. */
+        /* Which frames are ours, and what is acted upon. */
         if (meta.pass.removed == 0) {
             admit.apply(hdr, meta);
         } else {
             meta.core = true;
             meta.vrf = meta.pass.vrf;
+        }
+        if (meta.reason == Reason.NONE && !meta.answered) {
             if (meta.ethertype == ETHERTYPE_MPLS) {
-                meta.labelled = true;
-            } else {
+                if (!meta.core) {
+                    DROP(Reason.MPLS_ON_ATTACHMENT)
+                } else {
+                    act_on_label.apply(hdr, meta);
+                    if (meta.reason == Reason.NONE) {
+                        judge_label.apply(hdr, meta);
+                    }
+                }
+            } else if (meta.ethertype == ETHERTYPE_IPV4 || meta.ethertype == ETHERTYPE_IPV6) {
                 meta.routed = true;
+            } else {
+                DROP(Reason.UNKNOWN_ETHERTYPE)
             }
         }
 
-        if (meta.labelled) {
-            act_on_label.apply(hdr, meta);
-            if (meta.rewrite.pop) { meta.length_out = meta.length_out - LABEL_BYTES; }
-            if (meta.rewrite.push_swapped) { meta.length_out = meta.length_out + LABEL_BYTES; }
-            if (meta.switched) {
-                switch_label.apply(hdr, meta);
-            }
-        }
+        meta.last = meta.last + meta.growth;
 
         /* Sessions, for what an attachment circuit brought; routes, for everything else. Only the outermost header of a frame from the
          * core can be that of GRE that ends here. */
-        if (meta.routed) {
+        if (meta.switched) {
+            switch_label.apply(hdr, meta);
+        } else if (meta.routed) {
             meta.rewrite.set_ip_ttl = true;
             meta.rewrite.exposed_ttl = meta.ip_ttl - 1;
             if (meta.is_v6) {
@@ -118,7 +122,7 @@ control Lookup(inout headers_t hdr, inout metadata_t meta) {
             } else {
                 if (!meta.core) {
                     find_session.apply(hdr, meta);
-                } else if (meta.proto == PROTOCOL_GRE && !meta.labelled && meta.pass.removed == 0) {
+                } else if (meta.proto == PROTOCOL_GRE && !hdr.label0.isValid() && meta.pass.removed == 0) {
                     end_gre.apply(hdr, meta);
                 }
                 if (meta.exposes != Exposes.LOCAL) {
@@ -126,25 +130,18 @@ control Lookup(inout headers_t hdr, inout metadata_t meta) {
                 }
                 if (meta.ends_here) {
                     /* By another pass. */
-                } else if (meta.has_session) {
-                    if (meta.ip_ttl <= 1) {
-                        PUNT(Reason.TTL_EXPIRED)
-                    } else {
-                        carry_session.apply(meta);
-                    }
-                } else if (meta.exposes != Exposes.LOCAL && !meta.has_route) {
+                } else if (!meta.has_session && meta.exposes != Exposes.LOCAL && !meta.has_route && !meta.discarded) {
                     DROP(Reason.NO_ROUTE)
-                } else if (meta.received) {
+                } else if (!meta.has_session && meta.received) {
                     PUNT(Reason.RECEIVE)
-                } else if (meta.discarded) {
+                } else if (!meta.has_session && meta.discarded) {
                     DROP(Reason.ROUTE_DISCARD)
                 } else if (meta.ip_ttl <= 1) {
                     PUNT(Reason.TTL_EXPIRED)
+                } else if (meta.has_session) {
+                    carry_session.apply(meta);
                 } else if (!meta.core) {
                     vrf_policer_table.apply();
-                    if (!meta.has_tunnel && meta.colour == RED) {
-                        DROP(Reason.RED_DISCARD)
-                    }
                 }
             }
         }
@@ -152,32 +149,25 @@ control Lookup(inout headers_t hdr, inout metadata_t meta) {
         if (meta.reason == Reason.NONE && !meta.next_pass && !meta.answered) {
             if (meta.has_tunnel) {
                 into_tunnel.apply(meta);
+            } else if (meta.colour == RED) {
+                DROP(Reason.RED_DISCARD)
             }
             if (meta.reason == Reason.NONE) {
                 leave.apply(hdr, meta);
             }
         }
 
-        /* What goes no further. */
+        /* What goes no further. A punt of more than the policer lets pass is counted for that. */
         if (meta.reason != Reason.NONE) {
             if (meta.carried) {
                 COUNT_INDEXED(session_discards, meta.session, SESSION_BITS)
             }
             if (meta.punt) {
                 punt_policer_table.apply();
-                if (meta.punt_colour == RED) {
-                    DROP(Reason.PUNT_POLICED)
-                }
             }
-            if (!meta.punt) {
-                COUNT_INDEXED(drops, (bit<8>) meta.reason, 8)
+            if (!meta.punt || meta.punt_colour == RED) {
+                COUNT_INDEXED(drops, (bit<8>) meta.dropped_for, 8)
             }
-        } else if (meta.answered) {
-            meta.egress_port = meta.pass.ingress_port;
-            meta.rewrite.dst_mac = hdr.arp.sender_mac;
-            meta.rewrite.vlan = meta.vlan;
-            meta.rewrite.inner_vlan = meta.inner_vlan;
-            meta.rewrite.ethertype = ETHERTYPE_ARP;
         } else if (meta.next_pass) {
             meta.pass.vrf = meta.vrf;
         }

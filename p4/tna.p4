@@ -17,7 +17,6 @@ header pass_on_t {
 }
 
 struct own_metadata_t {
-    bool cut_short;           /* the parser came to the end of the frame */
     bit<32> hash;             /* of the 5-tuple */
 }
 
@@ -62,16 +61,12 @@ struct own_metadata_t {
     Hash<bit<32>>(name##_HASH) name##_hash;                                                                            \
     ActionSelector(name##_members, name##_hash, SelectorMode_t.FAIR, MEMBERS_OF_A_GROUP, size / MEMBERS_OF_A_GROUP) name;
 #define LIMIT(value, most) value = min(value, most);
-/* Ingress knows where a frame ends only by what the parser could not take. */
-#define TOO_SHORT(bytes) (meta.own.cut_short && !hdr.ipv4.isValid() && !hdr.ipv6.isValid())
-#define OPTIONS_CUT (false)
-#define BEYOND_FRAME(length) (false)
-/* A frame is resubmitted once. */
-#define WAS_LAST_PASS (meta.pass.removed != 0)
-/* The P4Info is made of one action that runs no meter, which is all that the controller sees. */
+/* The P4Info is made of one action that runs no meter, and of tables that say nothing of where they are, which is all that the controller sees. */
 #ifdef P4INFO_ONLY
+#define EARLY
 #define METER_COLOUR(meter, to)
 #else
+#define EARLY @placement_priority(1)
 #define METER_COLOUR(meter, to) to = (bit<2>) meter.execute(adjust_byte_count = FCS_BYTES);
 #define ONE_METER_AN_ACTION
 #endif
@@ -85,31 +80,32 @@ struct own_metadata_t {
 
 /* Four bytes for each word: looked up, since a shift would have four bits of the frame in a container of their own. */
 control ReadHeaderLength(in headers_t hdr, inout metadata_t meta) {
-    @hidden action is(bit<16> bytes) {
+    @hidden action is(bit<16> bytes, bit<16> with_ports) {
         meta.header_length = bytes;
+        meta.missing = bytes |-| hdr.ipv4.total_length;
+        meta.ports_missing = with_ports |-| hdr.ipv4.total_length;
     }
     @hidden table header_lengths {
         key = { hdr.ipv4.ihl : exact; }
         actions = { is; }
-        const default_action = is(0);
+        const default_action = is(0, 4);
         const entries = {
-            1 : is(4);
-            2 : is(8);
-            3 : is(12);
-            4 : is(16);
-            5 : is(20);
-            6 : is(24);
-            7 : is(28);
-            8 : is(32);
-            9 : is(36);
-            10 : is(40);
-            11 : is(44);
-            12 : is(48);
-            13 : is(52);
-            14 : is(56);
-            15 : is(60);
+            1 : is(4, 8);
+            2 : is(8, 12);
+            3 : is(12, 16);
+            4 : is(16, 20);
+            5 : is(20, 24);
+            6 : is(24, 28);
+            7 : is(28, 32);
+            8 : is(32, 36);
+            9 : is(36, 40);
+            10 : is(40, 44);
+            11 : is(44, 48);
+            12 : is(48, 52);
+            13 : is(52, 56);
+            14 : is(56, 60);
+            15 : is(60, 64);
         }
-        size = 16;
     }
     apply {
         header_lengths.apply();
@@ -120,18 +116,30 @@ control ReadHeaderLength(in headers_t hdr, inout metadata_t meta) {
 control ReadFrame(in headers_t hdr, inout metadata_t meta) {
     Hash<bit<32>>(HashAlgorithm_t.CRC32) hash_v4;
     Hash<bit<32>>(HashAlgorithm_t.CRC32) hash_v6;
-    apply {
-        if (hdr.label3.isValid()) {
-            meta.length_out = meta.ip_length + 4 * LABEL_BYTES;
-        } else if (hdr.label2.isValid()) {
-            meta.length_out = meta.ip_length + 3 * LABEL_BYTES;
-        } else if (hdr.label1.isValid()) {
-            meta.length_out = meta.ip_length + 2 * LABEL_BYTES;
-        } else if (hdr.label0.isValid()) {
-            meta.length_out = meta.ip_length + LABEL_BYTES;
-        } else {
-            meta.length_out = meta.ip_length;
+
+    @hidden action ends_behind(bit<16> labels) {
+        meta.last = meta.ip_length + labels;
+    }
+
+    @hidden table labels_table {
+        key = {
+            hdr.label0.isValid() : ternary;
+            hdr.label1.isValid() : ternary;
+            hdr.label2.isValid() : ternary;
+            hdr.label3.isValid() : ternary;
         }
+        actions = { ends_behind; }
+        const default_action = ends_behind(0xffff);
+        const entries = {
+            (_, _, _, true) : ends_behind(4 * LABEL_BYTES - 1);
+            (_, _, true, _) : ends_behind(3 * LABEL_BYTES - 1);
+            (_, true, _, _) : ends_behind(2 * LABEL_BYTES - 1);
+            (true, _, _, _) : ends_behind(LABEL_BYTES - 1);
+        }
+    }
+
+    apply {
+        labels_table.apply();
         if (hdr.ipv4.isValid()) {
             meta.own.hash = hash_v4.get({ hdr.ipv4.src, hdr.ipv4.dst, meta.proto, meta.sport, meta.dport });
         } else if (hdr.ipv6.isValid()) {
@@ -153,204 +161,7 @@ const bit<9> CPU_PORT = 0;
 const bit<9> CPU_PORT = 192;
 #endif
 
-@pa_auto_init_metadata
-parser IngressParser(packet_in packet, out headers_t hdr, out metadata_t meta, out ingress_intrinsic_metadata_t intrinsic) {
-    Checksum() sum;
-
-    state start {
-        packet.extract(intrinsic);
-        meta.pass.ingress_port = intrinsic.ingress_port;
-        transition select(intrinsic.resubmit_flag) {
-            0: received;
-            1: resubmitted;
-        }
-    }
-
-    state received {
-        packet.advance(PORT_METADATA_SIZE);
-        transition select(intrinsic.ingress_port) {
-            CPU_PORT: from_controller;
-            default: ethernet;
-        }
-    }
-
-    state resubmitted {
-        packet.extract(hdr.pass_on);
-        meta.pass.removed = hdr.pass_on.removed;
-        meta.pass.labels = hdr.pass_on.labels;
-        meta.pass.label_ttl = hdr.pass_on.label_ttl;
-        meta.pass.vrf = hdr.pass_on.vrf;
-        packet.advance(PORT_METADATA_SIZE - 64);
-        packet.extract(hdr.ethernet);
-        transition select(hdr.ethernet.ethertype) {
-            ETHERTYPE_VLAN: resubmitted_outer_tag;
-            ETHERTYPE_QINQ: resubmitted_outer_tag;
-            ETHERTYPE_MPLS: removed_label;
-            ETHERTYPE_IPV4: removed_ipv4;
-            default: removed_ipv6;
-        }
-    }
-
-    state resubmitted_outer_tag {
-        packet.extract(hdr.outer_tag);
-        transition select(hdr.outer_tag.ethertype) {
-            ETHERTYPE_VLAN: resubmitted_inner_tag;
-            ETHERTYPE_QINQ: resubmitted_inner_tag;
-            ETHERTYPE_MPLS: removed_label;
-            ETHERTYPE_IPV4: removed_ipv4;
-            default: removed_ipv6;
-        }
-    }
-
-    state resubmitted_inner_tag {
-        packet.extract(hdr.inner_tag);
-        transition select(hdr.inner_tag.ethertype) {
-            ETHERTYPE_MPLS: removed_label;
-            ETHERTYPE_IPV4: removed_ipv4;
-            default: removed_ipv6;
-        }
-    }
-
-    /* What the first pass was done with is kept apart, for a punt to have. */
-    state removed_label {
-        packet.extract(hdr.removed_label);
-        transition behind_removed;
-    }
-
-    state removed_ipv4 {
-        packet.extract(hdr.removed_ipv4);
-        transition select(hdr.removed_ipv4.ihl) {
-            5: removed_gre;
-            default: removed_options;
-        }
-    }
-
-    state removed_options {
-        packet.extract(hdr.removed_options, ((bit<32>) hdr.removed_ipv4.ihl - 5) << 5);
-        transition removed_gre;
-    }
-
-    state removed_ipv6 {
-        packet.extract(hdr.removed_ipv6);
-        transition removed_gre;
-    }
-
-    state removed_gre {
-        packet.extract(hdr.removed_gre);
-        transition select(hdr.removed_gre.has_checksum, hdr.removed_gre.has_key, hdr.removed_gre.has_sequence) {
-            (1, _, _): removed_checksum;
-            (0, 1, _): removed_key;
-            (0, 0, 1): removed_sequence;
-            default: behind_removed;
-        }
-    }
-
-    state removed_checksum {
-        packet.extract(hdr.removed_checksum);
-        transition select(hdr.removed_gre.has_key, hdr.removed_gre.has_sequence) {
-            (1, _): removed_key;
-            (0, 1): removed_sequence;
-            default: behind_removed;
-        }
-    }
-
-    state removed_key {
-        packet.extract(hdr.removed_key);
-        transition select(hdr.removed_gre.has_sequence) {
-            1: removed_sequence;
-            default: behind_removed;
-        }
-    }
-
-    state removed_sequence {
-        packet.extract(hdr.removed_sequence);
-        transition behind_removed;
-    }
-
-    state behind_removed {
-        transition select(hdr.pass_on.ethertype) {
-            ETHERTYPE_MPLS: mpls_behind_tags;
-            ETHERTYPE_IPV4: ipv4_behind_tags;
-            ETHERTYPE_IPV6: ipv6_behind_tags;
-            default: accept;
-        }
-    }
-
-    state from_controller {
-        packet.extract(hdr.packet_out);
-        transition accept;
-    }
-
-    /* What is behind the tags is a constant of the state that the last ethertype leads to: a parser looks back at nothing. */
-    state ethernet {
-        packet.extract(hdr.ethernet);
-        transition select(hdr.ethernet.ethertype) {
-            ETHERTYPE_VLAN: outer_tag;
-            ETHERTYPE_QINQ: outer_tag;
-            ETHERTYPE_ARP: arp_behind_tags;
-            ETHERTYPE_LLDP: lldp_behind_tags;
-            ETHERTYPE_MPLS: mpls_behind_tags;
-            ETHERTYPE_IPV4: ipv4_behind_tags;
-            ETHERTYPE_IPV6: ipv6_behind_tags;
-            default: accept;
-        }
-    }
-
-    state outer_tag {
-        packet.extract(hdr.outer_tag);
-        meta.vlan = hdr.outer_tag.vid;
-        transition select(hdr.outer_tag.ethertype) {
-            ETHERTYPE_VLAN: inner_tag;
-            ETHERTYPE_QINQ: inner_tag;
-            ETHERTYPE_ARP: arp_behind_tags;
-            ETHERTYPE_LLDP: lldp_behind_tags;
-            ETHERTYPE_MPLS: mpls_behind_tags;
-            ETHERTYPE_IPV4: ipv4_behind_tags;
-            ETHERTYPE_IPV6: ipv6_behind_tags;
-            default: accept;
-        }
-    }
-
-    state inner_tag {
-        packet.extract(hdr.inner_tag);
-        meta.inner_vlan = hdr.inner_tag.vid;
-        transition select(hdr.inner_tag.ethertype) {
-            ETHERTYPE_ARP: arp_behind_tags;
-            ETHERTYPE_LLDP: lldp_behind_tags;
-            ETHERTYPE_MPLS: mpls_behind_tags;
-            ETHERTYPE_IPV4: ipv4_behind_tags;
-            ETHERTYPE_IPV6: ipv6_behind_tags;
-            default: accept;
-        }
-    }
-
-    state arp_behind_tags {
-        meta.ethertype = ETHERTYPE_ARP;
-        transition arp;
-    }
-
-    state lldp_behind_tags {
-        meta.ethertype = ETHERTYPE_LLDP;
-        transition accept;
-    }
-
-    state mpls_behind_tags {
-        meta.ethertype = ETHERTYPE_MPLS;
-        transition label0;
-    }
-
-    state ipv4_behind_tags {
-        meta.ethertype = ETHERTYPE_IPV4;
-        transition ipv4;
-    }
-
-    state ipv6_behind_tags {
-        meta.ethertype = ETHERTYPE_IPV6;
-        transition ipv6;
-    }
-
-    #include "parser.p4"
-}
+#include "tna/ingress_parser.p4"
 
 control Ingress(inout headers_t hdr, inout metadata_t meta, in ingress_intrinsic_metadata_t intrinsic,
                 in ingress_intrinsic_metadata_from_parser_t parsed, inout ingress_intrinsic_metadata_for_deparser_t to_deparser,
@@ -358,8 +169,9 @@ control Ingress(inout headers_t hdr, inout metadata_t meta, in ingress_intrinsic
     Lookup() lookup;
 
     apply {
-        if (parsed.parser_err != 0) {
-            meta.own.cut_short = true;
+        /* Ingress knows where a frame ends only by what the parser could not take. */
+        if (parsed.parser_err != 0 && !hdr.ipv4.isValid() && !hdr.ipv6.isValid()) {
+            meta.cut_header = true;
         }
         if (hdr.packet_out.isValid()) {
             to_queues.ucast_egress_port = hdr.packet_out.egress_port;
@@ -384,7 +196,7 @@ control Ingress(inout headers_t hdr, inout metadata_t meta, in ingress_intrinsic
                 hdr.bridge.setValid();
                 hdr.bridge.ethertype = meta.ethertype;
                 hdr.bridge.rewrite = meta.rewrite;
-            } else if (meta.punt) {
+            } else if (meta.punt && meta.punt_colour != RED) {
                 to_queues.ucast_egress_port = CPU_PORT;
                 to_queues.bypass_egress = 1;
                 hdr.packet_in.setValid();
@@ -437,111 +249,7 @@ control IngressDeparser(packet_out packet, inout headers_t hdr, in metadata_t me
     }
 }
 
-struct egress_metadata_t {
-    bridge_t bridge;
-    bit<16> residue;          /* the sum over what the IPv4 checksum covers besides TTL and protocol, as the header says it is */
-}
-
-/* Only what may be rewritten. */
-parser EgressParser(packet_in packet, out headers_t hdr, out egress_metadata_t meta, out egress_intrinsic_metadata_t intrinsic) {
-    Checksum() sum;
-
-    state start {
-        packet.extract(intrinsic);
-        packet.extract(meta.bridge);
-        packet.extract(hdr.ethernet);
-        transition select(meta.bridge.ethertype) {
-            ETHERTYPE_ARP: arp;
-            ETHERTYPE_MPLS: label0;
-            ETHERTYPE_IPV4: ipv4;
-            ETHERTYPE_IPV6: ipv6;
-            default: accept;
-        }
-    }
-
-    state arp {
-        packet.extract(hdr.arp);
-        transition accept;
-    }
-
-    state label0 {
-        packet.extract(hdr.label0);
-        transition select(hdr.label0.bos) {
-            0: label1;
-            1: below_labels;
-        }
-    }
-
-    state label1 {
-        packet.extract(hdr.label1);
-        transition accept;
-    }
-
-    state below_labels {
-        transition select(packet.lookahead<bit<4>>()) {
-            4: ipv4;
-            6: ipv6;
-            default: accept;
-        }
-    }
-
-    state ipv4 {
-        packet.extract(hdr.ipv4);
-        sum.subtract({ hdr.ipv4.checksum, hdr.ipv4.ttl, hdr.ipv4.protocol });
-        meta.residue = sum.get();
-        transition accept;
-    }
-
-    state ipv6 {
-        packet.extract(hdr.ipv6_head);
-        transition accept;
-    }
-}
-
-control Egress(inout headers_t hdr, inout egress_metadata_t meta, in egress_intrinsic_metadata_t intrinsic,
-               in egress_intrinsic_metadata_from_parser_t parsed, inout egress_intrinsic_metadata_for_deparser_t to_deparser,
-               inout egress_intrinsic_metadata_for_output_port_t to_port) {
-    RewriteFrame() rewrite_frame;
-
-    apply {
-        rewrite_frame.apply(hdr, meta.bridge.rewrite);
-        if (meta.bridge.rewrite.set_ip_ttl && hdr.ipv6_head.isValid()) {
-            hdr.ipv6_head.hop_limit = meta.bridge.rewrite.exposed_ttl;
-        }
-    }
-}
-
-control EgressDeparser(packet_out packet, inout headers_t hdr, in egress_metadata_t meta,
-                       in egress_intrinsic_metadata_for_deparser_t from_egress) {
-    Checksum() delivery_sum;
-    Checksum() sum;
-
-    apply {
-        /* RFC 1624: what was right stays right, what was wrong stays wrong. */
-        hdr.ipv4.checksum = sum.update({ hdr.ipv4.ttl, hdr.ipv4.protocol, meta.residue });
-        hdr.delivery_ipv4.checksum = delivery_sum.update({
-            hdr.delivery_ipv4.version, hdr.delivery_ipv4.ihl, hdr.delivery_ipv4.dscp, hdr.delivery_ipv4.ecn,
-            hdr.delivery_ipv4.total_length, hdr.delivery_ipv4.identification, hdr.delivery_ipv4.reserved,
-            hdr.delivery_ipv4.dont_fragment, hdr.delivery_ipv4.more_fragments, hdr.delivery_ipv4.fragment_offset,
-            hdr.delivery_ipv4.ttl, hdr.delivery_ipv4.protocol, hdr.delivery_ipv4.src, hdr.delivery_ipv4.dst });
-        packet.emit(hdr.ethernet);
-        packet.emit(hdr.outer_tag);
-        packet.emit(hdr.inner_tag);
-        packet.emit(hdr.arp);
-        packet.emit(hdr.delivery_ipv4);
-        packet.emit(hdr.delivery_ipv6);
-        packet.emit(hdr.delivery_gre);
-        packet.emit(hdr.delivery_key);
-        packet.emit(hdr.pushed1);
-        packet.emit(hdr.pushed2);
-        packet.emit(hdr.pushed3);
-        packet.emit(hdr.pushed_vpn);
-        packet.emit(hdr.label0);
-        packet.emit(hdr.label1);
-        packet.emit(hdr.ipv4);
-        packet.emit(hdr.ipv6_head);
-    }
-}
+#include "tna/egress.p4"
 
 Pipeline(IngressParser(), Ingress(), IngressDeparser(), EgressParser(), Egress(), EgressDeparser()) pipe;
 

@@ -30,6 +30,7 @@ struct own_metadata_t {
 #define COUNT_INDEXED(counter, at, bits) counter.count((bit<32>) at);
 #define TABLE_COUNTER(counter) counters = counter;
 #define TABLE_METER(meter) meters = meter;
+#define EARLY
 #define IDLE_TIMEOUT support_timeout = true;
 /* Different hashes, so that what one chooses does not depend on what the other chose. */
 #define tunnel_selector_HASH HashAlgorithm.crc32
@@ -38,11 +39,6 @@ struct own_metadata_t {
 #define nexthop_selector_BITS 16
 #define SELECTOR(size, name) action_selector(name##_HASH, size, name##_BITS) name;
 #define LIMIT(value, most) if (most < value) { value = most; }
-#define TOO_SHORT(bytes) (meta.own.ip_available < (bytes))
-#define OPTIONS_CUT (hdr.ipv4.ihl > 5 && !hdr.ipv4_options.isValid())
-#define BEYOND_FRAME(length) ((length) > meta.own.ip_available)
-/* At most four labels of a frame are acted upon. */
-#define WAS_LAST_PASS (meta.pass.labels >= 3)
 
 /* The checksum is verified behind the parser. */
 #define SUM_HEADER
@@ -55,18 +51,29 @@ struct own_metadata_t {
 control ReadHeaderLength(in headers_t hdr, inout metadata_t meta) {
     apply {
         meta.header_length = (bit<16>) hdr.ipv4.ihl << 2;
+        meta.missing = meta.header_length |-| hdr.ipv4.total_length;
+        meta.ports_missing = (meta.header_length + PORTS_BYTES) |-| hdr.ipv4.total_length;
     }
 }
 
 /* What the architecture alone can say of a frame. */
 control ReadFrame(in headers_t hdr, inout metadata_t meta) {
     apply {
-        meta.length_out = meta.own.l3_length - meta.pass.removed;
-        meta.own.ip_available = meta.length_out;
+        meta.own.ip_available = meta.own.l3_length - meta.pass.removed;
+        meta.last = meta.own.ip_available - 1;
+        /* At most four labels of a frame are acted upon. */
+        meta.last_pass = meta.pass.labels >= 3;
         /* IP is only looked at below the last of the labels. */
         if (meta.ethertype == ETHERTYPE_MPLS) {
             meta.own.ip_available = meta.own.ip_available - LABEL_BYTES;
         }
+        if (meta.is_v6) {
+            meta.cut_header = meta.own.ip_available < IPV6_BYTES;
+        } else {
+            meta.cut_header = meta.own.ip_available < IPV4_BYTES;
+        }
+        meta.cut_options = hdr.ipv4.ihl > 5 && !hdr.ipv4_options.isValid();
+        meta.cut_packet = meta.ip_length > meta.own.ip_available;
         if (hdr.ipv4.isValid()) {
             meta.own.src = (bit<128>) hdr.ipv4.src;
             meta.own.dst = (bit<128>) hdr.ipv4.dst;
@@ -212,7 +219,7 @@ control FrameIngress(inout headers_t hdr, inout metadata_t meta, inout standard_
                 hdr.removed.setInvalid();
                 rewrite_frame.apply(hdr, meta.rewrite);
                 standard.egress_spec = meta.egress_port;
-            } else if (meta.punt) {
+            } else if (meta.punt && meta.punt_colour != RED) {
                 hdr.packet_in.setValid();
                 hdr.packet_in.ingress_port = meta.pass.ingress_port;
                 hdr.packet_in.padding = 0;

@@ -1,3 +1,10 @@
+/* What an entry says of the way into a tunnel: the VPN label is at the bottom of the stack, and marking may have other than the class. */
+#define CARRY_IN(vpn_label, of_class)                           \
+    meta.rewrite.label = vpn_label ++ 12w0x100;                 \
+    meta.class = of_class;                                      \
+    meta.rewrite.entry[11:9] = of_class;                        \
+    meta.rewrite.traffic_class = of_class ++ 5w0;
+
 /* Which session a packet belongs to, where a session's packets go, and at which rate. */
 
 control FindSession(inout headers_t hdr, inout metadata_t meta) {
@@ -82,10 +89,10 @@ control Carry(inout metadata_t meta) {
     @id(1) @name(".session_meter") DIRECT_METER session_meter;
 
     @id(0x01000006) @name(".carry") action carry(@id(1) bit<32> tunnel, @id(2) bit<20> vpn_label, @id(3) bit<3> class) {
+        meta.carried = true;
         meta.has_tunnel = true;
         meta.tunnel = tunnel;
-        meta.vpn_label = vpn_label;
-        meta.class = class;
+        CARRY_IN(vpn_label, class)
         meta.discarded = false;   /* by the route it would have had */
         METER_COLOUR(session_meter, meta.colour)
         COUNT_DIRECT(session_counter)
@@ -101,9 +108,7 @@ control Carry(inout metadata_t meta) {
     }
 
     apply {
-        if (session_table.apply().hit) {
-            meta.carried = true;
-        } else {
+        if (!session_table.apply().hit) {
             DROP(Reason.NO_SESSION)
         }
     }

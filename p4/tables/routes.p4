@@ -7,17 +7,19 @@
 
 control FindRoute(inout headers_t hdr, inout metadata_t meta) {
     @id(0x01000007) @name(".via_tunnel") action via_tunnel(@id(1) bit<32> tunnel, @id(2) bit<20> vpn_label, @id(3) bit<3> class) {
+        meta.has_route = true;
         meta.has_tunnel = true;
         meta.tunnel = tunnel;
-        meta.vpn_label = vpn_label;
-        meta.class = class;
+        CARRY_IN(vpn_label, class)
     }
 
     @id(0x01000008) @name(".local") action local(@id(1) bit<32> nexthop) {
+        meta.has_route = true;
         meta.nexthop = nexthop;
     }
 
     @id(0x01000009) @name(".receive") action receive() {
+        meta.has_route = true;
         meta.received = true;
     }
 
@@ -43,9 +45,9 @@ control FindRoute(inout headers_t hdr, inout metadata_t meta) {
 
     apply {
         if (meta.is_v6) {
-            if (route_v6_table.apply().hit) { meta.has_route = true; }
+            route_v6_table.apply();
         } else {
-            if (route_v4_table.apply().hit) { meta.has_route = true; }
+            route_v4_table.apply();
         }
     }
 }
