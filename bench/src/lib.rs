@@ -7,7 +7,8 @@
 //! - [`latency`]: how long a packet is under way through a worker;
 //! - [`memory`]: bytes of its tables for each entry;
 //! - [`updates`]: how many updates a second they take while packets are forwarded;
-//! - [`p4runtime`]: its service, over a socket, and what updates cost the packets;
+//! - [`p4runtime`]: its service, over a socket, and what updates cost the packets; and how long a router that comes back empty takes to be
+//!   whole again;
 //! - [`admission`]: how long the gateway takes to choose a path and to reserve it.
 //!
 //! `hdrhistogram` counts latencies; `clap` reads the command line; `rand` chooses keys; `nix` reads the processor time of a thread, which is what rates are counted in;

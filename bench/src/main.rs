@@ -28,6 +28,7 @@ enum Command {
     Latency(latency::Arguments),
     #[command(name = "p4runtime")]
     P4Runtime(p4runtime::Arguments),
+    Repair(p4runtime::repair::Arguments),
     Admission(admission::Arguments),
 }
 
@@ -55,6 +56,10 @@ fn main() -> ExitCode {
             Err(error) => error.into(),
         },
         Command::Admission(arguments) => match admission::run(&arguments, &mut output) {
+            Ok(()) => return ExitCode::SUCCESS,
+            Err(error) => error.into(),
+        },
+        Command::Repair(arguments) => match p4runtime::repair::run(&arguments, &mut output) {
             Ok(()) => return ExitCode::SUCCESS,
             Err(error) => error.into(),
         },

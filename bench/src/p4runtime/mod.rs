@@ -6,6 +6,7 @@
 mod arguments;
 mod client;
 mod measure;
+pub mod repair;
 mod router;
 mod worker;
 mod workload;
@@ -58,6 +59,9 @@ pub enum P4RuntimeError {
     /// The service ended before it was told to.
     #[error("the service has ended")]
     Ended,
+    /// The tables cannot be read.
+    #[error(transparent)]
+    Read(svpn_switch::ReadError),
     /// A read tells another number of entries than were written.
     #[error("{written} entries were written, and {read} are read")]
     ReadBack {

@@ -57,6 +57,14 @@ impl Service {
     /// # Errors
     /// [`P4RuntimeError`] if there is no memory, socket or thread.
     pub fn start(eal: Eal, entries: u32, first: Vec<Entry>) -> Result<(Self, WorkerEnd), P4RuntimeError> {
+        Self::start_at(eal, SocketAddr::from(([127, 0, 0, 1], 0)), entries, first)
+    }
+
+    /// As [`Service::start`], at an address.
+    ///
+    /// # Errors
+    /// [`P4RuntimeError`] likewise.
+    pub fn start_at(eal: Eal, address: SocketAddr, entries: u32, first: Vec<Entry>) -> Result<(Self, WorkerEnd), P4RuntimeError> {
         let config = EntriesConfig {
             sizes: sizes(entries),
             workers: NonZeroU16::MIN,
@@ -76,7 +84,13 @@ impl Service {
         let (punts, receiver) = mpsc::channel(1);
         let (stop, stopped) = oneshot::channel::<()>();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?;
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
+        // Some caller is in a runtime already.
+        let listener = std::net::TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        let listener = {
+            let _context = runtime.enter();
+            TcpListener::from_std(listener)?
+        };
         let address = listener.local_addr()?;
         let serve = move || {
             let served = runtime.block_on(p4runtime::serve(DEVICE, world, receiver, listener, async { drop(stopped.await) }));

@@ -32,7 +32,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Usual settings: batches of 1,000 updates (about 100 kB, far below gRPC's 4 MiB), 10 s for a call, a minute for a pipeline.
+    /// Usual settings: batches of 1,000 updates (about 100 kB, far below gRPC's 4 MiB), 10 s for a call, a minute for a pipeline;
+    /// a router that was away is found within a second of its return.
     pub fn new(endpoint: Endpoint, device: u64, election: ElectionId) -> Self {
         Self {
             endpoint,
@@ -42,7 +43,7 @@ impl Settings {
             batch: NonZeroUsize::new(1000).unwrap_or(NonZeroUsize::MIN),
             deadline: Duration::from_secs(10),
             pipeline_deadline: Duration::from_mins(1),
-            backoff: Backoff { first: Duration::from_millis(100), longest: Duration::from_secs(5) },
+            backoff: Backoff { first: Duration::from_millis(100), longest: Duration::from_secs(1) },
             events: NonZeroUsize::new(1024).unwrap_or(NonZeroUsize::MIN),
         }
     }

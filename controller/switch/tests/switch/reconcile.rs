@@ -7,7 +7,7 @@ use svpn_switch::{Report, State, Switch};
 use tonic::Code;
 
 use crate::entries::{flow, network, nexthop, session, tunnel};
-use crate::router::{Router, Trouble};
+use crate::router::{Router, Trouble, key};
 use crate::{ready, settings, soon, until};
 
 #[tokio::test]
@@ -92,6 +92,48 @@ async fn full_tables_are_read_whole() {
     assert_eq!(switch.read_all().await.expect("read").entries.len(), desired.len());
     assert!(router.device().writes.iter().all(|updates| *updates <= 1000));
     assert!(switch.reconcile().await.expect("reconciled").is_empty());
+}
+
+/// 20,000 entries and more: many reads' parts and many writes.
+#[tokio::test]
+async fn router_that_comes_back_empty_or_wrong_is_made_whole_and_what_was_right_is_left_alone() {
+    const SESSIONS: u32 = 10_000;
+    let mut router = Router::new();
+    let desired: Vec<_> = network().into_iter().chain((0..SESSIONS).flat_map(|id| [session(id, 1000), flow(id)])).collect();
+    let (switch, _events) = ready(&router, desired.clone()).await;
+    let written = |router: &Router| router.device().writes.iter().sum::<usize>();
+
+    router.cut();
+    until(|| switch.state() == State::Disconnected).await;
+    {
+        let mut device = router.device();
+        device.entries.clear();
+        device.pipeline = None;
+        device.writes.clear();
+    }
+    router.restore().await;
+    soon(switch.ready()).await;
+    assert_eq!(written(&router), desired.len(), "each once");
+    assert!(router.has_all_of(&desired));
+
+    // A third is gone, a third has another rate, a third is as it should be.
+    router.cut();
+    until(|| switch.state() == State::Disconnected).await;
+    {
+        let mut device = router.device();
+        for id in (0..SESSIONS).step_by(3) {
+            device.entries.remove(&key(&session(id, 1000).encode()));
+        }
+        for id in (1..SESSIONS).step_by(3) {
+            device.put(session(id, 1001).encode());
+        }
+        device.writes.clear();
+    }
+    router.restore().await;
+    soon(switch.ready()).await;
+    let (missing, other) = ((0..SESSIONS).step_by(3).count(), (1..SESSIONS).step_by(3).count());
+    assert_eq!(written(&router), missing + other, "nothing is written that was right");
+    assert!(router.has_all_of(&desired));
 }
 
 #[tokio::test]

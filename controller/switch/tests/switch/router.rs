@@ -187,6 +187,16 @@ impl Router {
         here.len() == entries.len() && entries.iter().all(|entry| here.contains(entry))
     }
 
+    /// As [`Router::has_just`], for many: looked up by their keys.
+    pub(crate) fn has_all_of(&self, entries: &[Entry]) -> bool {
+        let device = self.device();
+        let same = |entry: &Entry| {
+            let here = device.entries.get(&key(&entry.encode()));
+            here.and_then(|here| Entry::decode(here).ok()).is_some_and(|here| here == *entry)
+        };
+        device.entries.len() == entries.len() && entries.iter().all(same)
+    }
+
     pub(crate) fn trouble(&self, trouble: Trouble) {
         self.device().troubles.push(trouble);
     }
