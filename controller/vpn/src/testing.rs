@@ -105,7 +105,11 @@ pub(crate) fn spec() -> NetworkSpec {
         max_sessions,
         options: Options::default(),
     };
-    let paid = |name: &str, vpn: &str, contract: &str| ApplicationSpec { id: application(name, vpn), contract: contract.into() };
+    let paid = |name: &str, vpn: &str, contract: &str| ApplicationSpec {
+        id: application(name, vpn),
+        contract: contract.into(),
+        accepts: Vec::new(),
+    };
     NetworkSpec {
         ttl: TtlMode::UNIFORM,
         last_session: Some(50),

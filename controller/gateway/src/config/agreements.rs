@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Unexpected};
 use svpn_contract::wire::Class;
-use svpn_vpn::agreement::{Days, Hours, Options, Preemptable, Preemption, Protection, Quota, Schedule, UtcOffset, VpnPolicy};
+use svpn_vpn::agreement::{Consent, Days, Hours, Options, Preemptable, Preemption, Protection, Quota, Schedule, UtcOffset, VpnPolicy};
 use svpn_vpn::durable::TunnelOrigin;
 use svpn_vpn::price::{ClassPrice, Micros, PricePlan, TimeOfDay};
 use svpn_vpn::request::Match;
@@ -214,6 +214,17 @@ pub(crate) struct Policy {
     max_priority: Option<u8>,
     #[serde(default)]
     matches: Option<Vec<MatchWord>>,
+    #[serde(default)]
+    consent: ConsentWord,
+}
+
+/// `consent = "named"`
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum ConsentWord {
+    #[default]
+    Answer,
+    Named,
 }
 
 fn maybe_numbers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Class>>, D::Error> {
@@ -239,6 +250,10 @@ impl Policy {
             classes: self.classes.clone(),
             max_priority: self.max_priority,
             matches: self.matches.as_ref().map(|matches| matches.iter().map(word).collect()),
+            consent: match self.consent {
+                ConsentWord::Answer => Consent::Answer,
+                ConsentWord::Named => Consent::Named,
+            },
         }
     }
 }

@@ -313,4 +313,7 @@ pub(crate) struct Application {
     pub(crate) vpn: String,
     pub(crate) contract: String,
     pub(crate) secret: String,
+    /// `["storage@vpn-a"]`: whose sessions it agrees to, where its VPN's policy has `consent = "named"`.
+    #[serde(default)]
+    pub(crate) accepts: Vec<Spanned<String>>,
 }

@@ -190,6 +190,11 @@ fn prices(file: &file::File, place: &impl Fn(Option<Span>) -> Place) -> Result<H
 }
 
 fn group(group: &agreements::Group, place: &impl Fn(Option<Span>) -> Place) -> Result<GroupSpec, ConfigError> {
+    Ok(GroupSpec { name: group.name.clone(), members: members(&group.members, place)? })
+}
+
+/// Applications by their names, `NAME@VPN`.
+fn members(names: &[Spanned<String>], place: &impl Fn(Option<Span>) -> Place) -> Result<Vec<ApplicationId>, ConfigError> {
     let member = |member: &Spanned<String>| {
         let wrong = || ConfigError::Wrong {
             place: place(Some(member.span())),
@@ -198,7 +203,7 @@ fn group(group: &agreements::Group, place: &impl Fn(Option<Span>) -> Place) -> R
         let (name, vpn) = member.get_ref().split_once('@').ok_or_else(wrong)?;
         Ok(ApplicationId { name: name.to_owned(), vpn: VpnName(vpn.to_owned()) })
     };
-    Ok(GroupSpec { name: group.name.clone(), members: group.members.iter().map(member).collect::<Result<_, _>>()? })
+    names.iter().map(member).collect()
 }
 
 fn spec(
@@ -209,6 +214,8 @@ fn spec(
 ) -> Result<NetworkSpec, ConfigError> {
     let groups = file.groups.iter().map(|found| group(places.note(found, |group| Item::Group(group.name.clone())), place));
     let groups = groups.collect::<Result<_, _>>()?;
+    let applications = file.applications.iter().map(|found| application(places.note(found, application_item), place));
+    let applications = applications.collect::<Result<_, _>>()?;
     Ok(NetworkSpec {
         groups,
         ttl: file.provider.ttl.mode(),
@@ -223,7 +230,7 @@ fn spec(
             .iter()
             .map(|found| contract(places.note(found, |sla| Item::Contract(sla.name.clone())), prices))
             .collect(),
-        applications: file.applications.iter().map(|found| application(places.note(found, application_item))).collect(),
+        applications,
     })
 }
 
@@ -295,8 +302,9 @@ fn contract(contract: &file::Contract, prices: &HashMap<String, Arc<PricePlan>>)
     }
 }
 
-fn application(application: &file::Application) -> ApplicationSpec {
-    ApplicationSpec { id: application_id(application), contract: application.contract.clone() }
+fn application(application: &file::Application, place: &impl Fn(Option<Span>) -> Place) -> Result<ApplicationSpec, ConfigError> {
+    let accepts = members(&application.accepts, place)?;
+    Ok(ApplicationSpec { id: application_id(application), contract: application.contract.clone(), accepts })
 }
 
 #[cfg(test)]

@@ -38,6 +38,17 @@ fn a_good_file_is_taken() {
 }
 
 #[test]
+fn a_vpn_may_ask_that_callees_name_their_callers() {
+    let (asked, _) = changed("name = \"vpn-a\"\nvrf = 10", "name = \"vpn-a\"\nvrf = 10\npolicy = { consent = \"named\" }");
+    let named = asked.replacen("secret = \"s3cret-too\"", "secret = \"s3cret-too\"\naccepts = [\"storage@vpn-a\"]", 1);
+    let network = read(Path::new("svpn.toml"), &named).expect("it is good").network;
+    let [storage, backup] = ["storage", "backup"].map(|name| ApplicationId { name: name.to_owned(), vpn: VpnName("vpn-a".to_owned()) });
+    assert_eq!((network.accepted_by(&backup), network.accepted_by(&storage)), (&[storage.clone()][..], &[][..]));
+    assert!(network.policy(&backup.vpn).is_some_and(|policy| policy.consent == svpn_vpn::agreement::Consent::Named));
+    assert!(refused(&named.replace("storage@vpn-a\"]\n", "stranger@vpn-a\"]\n")).contains("stranger@vpn-a"));
+}
+
+#[test]
 fn links_are_probed_every_second_unless_it_is_said_otherwise() {
     let with = |keys: &str| read(Path::new("svpn.toml"), &format!("{GOOD}\n[liveness]\n{keys}")).expect("it is good").liveness;
     assert_eq!(read(Path::new("svpn.toml"), GOOD).expect("it is good").liveness, liveness::Settings::default());

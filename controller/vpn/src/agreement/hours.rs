@@ -1,5 +1,6 @@
 //! Hours of the day and days of the week, at a fixed offset from UTC.
 
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use jiff::tz::Offset;
@@ -122,6 +123,18 @@ impl Schedule {
     }
 }
 
+/// `mon tue 08:00-17:30`, as contracts say it.
+impl fmt::Display for Hours {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let days = (0..).zip(["mon", "tue", "wed", "thu", "fri", "sat", "sun"]).filter(|(day, _)| self.days.has(*day));
+        for (_, name) in days {
+            write!(f, "{name} ")?;
+        }
+        let [from, until] = [self.from, self.until].map(|minute| (minute / 60, minute % 60));
+        write!(f, "{:02}:{:02}-{:02}:{:02}", from.0, from.1, until.0, until.1)
+    }
+}
+
 impl Hours {
     fn on(self, day: &Day) -> Option<(SystemTime, SystemTime)> {
         let at = |minute: u16| day.start + Duration::from_secs(u64::from(minute) * 60);
@@ -176,6 +189,7 @@ mod tests {
         assert_eq!(always.gap(sunday(3), sunday(1000)), None, "midnight is no gap");
         assert_eq!((UtcOffset(0).month(sunday(0)), UtcOffset(-60).month(sunday(22 * 24))), (2001 * 12 + 8, 2001 * 12 + 8));
         assert_eq!(UtcOffset(0).month(sunday(22 * 24)), 2001 * 12 + 9);
+        assert_eq!(Hours::new(weekdays(), 8 * 60, 17 * 60 + 5).unwrap().to_string(), "mon tue wed thu fri 08:00-17:05");
         assert_eq!(Hours::new(Days::ALL, 60, 60), Err(NoHours));
         assert_eq!(Hours::new(Days::ALL, 60, 1441), Err(NoHours));
     }

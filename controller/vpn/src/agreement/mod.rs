@@ -13,7 +13,7 @@ use crate::request::{BitRate, Match, Refusal, VpnName, utc};
 
 pub use account::Account;
 pub use hours::{Days, Hours, NoHours, Schedule, UtcOffset};
-pub use options::{MAX_PRIORITY, Options, Preemptable, Preemption, Protection, Quota, VpnPolicy};
+pub use options::{Consent, MAX_PRIORITY, Options, Preemptable, Preemption, Protection, Quota, VpnPolicy};
 pub use usage::Usage;
 
 /// The rates of a session's two directions, as its caller sees them; 0 = nothing flows that way.
@@ -131,7 +131,12 @@ mod tests {
     #[test]
     fn the_policy_of_a_vpn_says_what_it_allows() {
         let vpn = VpnName("vpn-a".into());
-        let policy = VpnPolicy { classes: Some(vec![testing::class(5)]), max_priority: Some(3), matches: Some(vec![Match::Ports]) };
+        let policy = VpnPolicy {
+            classes: Some(vec![testing::class(5)]),
+            max_priority: Some(3),
+            matches: Some(vec![Match::Ports]),
+            ..VpnPolicy::default()
+        };
         let refused = |class, priority, matching| policy.allows(&vpn, testing::class(class), priority, matching).unwrap_err().to_string();
         assert_eq!(policy.allows(&vpn, testing::class(5), 3, Match::Ports), Ok(()));
         assert_eq!(refused(0, 0, Match::Ports), "forbidden: the policy of VPN vpn-a does not allow class 0, only 5");

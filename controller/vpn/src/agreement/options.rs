@@ -54,6 +54,18 @@ pub struct VpnPolicy {
     pub max_priority: Option<u8>,
     /// What may count as their packets.
     pub matches: Option<Vec<Match>>,
+    /// How a callee agrees to its sessions.
+    pub consent: Consent,
+}
+
+/// How a callee agrees to sessions with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Consent {
+    /// By answering.
+    #[default]
+    Answer,
+    /// By answering callers it has named beforehand; others do not reach it, and nothing is reserved for them.
+    Named,
 }
 
 /// Whether sessions have a second way.

@@ -6,7 +6,7 @@ use svpn_contract::wire::Class;
 
 use super::WAYS;
 use crate::admission::Interval;
-use crate::agreement;
+use crate::agreement::{self, Consent};
 use crate::demand::{Demand, Framing};
 use crate::network::{Circuit, ContractId, Network};
 use crate::request::{ApplicationId, CeName, Direction, Match, MediaEnd, Medium, Refusal, SessionRequest, TunnelType, Window};
@@ -34,6 +34,7 @@ pub(super) fn examine(network: &Network, request: &SessionRequest, now: SystemTi
         policy.allows(&request.caller.vpn, class, priority, request.matching)?;
     }
     reaches(network, &request.caller, &request.callee)?;
+    consents(network, &request.caller, &request.callee)?;
     let circuits = [attached(network, &request.caller_ce, &request.caller)?, attached(network, &request.callee_ce, &request.callee)?];
     let [from, to] = circuits.map(|circuit| &network.circuits()[circuit]);
     if request.tunnel == TunnelType::Gre {
@@ -81,6 +82,15 @@ fn reaches(network: &Network, caller: &ApplicationId, callee: &ApplicationId) ->
         list(from),
         list(to)
     )))
+}
+
+/// Where the VPN's policy says so, a callee is reached by those it has named.
+fn consents(network: &Network, caller: &ApplicationId, callee: &ApplicationId) -> Result<(), Refusal> {
+    let asked = network.policy(&callee.vpn).is_some_and(|policy| policy.consent == Consent::Named);
+    if !asked || network.accepted_by(callee).contains(caller) {
+        return Ok(());
+    }
+    Err(Refusal::Forbidden(format!("{callee} has not agreed to sessions with {caller}, which the policy of VPN {} asks for", callee.vpn.0)))
 }
 
 fn attached(network: &Network, ce: &CeName, application: &ApplicationId) -> Result<usize, Refusal> {

@@ -33,9 +33,12 @@ pub(super) fn build(spec: NetworkSpec) -> Result<Network, InvalidNetwork> {
     let topology = Topology::new(routers.len(), links, std::mem::take(&mut checker.affinities), std::mem::take(&mut checker.risks));
     let contracts = checker.contracts(spec.contracts, &topology)?;
     let mut applications = HashMap::new();
+    let mut accepts = HashMap::new();
     for application in spec.applications {
+        accepts.insert(application.id.clone(), application.accepts);
         checker.application(&mut applications, application.id, application.contract)?;
     }
+    all_known(&accepts, &applications)?;
     let groups = groups(spec.groups, &applications)?;
     let circuit_of = circuits.iter().enumerate().map(|(index, circuit)| ((circuit.ce.clone(), circuit.vpn.clone()), index)).collect();
     Ok(Network {
@@ -51,8 +54,23 @@ pub(super) fn build(spec: NetworkSpec) -> Result<Network, InvalidNetwork> {
         policies,
         premade,
         groups,
+        accepts,
         circuit_of,
     })
+}
+
+/// Whoever is accepted is there.
+fn all_known(
+    accepts: &HashMap<ApplicationId, Vec<ApplicationId>>,
+    applications: &HashMap<ApplicationId, ContractId>,
+) -> Result<(), InvalidNetwork> {
+    let mut named = accepts.iter().flat_map(|(callee, callers)| callers.iter().map(move |caller| (callee, caller)));
+    match named.find(|(_, caller)| !applications.contains_key(caller)) {
+        None => Ok(()),
+        Some((callee, caller)) => {
+            Err(InvalidNetwork::Missing { item: Item::Application(callee.to_string()), missing: Item::Application(caller.to_string()) })
+        }
+    }
 }
 
 /// Of each application the groups it is in.

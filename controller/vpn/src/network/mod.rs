@@ -134,6 +134,7 @@ pub struct Network {
     pub(crate) policies: HashMap<VpnName, VpnPolicy>,
     pub(crate) premade: HashSet<VpnName>,
     pub(crate) groups: HashMap<ApplicationId, Vec<String>>,
+    pub(crate) accepts: HashMap<ApplicationId, Vec<ApplicationId>>,
     pub(crate) circuit_of: HashMap<(CeName, VpnName), usize>,
 }
 
@@ -184,6 +185,11 @@ impl Network {
         self.circuit_of.get(&(ce.clone(), vpn.clone())).copied()
     }
 
+    /// Every VPN with its routing table, in the order of the configuration.
+    pub fn vpns(&self) -> impl Iterator<Item = (&VpnName, VrfId)> {
+        self.vpns.iter().map(|(name, vrf)| (name, *vrf))
+    }
+
     /// Whether a VPN of that name is configured.
     pub fn has_vpn(&self, name: &VpnName) -> bool {
         self.vpns.iter().any(|(vpn, _)| vpn == name)
@@ -222,6 +228,11 @@ impl Network {
     /// The closed user groups an application is in; those that are in none reach each other.
     pub fn groups_of(&self, application: &ApplicationId) -> &[String] {
         self.groups.get(application).map_or(&[], Vec::as_slice)
+    }
+
+    /// The callers an application has named, whose sessions it agrees to.
+    pub fn accepted_by(&self, application: &ApplicationId) -> &[ApplicationId] {
+        self.accepts.get(application).map_or(&[], Vec::as_slice)
     }
 
     /// A contract.

@@ -175,6 +175,8 @@ pub struct ApplicationSpec {
     pub id: ApplicationId,
     /// The name of the contract that pays.
     pub contract: String,
+    /// Whose sessions it agrees to, where its VPN's policy asks for callers that are named ([`crate::agreement::Consent::Named`]).
+    pub accepts: Vec<ApplicationId>,
 }
 
 impl NetworkSpec {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::agreement::Consent;
 use crate::request::{ApplicationId, Bandwidth, CeName, Match, MediaEnd, TunnelType};
 use crate::session::OutOfTurn;
 use crate::testing::{MEGA, application, class, end, medium, request};
@@ -163,6 +164,29 @@ fn closed_user_groups_are_closed() {
         "forbidden: storage@vpn-a and backup@vpn-a are in no closed user group together: storage@vpn-a is in none, backup@vpn-a in finance";
     assert_eq!(grouped(&["backup"]).unwrap_err().to_string(), told);
     assert!(grouped(&["storage"]).is_err());
+}
+
+#[test]
+fn where_consent_is_asked_for_a_callee_is_reached_by_those_it_has_named() {
+    let asked = |consent, accepts: &[&str]| {
+        let mut spec = crate::testing::spec();
+        spec.vpns[0].policy.consent = consent;
+        let callee = spec.applications.iter_mut().find(|each| each.id == application("backup", "vpn-a")).unwrap();
+        callee.accepts = accepts.iter().map(|name| application(name, "vpn-a")).collect();
+        Domain::new(Network::build(spec).unwrap()).unwrap().request(request("a-east", "a-west", MEGA), at(0)).map(|_| ())
+    };
+    assert_eq!(asked(Consent::Named, &["storage"]), Ok(()));
+    let told = "forbidden: backup@vpn-a has not agreed to sessions with storage@vpn-a, which the policy of VPN vpn-a asks for";
+    assert_eq!(asked(Consent::Named, &[]).unwrap_err().to_string(), told);
+    assert_eq!(asked(Consent::Named, &["backup"]).unwrap_err().to_string(), told);
+    assert_eq!(asked(Consent::Answer, &[]), Ok(()), "it agrees by answering");
+}
+
+#[test]
+fn who_is_accepted_must_be_known() {
+    let mut spec = crate::testing::spec();
+    spec.applications[0].accepts = vec![application("stranger", "vpn-a")];
+    assert!(matches!(Network::build(spec), Err(crate::network::InvalidNetwork::Missing { .. })));
 }
 
 #[test]
