@@ -2,6 +2,8 @@
 //!
 //! An application is at one CE at a time: registering at another CE moves it there, and its contacts at the old one are forgotten.
 
+mod kept;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -9,6 +11,8 @@ use std::time::{Duration, Instant};
 use svpn_vpn::request::{ApplicationId, CeName};
 
 use crate::stack::sip::Uri;
+
+pub(crate) use kept::Clocks;
 
 /// How long a binding lives if the application does not say.
 pub(crate) const DEFAULT_EXPIRES: u32 = 3600;
@@ -159,12 +163,17 @@ impl Registrar {
         self.bindings(application, now).into_iter().next()
     }
 
-    /// Drops what has expired.
-    pub(crate) fn sweep(&mut self, now: Instant) {
-        self.bindings.retain(|_, bindings| {
+    /// Drops what has expired. Returns the applications that have no binding any more.
+    pub(crate) fn sweep(&mut self, now: Instant) -> Vec<ApplicationId> {
+        let mut gone = Vec::new();
+        self.bindings.retain(|application, bindings| {
             bindings.retain(|binding| binding.expires > now);
+            if bindings.is_empty() {
+                gone.push(application.clone());
+            }
             !bindings.is_empty()
         });
+        gone
     }
 }
 

@@ -9,12 +9,12 @@ use crate::address::Domain;
 use crate::call::{Calls, resume};
 use crate::config::{ListenAddress, SipConfig, StartError};
 use crate::digest::Authenticator;
-use crate::registrar::Registrar;
+use crate::registrar::{Clocks, Registrar};
 use crate::serve::serve;
 use crate::services::Services;
 use crate::sessions::{HangUp, Resumed, Sessions};
 use crate::stack::Stack;
-use svpn_vpn::request::Cause;
+use svpn_vpn::request::{ApplicationId, Cause};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 /// How long [`Server::shutdown`] waits for applications to answer BYE.
@@ -55,6 +55,7 @@ impl Server {
             authenticator: Mutex::new(Authenticator::new(now)),
             registrar: Mutex::new(Registrar::default()),
         });
+        resume_registrations(&services).await;
         for call in &resumed {
             if let Err(error) = resume(&services, call) {
                 tracing::error!(session = call.terms.session.0, %error, "nobody can hang up the session: it is ended");
@@ -98,6 +99,36 @@ impl Server {
 async fn sweep<S: Sessions>(services: Arc<Services<S>>) {
     loop {
         tokio::time::sleep(SWEEP).await;
-        services.registrar().sweep(Instant::now());
+        let gone = services.registrar().sweep(Instant::now());
+        for application in gone {
+            forget(&services, &application).await;
+        }
+    }
+}
+
+/// Applications are found where the server before this one knew them to be, as far as that is still allowed.
+async fn resume_registrations<S: Sessions>(services: &Services<S>) {
+    for (application, kept) in services.sessions.registrations().await {
+        let clocks = Clocks::read();
+        if let Err(error) = services.registrar().resume(&application, &kept, clocks) {
+            tracing::error!(%application, %error, "the registration is not taken up: it has to be made again");
+        }
+        let bindings = services.registrar().bindings(&application, clocks.now);
+        for binding in &bindings {
+            if let Err(refusal) = services.sessions.admit_registration(&application, &binding.ce).await {
+                tracing::warn!(%application, ce = binding.ce.0, %refusal, "the registration does not hold any more");
+                services.registrar().retain(&application, |ce| *ce != binding.ce);
+            }
+        }
+        if services.registrar().bindings(&application, clocks.now).is_empty() {
+            forget(services, &application).await;
+        }
+    }
+}
+
+async fn forget<S: Sessions>(services: &Services<S>, application: &ApplicationId) {
+    // It is durable sooner or later, and what has expired counts for nothing.
+    if let Err(refusal) = services.sessions.keep_registrations(application, None).await {
+        tracing::debug!(%application, %refusal, "an expired registration stays in the store");
     }
 }

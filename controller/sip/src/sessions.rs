@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 
+use serde::{Deserialize, Serialize};
 use svpn_vpn::domain::Proposal;
 use svpn_vpn::request::{Answer, ApplicationId, Cause, CeName, Refusal, SessionNumber, SessionRequest, Terms, VpnName};
 
@@ -16,9 +17,37 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// What signalling must keep of a session, to go on with it when the gateway was restarted: JSON of signalling's own making.
+/// What signalling must keep of a session, or of an application's registrations, to go on when the gateway was restarted: JSON of signalling's own making.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept(pub String);
+
+/// One of the two dialogs of a session, as it was when it was kept; "we" are the gateway.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptEnd {
+    /// Call-ID.
+    pub call_id: String,
+    /// Our address in it.
+    pub local: String,
+    /// The application's.
+    pub remote: String,
+    /// Where requests to the application go.
+    pub target: String,
+}
+
+impl Kept {
+    /// The dialogs with the caller and with the callee.
+    ///
+    /// # Errors
+    /// It was not written by signalling, or by another version.
+    pub fn ends(&self) -> Result<[KeptEnd; 2], serde_json::Error> {
+        #[derive(Deserialize)]
+        struct Ends {
+            caller: KeptEnd,
+            callee: KeptEnd,
+        }
+        serde_json::from_str(&self.0).map(|Ends { caller, callee }| [caller, callee])
+    }
+}
 
 /// A session that goes on after a restart.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +88,16 @@ pub trait Sessions: Send + Sync + 'static {
     /// # Errors
     /// A refusal if the CE does not exist ([`Refusal::NotAcceptable`]) or is not one of the application's VPN ([`Refusal::Forbidden`]).
     fn admit_registration(&self, application: &ApplicationId, ce: &CeName) -> impl Future<Output = Result<(), Refusal>> + Send;
+
+    /// What [`Sessions::keep_registrations`] was given last of each application, for a server that starts.
+    fn registrations(&self) -> impl Future<Output = Vec<(ApplicationId, Kept)>> + Send;
+
+    /// An application's registrations are thus from now on; `None` = it has none. What this asks for is queued when it is called, whoever
+    /// waits, so that what is called last holds; it is durable when the future is ready.
+    ///
+    /// # Errors
+    /// It could not be made durable.
+    fn keep_registrations(&self, application: &ApplicationId, kept: Option<Kept>) -> impl Future<Output = Result<(), Refusal>> + Send;
 
     /// Checks contract and calendar, and reserves: the session has its tunnels, but no packet is classified into it yet.
     ///

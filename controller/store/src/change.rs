@@ -7,7 +7,7 @@ use sqlx::Any;
 use sqlx::AnyConnection;
 use sqlx::query::Query;
 use svpn_vpn::durable::{Fact, SessionRecord};
-use svpn_vpn::request::SessionNumber;
+use svpn_vpn::request::{ApplicationId, SessionNumber};
 
 use crate::record::ChargeRecord;
 
@@ -22,6 +22,13 @@ pub enum Change {
         session: SessionNumber,
         /// What signalling needs to go on with it.
         body: String,
+    },
+    /// Where an application is reached, as signalling writes it; `None` = nowhere any more.
+    Registration {
+        /// The application.
+        application: ApplicationId,
+        /// What signalling needs to find it.
+        body: Option<String>,
     },
     /// A session is billed. A second record of one session is the first: it is left out.
     Charge(Box<ChargeRecord>),
@@ -46,6 +53,9 @@ const PUT_DIALOGS: &str = "INSERT INTO dialogs (gateway, session, body) VALUES (
 const PUT_FACT: &str = "INSERT INTO fact (gateway, kind, name, body) VALUES ($1, $2, $3, $4) \
      ON CONFLICT (gateway, kind, name) DO UPDATE SET body = excluded.body";
 const DROP_FACT: &str = "DELETE FROM fact WHERE gateway = $1 AND kind = $2 AND name = $3";
+const PUT_REGISTRATION: &str = "INSERT INTO registration (gateway, vpn, application, body) VALUES ($1, $2, $3, $4) \
+     ON CONFLICT (gateway, vpn, application) DO UPDATE SET body = excluded.body";
+const DROP_REGISTRATION: &str = "DELETE FROM registration WHERE gateway = $1 AND vpn = $2 AND application = $3";
 const PUT_CHARGE: &str = "INSERT INTO charge (gateway, session, requested, ended, contract, vpn, caller, callee, carried_bytes, body) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (gateway, session, requested) DO NOTHING";
 
@@ -73,6 +83,13 @@ impl Change {
                 }
             }
             Self::Dialogs { session, body } => vec![of(PUT_DIALOGS).bind(i64::from(session.0)).bind(body.clone())],
+            Self::Registration { application, body } => {
+                let of = |sql| of(sql).bind(application.vpn.0.clone()).bind(application.name.clone());
+                vec![match body {
+                    Some(body) => of(PUT_REGISTRATION).bind(body.clone()),
+                    None => of(DROP_REGISTRATION),
+                }]
+            }
             Self::Charge(record) => vec![put_charge(of(PUT_CHARGE), record)?],
         })
     }

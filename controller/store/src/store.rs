@@ -7,7 +7,7 @@ use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 use sqlx::{Connection as _, Row as _};
 use svpn_vpn::durable::Fact;
-use svpn_vpn::request::SessionNumber;
+use svpn_vpn::request::{ApplicationId, SessionNumber, VpnName};
 
 use crate::database::{Address, OpenError};
 use crate::journal::{Journal, Writer};
@@ -20,6 +20,8 @@ pub struct Kept {
     pub facts: Vec<Fact>,
     /// The dialogs of its sessions, as signalling wrote them.
     pub dialogs: Vec<(SessionNumber, String)>,
+    /// Where applications are reached, as signalling wrote it; also what has expired.
+    pub registrations: Vec<(ApplicationId, String)>,
 }
 
 /// Why records cannot be read.
@@ -109,6 +111,8 @@ async fn kept(connection: &mut AnyConnection, address: &Address) -> Result<Kept,
     }
     let table = Reader { address, table: "dialogs" };
     kept.dialogs = table.numbered(connection, "SELECT session, body FROM dialogs WHERE gateway = $1 ORDER BY session").await?;
+    let table = Reader { address, table: "registration" };
+    kept.registrations = table.registrations(connection).await?;
     Ok(kept)
 }
 
@@ -141,6 +145,13 @@ impl Reader<'_> {
             Ok((SessionNumber(number), row.try_get(1)?))
         };
         rows.iter().map(pair).collect::<Result<_, _>>().map_err(|source| self.broken(source))
+    }
+
+    async fn registrations(self, connection: &mut AnyConnection) -> Result<Vec<(ApplicationId, String)>, ReadError> {
+        let sql = "SELECT application, vpn, body FROM registration WHERE gateway = $1 ORDER BY vpn, application";
+        let rows = self.rows(connection, sql).await?;
+        let row = |row: &AnyRow| Ok((ApplicationId { name: row.try_get(0)?, vpn: VpnName(row.try_get(1)?) }, row.try_get(2)?));
+        rows.iter().map(row).collect::<Result<_, _>>().map_err(|source| self.broken(source))
     }
 
     fn parse<T: DeserializeOwned>(self, row: impl Display, body: &str) -> Result<T, ReadError> {

@@ -36,6 +36,8 @@ struct Shared {
     routers: Routers,
     journal: Journal,
     secrets: HashMap<ApplicationId, Secret>,
+    /// Those of the gateway before this one, until signalling takes them up.
+    registrations: Mutex<Vec<(ApplicationId, Kept)>>,
     /// Sessions that end for another reason than that a peer hung up.
     hang_up: mpsc::UnboundedSender<HangUp>,
     /// Something may be due sooner than it was.
@@ -167,6 +169,16 @@ impl Sessions for Gateway {
             return Err(Refusal::Forbidden(format!("CE {} is not attached to VPN {}", ce.0, application.vpn.0)));
         }
         Ok(())
+    }
+
+    async fn registrations(&self) -> Vec<(ApplicationId, Kept)> {
+        std::mem::take(&mut *self.0.registrations.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn keep_registrations(&self, application: &ApplicationId, kept: Option<Kept>) -> impl Future<Output = Result<(), Refusal>> + Send {
+        let change = Change::Registration { application: application.clone(), body: kept.map(|kept| kept.0) };
+        let commit = self.0.journal.append(vec![change]);
+        async { commit.await.map_err(|error| EnactError::Journal(error).refusal()) }
     }
 
     async fn reserve(&self, request: SessionRequest) -> Result<Terms, Refusal> {

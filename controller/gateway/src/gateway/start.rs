@@ -57,7 +57,8 @@ impl Gateway {
         journal: Journal,
     ) -> Result<Begun, StartError> {
         let now = SystemTime::now();
-        let Kept { facts, dialogs, .. } = kept;
+        let Kept { facts, dialogs, registrations } = kept;
+        let registrations = registrations.into_iter().map(|(application, body)| (application, svpn_sip::sessions::Kept(body))).collect();
         let (mut domain, restored) = Domain::restore(network, facts, now)?;
         let mut effects = restored.effects;
         for session in restored.changing {
@@ -82,8 +83,16 @@ impl Gateway {
         tracing::info!(sessions = resumed.len(), unsettled = over.len(), "the journal is read");
         let (routers, notices) = Routers::start(routers, election, &domain);
         let (hang_up, told) = mpsc::unbounded_channel();
-        let shared =
-            Shared { domain: Mutex::new(domain), routers, journal, secrets, hang_up, sooner: Notify::new(), tasks: TaskTracker::new() };
+        let shared = Shared {
+            domain: Mutex::new(domain),
+            routers,
+            journal,
+            secrets,
+            registrations: Mutex::new(registrations),
+            hang_up,
+            sooner: Notify::new(),
+            tasks: TaskTracker::new(),
+        };
         let gateway = Self(Arc::new(shared));
         for summary in over {
             gateway.0.tasks.spawn(settle(gateway.clone(), summary));

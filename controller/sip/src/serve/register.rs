@@ -8,7 +8,7 @@ use svpn_vpn::request::{ApplicationId, CeName, Refusal};
 
 use super::identity::{Challenge, authenticate};
 use crate::refusal::Rejection;
-use crate::registrar::{Binding, Contact, DEFAULT_EXPIRES, MIN_EXPIRES, Preference, RegisterError, Sequence, Wish};
+use crate::registrar::{Binding, Clocks, Contact, DEFAULT_EXPIRES, MIN_EXPIRES, Preference, RegisterError, Sequence, Wish};
 use crate::services::Services;
 use crate::sessions::Sessions;
 use crate::stack::sequence;
@@ -30,11 +30,19 @@ pub(super) async fn serve<S: Sessions>(request: &Request, services: &Services<S>
         }
     }
     let order = Sequence { call_id: request.call_id_header().map(|id| id.value().to_owned()).unwrap_or_default(), cseq: sequence(request) };
-    let now = Instant::now();
-    let mut registrar = services.registrar();
-    registrar.register(&application, &order, wish, now).map_err(rejected)?;
-    let bindings = registrar.bindings(&application, now);
-    drop(registrar);
+    let clocks = Clocks::read();
+    let now = clocks.now;
+    let changes = wish != Wish::Query;
+    let (bindings, kept) = {
+        let mut registrar = services.registrar();
+        registrar.register(&application, &order, wish, now).map_err(rejected)?;
+        // Queued while nobody else can register, so that the last of two is the last to be kept.
+        let kept = changes.then(|| services.sessions.keep_registrations(&application, registrar.keep(&application, clocks)));
+        (registrar.bindings(&application, now), kept)
+    };
+    if let Some(kept) = kept {
+        kept.await?;
+    }
     let latest = bindings.first().map(|binding| binding.ce.0.as_str());
     tracing::info!(%application, ce = latest, contacts = bindings.len(), "registered");
     Ok(bindings.iter().map(|binding| contact_header(binding, now)).collect())

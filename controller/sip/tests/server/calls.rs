@@ -6,7 +6,8 @@ use std::time::Duration;
 use crate::support::{Bench, Blanks, backup, finish, storage};
 use svpn_sip::config::{Carrier, SessionTimer, SipConfig, StartError};
 use svpn_sip::server::Server;
-use svpn_vpn::request::{Cause, CeName, MediaEnd};
+use svpn_sip::sessions::Kept;
+use svpn_vpn::request::{ApplicationId, Cause, CeName, MediaEnd, VpnName};
 use tokio::sync::mpsc::unbounded_channel;
 
 const LONG: Duration = Duration::from_secs(40);
@@ -217,6 +218,26 @@ async fn a_session_goes_on_when_the_gateway_is_restarted() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     let bench = bench.restart().await;
     assert_eq!(bench.gateway.records()[0].released, [], "nobody hung up");
+    bench.hang_up(1, Cause::WindowEnd);
+    assert_eq!(bench.gateway.settled().await, [Cause::WindowEnd]);
+    tokio::join!(finish("answer", answering), finish("call_hung_up", calling));
+}
+
+#[tokio::test]
+async fn who_registered_with_the_gateway_before_need_not_again() {
+    let bench = udp().await;
+    let (caller, callee) = (storage(), backup());
+    bench.register(caller).await;
+    bench.register(callee).await;
+    assert_eq!(bench.gateway.registrations.lock().unwrap().len(), 2);
+    // One that cannot be read is forgotten, and takes none of the others with it.
+    let archive = ApplicationId { name: "archive".to_owned(), vpn: VpnName("vpn-a".to_owned()) };
+    bench.gateway.registrations.lock().unwrap().insert(archive, Kept("?".to_owned()));
+    let bench = bench.restart().await;
+    assert_eq!(bench.gateway.registrations.lock().unwrap().len(), 2);
+    let answering = bench.sipp("answer", callee, &[]);
+    let calling = bench.sipp("call_hung_up", caller, &[]);
+    bench.gateway.established().await;
     bench.hang_up(1, Cause::WindowEnd);
     assert_eq!(bench.gateway.settled().await, [Cause::WindowEnd]);
     tokio::join!(finish("answer", answering), finish("call_hung_up", calling));

@@ -1,6 +1,6 @@
 //! A gateway's stand-in, and sipp.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
@@ -37,6 +37,8 @@ pub(crate) struct Record {
 #[derive(Default)]
 pub(crate) struct Gateway {
     records: Mutex<BTreeMap<u32, Record>>,
+    /// As they are kept.
+    pub(crate) registrations: Mutex<HashMap<ApplicationId, Kept>>,
 }
 
 impl Gateway {
@@ -121,6 +123,19 @@ impl Sessions for Gateway {
 
     async fn secret(&self, application: &ApplicationId) -> Option<Secret> {
         Some(Secret(format!("{}-s3cret", application.name)))
+    }
+
+    async fn registrations(&self) -> Vec<(ApplicationId, Kept)> {
+        self.registrations.lock().unwrap().clone().into_iter().collect()
+    }
+
+    async fn keep_registrations(&self, application: &ApplicationId, kept: Option<Kept>) -> Result<(), Refusal> {
+        let mut registrations = self.registrations.lock().unwrap();
+        match kept {
+            Some(kept) => drop(registrations.insert(application.clone(), kept)),
+            None => drop(registrations.remove(application)),
+        }
+        Ok(())
     }
 
     async fn admit_registration(&self, _: &ApplicationId, ce: &CeName) -> Result<(), Refusal> {

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use svpn_store::{AppendError, Change, Kept, OpenError, ReadError, charges, look, open};
 use svpn_vpn::durable::Fact;
-use svpn_vpn::request::SessionNumber;
+use svpn_vpn::request::{ApplicationId, SessionNumber, VpnName};
 use svpn_vpn::session::State;
 use tempfile::TempDir;
 
@@ -22,6 +22,14 @@ fn sqlite(folder: &TempDir) -> String {
 
 fn facts(facts: impl IntoIterator<Item = Fact>) -> Vec<Change> {
     facts.into_iter().map(Change::from).collect()
+}
+
+fn application(name: &str) -> ApplicationId {
+    ApplicationId { name: name.into(), vpn: VpnName("vpn-a".into()) }
+}
+
+fn registered(name: &str, body: Option<&str>) -> Change {
+    Change::Registration { application: application(name), body: body.map(Into::into) }
 }
 
 fn sorted(mut kept: Kept) -> Kept {
@@ -39,11 +47,14 @@ async fn what_is_appended_is_found_again(address: &str) {
     journal.append(second).await.unwrap();
     let mut third = facts([Fact::SessionGone(SessionNumber(2)), Fact::RouterUp("p1".into())]);
     third.push(dialogs(1, "'"));
+    third.extend([registered("storage", Some("old")), registered("backup", Some("gone")), registered("storage", Some("new"))]);
+    third.push(registered("backup", None));
     journal.append(third).await.unwrap();
 
     let expected = Kept {
         facts: vec![link("p1-pe2", false), link("pe1-p1", false), session(1, State::Established)],
         dialogs: vec![(SessionNumber(1), "'".into())],
+        registrations: vec![(application("storage"), "new".into())],
     };
     assert_eq!(sorted(look(address, NAME).await.unwrap()), expected, "also while it is written");
     drop(journal);
