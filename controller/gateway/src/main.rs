@@ -135,7 +135,7 @@ fn print_tables(path: &Path, router: Option<&str>) -> Result<(), Failure> {
 fn print_records(path: &Path, listing: Listing) -> Result<(), Failure> {
     let config = config::load(path)?;
     tokio::runtime::Runtime::new()?.block_on(async {
-        for line in records::list(&config.records, listing).await? {
+        for line in records::list(&config, listing).await? {
             println!("{line}");
         }
         Ok(())
