@@ -8,7 +8,10 @@
 //! end before anybody rings, so it meets `e2e` preconditions itself; `local` and `remote` are the ends' own and go from one to the other by
 //! 183, PRACK and UPDATE, through the early dialog whose answer the caller knows.
 //!
-//! Not served, and refused with a reason: an INVITE without an offer, changes in service that the callee asks for, changes of anything but
+//! Either end can ask for a change in service; what the callee asks for is reserved first and then put to the caller, whose session it is. An end
+//! that answers 491 is asked again (RFC 3261 section 14.1).
+//!
+//! Not served, and refused with a reason: an INVITE without an offer, media that the callee adds, changes of anything but
 //! preconditions before the callee has answered, `Require` of anything else, `sips:` and IPv6 media. Requests within a dialog are known by
 //! its tags and not challenged again.
 //!

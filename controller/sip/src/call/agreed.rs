@@ -6,6 +6,7 @@ use sdp_types::Session as Description;
 use serde::{Deserialize, Serialize};
 use svpn_vpn::request::{ApplicationId, Medium, SessionRequest, Terms};
 
+use super::within::Side;
 use crate::sdp::{Fixed, Offer, OriginIdentity, SdpError, answer_for_caller, offer_for_callee, parse, serialize};
 
 /// Offer and answer that hold, and who told them.
@@ -99,15 +100,42 @@ impl Agreed {
         offer_for_callee(&self.offer, self.origin.to_callee())
     }
 
-    /// Another offer to the callee.
-    pub(super) fn anew_for_callee(&self, offer: &Description) -> Vec<u8> {
-        let origin = self.origin.offered_anew();
-        offer_for_callee(offer, origin.to_callee())
+    /// What holds when the caller has consented to what the callee offers.
+    pub(super) fn changed_by_callee(&self, offer: &Offer, callees: Description) -> Self {
+        Self {
+            offer: offer.session.clone(),
+            media: offer.media.clone(),
+            answer: callees,
+            origin: self.origin.offered_anew(),
+            ..self.clone()
+        }
     }
 
-    /// The callee has taken another offer.
-    pub(super) fn taken(&mut self) {
-        self.origin = self.origin.offered_anew();
+    /// Another offer to one end; to the caller, with what the callee says.
+    pub(super) fn anew(&self, to: Side, offer: &Offer, callees: Option<&Description>, terms: &Terms) -> Vec<u8> {
+        match to {
+            Side::Callee => offer_for_callee(&offer.session, self.origin.offered_anew().to_callee()),
+            Side::Caller => {
+                let callees = callees.unwrap_or(&self.answer);
+                answer_for_caller(callees, &offer.session, &offer.media, terms, self.origin.answered_anew().to_caller())
+            }
+        }
+    }
+
+    /// What holds, offered again to an end that took something else meanwhile.
+    pub(super) fn again(&self, to: Side, terms: &Terms) -> Vec<u8> {
+        match to {
+            Side::Callee => offer_for_callee(&self.offer, self.origin.offered_anew().to_callee()),
+            Side::Caller => answer_for_caller(&self.answer, &self.offer, &self.media, terms, self.origin.answered_anew().to_caller()),
+        }
+    }
+
+    /// An end has taken another offer.
+    pub(super) fn taken(&mut self, end: Side) {
+        self.origin = match end {
+            Side::Callee => self.origin.offered_anew(),
+            Side::Caller => self.origin.answered_anew(),
+        };
     }
 
     /// The answer to the caller as it holds.

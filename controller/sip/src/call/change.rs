@@ -1,9 +1,10 @@
 //! A change in service as a pure machine: `(state, event) -> (state, actions)`.
 //!
-//! The caller offers anew within the dialog (re-INVITE, RFC 3261 section 14, or UPDATE, RFC 3311); the gateway proposes, the callee is asked
-//! by a re-INVITE, and what it answers is confirmed. What the machine guarantees, whatever arrives in whatever order: the caller's request
+//! One end offers anew within the dialog (re-INVITE, RFC 3261 section 14, or UPDATE, RFC 3311); the gateway proposes, the other end is asked
+//! by a re-INVITE, and what it answers is confirmed. What the machine guarantees, whatever arrives in whatever order: the request
 //! gets exactly one final response; every successful `propose` is followed by exactly one `confirm` that succeeds or one `withdraw`, unless
-//! the call ends, which releases everything; and a callee that agreed to what is not to be is offered the old terms again.
+//! the call ends, which releases everything; and an end that agreed to what is not to be is offered the old terms again. Where the end that
+//! is asked has an offer of its own under way (491), it is asked again after a while.
 //!
 //! ```text
 //!         ┌──────────────────────────────────────────────────────────┐
@@ -11,7 +12,7 @@
 //!       Idle ──▶ Proposing ──▶ Asking ──▶ Confirming ────────────────┤
 //!                    │           │            └───────▶ TakingBack ──┤
 //!                    │           └▶ Withdrawing ───────────┴─────────┤
-//!                    └──────────────────────────────────────────────▶┘      from everywhere ──▶ Ended
+//!                    └──────────────────────────────────────────────▶┘      Asking, TakingBack ◀──▶ BackingOff; from everywhere ──▶ Ended
 //! ```
 
 use crate::refusal::Rejection;
@@ -23,13 +24,15 @@ pub(crate) enum State {
     Idle,
     /// The gateway reserves what is asked for; `over` if it is not wanted any more.
     Proposing { over: Option<Over> },
-    /// The callee is asked.
-    Asking { callee: CalleeProgress },
-    /// Withdrawn while the callee was being asked: what it answers now is to be taken back.
+    /// The other end is asked.
+    Asking { asked: Progress },
+    /// It is asked again after a while.
+    BackingOff { then: Then },
+    /// Withdrawn while the other end was being asked: what it answers now is to be taken back.
     Withdrawing { cancel: CancelProgress },
-    /// The callee has agreed, and the gateway carries the change out; `ending` if the call ends meanwhile.
+    /// Both ends have agreed, and the gateway carries the change out; `ending` if the call ends meanwhile.
     Confirming { ending: Option<Ending> },
-    /// The callee is offered the old terms again.
+    /// The other end is offered the old terms again.
     TakingBack,
     /// The call has ended.
     Ended,
@@ -42,16 +45,25 @@ impl State {
     }
 }
 
-/// Whether the callee was heard of.
+/// What an end is asked when it has been left alone for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum CalleeProgress {
+pub(crate) enum Then {
+    /// Whether it agrees.
+    Ask,
+    /// To take the old terms again.
+    TakeBack,
+}
+
+/// Whether the end that is asked was heard of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Progress {
     /// No response yet: CANCEL has to wait (RFC 3261 section 9.1).
     Silent,
     /// It has sent a provisional response.
     Heard,
 }
 
-/// Whether CANCEL went to the callee.
+/// Whether CANCEL went to the end that is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CancelProgress {
     /// Not yet: it waits for a provisional response.
@@ -63,7 +75,7 @@ pub(crate) enum CancelProgress {
 /// Why a change is not wanted any more while the gateway still reserves for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Over {
-    /// The caller cancelled it.
+    /// Who asked has cancelled it.
     Cancelled,
     /// The call has ended.
     CallEnded,
@@ -81,46 +93,50 @@ pub(crate) enum Ending {
 /// What happens to a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// The caller offers anew.
+    /// An end offers anew.
     Asked,
     /// `propose` returned terms.
     Proposed,
     /// `propose` was refused.
     ProposeRefused(Rejection),
-    /// The callee's provisional response, 100 to 199.
-    CalleeProvisional(u16),
-    /// The callee's 2xx.
-    CalleeAgreed,
-    /// The callee's final response that is no success.
-    CalleeDeclined(u16),
-    /// The callee knows nothing of the call: 481.
-    CalleeGone,
-    /// The callee's re-INVITE got no final response.
-    CalleeFailed,
+    /// The other end's provisional response, 100 to 199.
+    Provisional(u16),
+    /// Its 2xx.
+    Agreed,
+    /// Its final response that is no success.
+    Declined(u16),
+    /// It has an offer of its own under way: 491.
+    Glare,
+    /// It has been left alone for long enough.
+    Again,
+    /// It knows nothing of the call: 481.
+    Gone,
+    /// The re-INVITE got no final response.
+    Failed,
     /// `confirm` returned terms.
     Confirmed,
-    /// `confirm` was refused, or the callee's answer cannot be used.
+    /// `confirm` was refused, or the answer cannot be used.
     ConfirmRefused(Rejection),
-    /// CANCEL from the caller.
+    /// CANCEL from who asked.
     Cancel,
-    /// The callee took too long to answer.
+    /// The other end took too long to answer.
     Overtime,
     /// The call ends.
     CallEnds(Ending),
 }
 
-/// Why the caller's request is rejected. The session goes on as it was, unless the call is over.
+/// Why the request is rejected. The session goes on as it was, unless the call is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Why {
     /// The gateway refused.
     Refused(Rejection),
-    /// The caller cancelled.
+    /// Who asked has cancelled.
     Cancelled,
-    /// The callee declined with this status.
+    /// The other end declined with this status.
     Declined(u16),
-    /// The callee took too long.
+    /// The other end took too long.
     NoAnswer,
-    /// The callee could not be reached.
+    /// The other end could not be reached.
     Unreachable,
     /// The call has ended.
     CallOver,
@@ -133,23 +149,25 @@ pub(crate) enum Why {
 pub(crate) enum Action {
     /// Call `propose`; answer with [`Event::Proposed`] or [`Event::ProposeRefused`].
     Propose,
-    /// Offer the callee the new terms, and send [`Event::Overtime`] when it has taken too long.
+    /// Offer the other end the new terms, and send [`Event::Overtime`] when it has taken too long.
     Ask,
     /// Call `confirm`; answer with [`Event::Confirmed`] or [`Event::ConfirmRefused`].
     Confirm,
     /// Call `withdraw`.
     Withdraw,
-    /// Relay a provisional response to the caller.
+    /// Relay a provisional response to who asked.
     Relay(u16),
-    /// Send the caller its 200.
+    /// Send who asked its 200.
     Answer,
-    /// Reject the caller's request.
+    /// Reject the request.
     Reject(Why),
-    /// Cancel the callee's re-INVITE.
-    CancelCallee,
-    /// Offer the callee the old terms again.
+    /// Cancel the re-INVITE.
+    CancelAsked,
+    /// Send [`Event::Again`] after a while (RFC 3261 section 14.1).
+    BackOff,
+    /// Offer the other end the old terms again.
     TakeBack,
-    /// End the call: the callee's dialog is gone (RFC 3261 section 12.2.1.2).
+    /// End the call: the other end's dialog is gone (RFC 3261 section 12.2.1.2).
     HangUp,
 }
 
@@ -158,7 +176,8 @@ pub(crate) fn step(state: State, event: Event) -> (State, Vec<Action>) {
     match state {
         State::Idle => idle(&event),
         State::Proposing { over } => proposing(over, event),
-        State::Asking { callee } => asking(callee, &event),
+        State::Asking { asked } => asking(asked, &event),
+        State::BackingOff { then } => backing_off(then, &event),
         State::Withdrawing { cancel } => withdrawing(cancel, &event),
         State::Confirming { ending } => confirming(ending, event),
         State::TakingBack => taking_back(&event),
@@ -184,7 +203,7 @@ fn idle(event: &Event) -> (State, Vec<Action>) {
 fn proposing(over: Option<Over>, event: Event) -> (State, Vec<Action>) {
     let after = if over == Some(Over::CallEnded) { State::Ended } else { State::Idle };
     match (over, event) {
-        (None, Event::Proposed) => (State::Asking { callee: CalleeProgress::Silent }, vec![Action::Ask]),
+        (None, Event::Proposed) => (State::Asking { asked: Progress::Silent }, vec![Action::Ask]),
         (Some(_), Event::Proposed) => (after, vec![Action::Withdraw]),
         (None, Event::ProposeRefused(rejection)) => (after, vec![Action::Reject(Why::Refused(rejection))]),
         (Some(_), Event::ProposeRefused(_)) => (after, Vec::new()),
@@ -195,39 +214,51 @@ fn proposing(over: Option<Over>, event: Event) -> (State, Vec<Action>) {
     }
 }
 
-fn asking(callee: CalleeProgress, event: &Event) -> (State, Vec<Action>) {
+fn asking(asked: Progress, event: &Event) -> (State, Vec<Action>) {
     let rejected = |why| (State::Idle, vec![Action::Reject(why), Action::Withdraw]);
     match event {
-        Event::CalleeProvisional(status) => {
+        Event::Provisional(status) => {
             // 100 is between neighbours, and 199 is of early dialogs.
             let relay = if matches!(status, 100 | 199) { Vec::new() } else { vec![Action::Relay(*status)] };
-            (State::Asking { callee: CalleeProgress::Heard }, relay)
+            (State::Asking { asked: Progress::Heard }, relay)
         }
-        Event::CalleeAgreed => (State::Confirming { ending: None }, vec![Action::Confirm]),
-        Event::CalleeDeclined(status) => rejected(Why::Declined(*status)),
-        Event::CalleeFailed => rejected(Why::Unreachable),
-        Event::CalleeGone => (State::Idle, vec![Action::Reject(Why::CallOver), Action::Withdraw, Action::HangUp]),
-        Event::Cancel => withdraw(callee, Why::Cancelled),
-        Event::Overtime => withdraw(callee, Why::NoAnswer),
+        Event::Agreed => (State::Confirming { ending: None }, vec![Action::Confirm]),
+        Event::Declined(status) => rejected(Why::Declined(*status)),
+        Event::Failed => rejected(Why::Unreachable),
+        Event::Glare => (State::BackingOff { then: Then::Ask }, vec![Action::BackOff]),
+        Event::Gone => (State::Idle, vec![Action::Reject(Why::CallOver), Action::Withdraw, Action::HangUp]),
+        Event::Cancel => withdraw(asked, Why::Cancelled),
+        Event::Overtime => withdraw(asked, Why::NoAnswer),
         Event::CallEnds(ending) => {
             let mut actions = vec![because(*ending)];
             // Who is hung up on ends its INVITE itself (RFC 3261 section 15.1.2).
-            if *ending == Ending::Stopping && callee == CalleeProgress::Heard {
-                actions.push(Action::CancelCallee);
+            if *ending == Ending::Stopping && asked == Progress::Heard {
+                actions.push(Action::CancelAsked);
             }
             actions.push(Action::Withdraw);
             (State::Ended, actions)
         }
-        _ => (State::Asking { callee }, Vec::new()),
+        _ => (State::Asking { asked }, Vec::new()),
     }
 }
 
-fn withdraw(callee: CalleeProgress, why: Why) -> (State, Vec<Action>) {
+fn backing_off(then: Then, event: &Event) -> (State, Vec<Action>) {
+    match (then, event) {
+        (Then::Ask, Event::Again) => (State::Asking { asked: Progress::Silent }, vec![Action::Ask]),
+        (Then::TakeBack, Event::Again) => (State::TakingBack, vec![Action::TakeBack]),
+        (Then::Ask, Event::Cancel) => (State::Idle, vec![Action::Reject(Why::Cancelled), Action::Withdraw]),
+        (Then::Ask, Event::CallEnds(ending)) => (State::Ended, vec![because(*ending), Action::Withdraw]),
+        (Then::TakeBack, Event::CallEnds(_)) => (State::Ended, Vec::new()),
+        (then, _) => (State::BackingOff { then }, Vec::new()),
+    }
+}
+
+fn withdraw(asked: Progress, why: Why) -> (State, Vec<Action>) {
     let mut actions = vec![Action::Reject(why)];
-    let cancel = match callee {
-        CalleeProgress::Silent => CancelProgress::Waiting,
-        CalleeProgress::Heard => {
-            actions.push(Action::CancelCallee);
+    let cancel = match asked {
+        Progress::Silent => CancelProgress::Waiting,
+        Progress::Heard => {
+            actions.push(Action::CancelAsked);
             CancelProgress::Sent
         }
     };
@@ -237,12 +268,12 @@ fn withdraw(callee: CalleeProgress, why: Why) -> (State, Vec<Action>) {
 
 fn withdrawing(cancel: CancelProgress, event: &Event) -> (State, Vec<Action>) {
     match (cancel, event) {
-        (CancelProgress::Waiting, Event::CalleeProvisional(_)) => {
-            (State::Withdrawing { cancel: CancelProgress::Sent }, vec![Action::CancelCallee])
+        (CancelProgress::Waiting, Event::Provisional(_)) => {
+            (State::Withdrawing { cancel: CancelProgress::Sent }, vec![Action::CancelAsked])
         }
-        (_, Event::CalleeAgreed) => (State::TakingBack, vec![Action::TakeBack]),
-        (_, Event::CalleeDeclined(_) | Event::CalleeFailed) => (State::Idle, Vec::new()),
-        (_, Event::CalleeGone) => (State::Idle, vec![Action::HangUp]),
+        (_, Event::Agreed) => (State::TakingBack, vec![Action::TakeBack]),
+        (_, Event::Declined(_) | Event::Glare | Event::Failed) => (State::Idle, Vec::new()),
+        (_, Event::Gone) => (State::Idle, vec![Action::HangUp]),
         (_, Event::CallEnds(_)) => (State::Ended, Vec::new()),
         (cancel, _) => (State::Withdrawing { cancel }, Vec::new()),
     }
@@ -271,8 +302,9 @@ fn confirming(ending: Option<Ending>, event: Event) -> (State, Vec<Action>) {
 
 fn taking_back(event: &Event) -> (State, Vec<Action>) {
     match event {
-        Event::CalleeAgreed | Event::CalleeDeclined(_) | Event::CalleeFailed => (State::Idle, Vec::new()),
-        Event::CalleeGone => (State::Idle, vec![Action::HangUp]),
+        Event::Agreed | Event::Declined(_) | Event::Failed => (State::Idle, Vec::new()),
+        Event::Glare => (State::BackingOff { then: Then::TakeBack }, vec![Action::BackOff]),
+        Event::Gone => (State::Idle, vec![Action::HangUp]),
         Event::CallEnds(_) => (State::Ended, Vec::new()),
         _ => (State::TakingBack, Vec::new()),
     }

@@ -52,10 +52,14 @@ pub(super) struct Talk<S: Sessions> {
     pub(super) farewells: JoinSet<()>,
     pub(super) keys: Vec<DialogKey>,
     change: change::State,
-    /// What the caller waits for.
+    /// What an end waits for.
     pending: Option<Pending>,
-    /// What the callee is asked.
+    /// What the other is asked.
     asking: Option<Asking>,
+    /// Who is, or was last, asked.
+    towards: Side,
+    /// How often it had an offer of its own under way.
+    glares: u32,
     /// When it took too long, and what that means.
     deadline: Option<(Instant, change::Event)>,
     /// How the call ends when the gateway is done with a change.
@@ -96,6 +100,8 @@ impl<S: Sessions> Talk<S> {
             change: change::State::Idle,
             pending: None,
             asking: None,
+            towards: Side::Callee,
+            glares: 0,
             deadline: None,
             ending: None,
             stopping: false,

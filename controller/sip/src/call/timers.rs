@@ -50,6 +50,13 @@ pub(crate) struct Agreement {
     by: By,
 }
 
+impl Default for Agreement {
+    /// What suits every peer: the gateway refreshes, by re-INVITE.
+    fn default() -> Self {
+        Self { interval: 1800, refresher: Refresher::Gateway, by: By::Invite }
+    }
+}
+
 /// `Session-Expires` as it came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Expires {

@@ -1,11 +1,13 @@
 //! SDP (RFC 8866): from an offer to a request, from an answer to the callee's ends, and from terms to the answer the caller gets.
 
+mod mirror;
 mod offer;
 mod parse;
 pub(crate) mod preconditions;
 mod svpn;
 mod write;
 
+pub(crate) use mirror::as_callers;
 pub(crate) use offer::{Fixed, Offer, read_change, read_offer};
 pub(crate) use parse::{parse, read_answer, same};
 pub(crate) use write::{OriginIdentity, answer_for_caller, failed_offer, offer_for_callee, serialize};
@@ -42,6 +44,8 @@ pub(crate) enum SdpError {
     AllRefused,
     #[error("the offer has {offered} m= lines for the {agreed} before; a medium that ends keeps its line, with port 0")]
     FewerMedia { agreed: usize, offered: usize },
+    #[error("only the caller can add media to the session")]
+    OnlyCaller,
     #[error("`{0}` cannot change in service")]
     Fixed(&'static str),
 }

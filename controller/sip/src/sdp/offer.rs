@@ -158,7 +158,7 @@ fn bandwidth(session: &Session, medium: &Media, wanted: usize) -> Result<Bandwid
     Ok(bandwidth)
 }
 
-fn is_served(line: &BandwidthLine) -> bool {
+pub(super) fn is_served(line: &BandwidthLine) -> bool {
     line.bwtype.eq_ignore_ascii_case("TIAS") || line.bwtype.eq_ignore_ascii_case("AS")
 }
 

@@ -73,7 +73,7 @@ async fn a_change_that_cannot_be_is_488_and_the_session_goes_on() {
 
 #[tokio::test]
 async fn a_change_that_the_callee_declines_is_withdrawn() {
-    for (declined, status) in [("603", "603"), ("488", "488"), ("491", "491"), ("302", "480")] {
+    for (declined, status) in [("603", "603"), ("488", "488"), ("302", "480")] {
         let bench = udp().await;
         let blanks = [("DECLINED", declined), ("STATUS", status), ("WARNING", declined)];
         bench.call("change_refused", "disagree", &blanks).await;
@@ -145,7 +145,7 @@ async fn a_callee_that_asks_while_it_is_asked_has_to_wait() {
 }
 
 #[tokio::test]
-async fn a_callee_refreshes_and_changes_nothing() {
+async fn a_callee_refreshes_and_cannot_add_media() {
     let bench = udp().await;
     bench.call("call_long", "callee_asks", &[]).await;
     assert_eq!(released(&bench, Cause::Caller).await.changes, []);
@@ -179,4 +179,36 @@ async fn a_session_is_changed_after_a_restart() {
     let bench = bench.restart().await;
     assert_eq!(rates(&released(&bench, Cause::Caller).await), [80_000_000]);
     tokio::join!(finish("agree", answering), finish("change_late", calling));
+}
+
+#[tokio::test]
+async fn a_callee_raises_the_session_when_the_caller_consents() {
+    let bench = udp().await;
+    bench.call("call_consents", "answer_and_raise", &[]).await;
+    let record = released(&bench, Cause::Caller).await;
+    assert_eq!((rates(&record), record.withdrawn), (vec![80_000_000], 0));
+    assert_eq!(record.answer.unwrap().media[0].unwrap().port, 5002);
+}
+
+#[tokio::test]
+async fn what_the_caller_does_not_consent_to_is_not_changed() {
+    let bench = udp().await;
+    bench.call("call_declines", "answer_and_raise_in_vain", &[("STATUS", "603"), ("WARNING", "storage@vpn-a declined")]).await;
+    let record = released(&bench, Cause::Caller).await;
+    assert_eq!((rates(&record), record.withdrawn), (Vec::new(), 1));
+}
+
+#[tokio::test]
+async fn a_callee_that_asks_for_more_than_there_is_gets_580_and_the_caller_hears_nothing() {
+    let bench = udp().await;
+    let blanks = [("NEW", "200000000"), ("STATUS", "580"), ("WARNING", "370 .*pe1-p1"), ("LONG", "1000")];
+    bench.call("call_long", "answer_and_raise_in_vain", &blanks).await;
+    assert_eq!(released(&bench, Cause::Caller).await.changes, []);
+}
+
+#[tokio::test]
+async fn a_callee_with_an_offer_of_its_own_is_asked_again() {
+    let bench = udp().await;
+    bench.call("change", "agree_after_glare", &[]).await;
+    assert_eq!(rates(&released(&bench, Cause::Caller).await), [80_000_000]);
 }

@@ -26,14 +26,14 @@ async fn a_session_interval_that_is_too_small_is_422_with_the_least() {
 #[tokio::test]
 async fn a_caller_that_refreshes_keeps_its_session_until_it_is_heard_no_more() {
     let bench = Bench::start_hasty().await;
-    bench.call("refresh_and_die", "answer_long", &[KNOWING, BY_UPDATE, ("EXPIRES", "4;refresher=uac")]).await;
+    bench.call("refresh_and_die", "answer_long", &[KNOWING, ("EXPIRES", "4;refresher=uac")]).await;
     assert_eq!(bench.gateway.settled().await, [Cause::Signalling]);
 }
 
 #[tokio::test]
 async fn a_caller_without_timers_is_refreshed_by_reinvite_until_it_is_gone() {
     let bench = Bench::start_hasty().await;
-    bench.call("refreshed_and_gone", "answer_long", &[IGNORANT, BY_UPDATE, ("EXPIRES", "4;refresher=uas")]).await;
+    bench.call("refreshed_and_gone", "answer_long", &[IGNORANT, ("EXPIRES", "4;refresher=uas")]).await;
     assert_eq!(bench.gateway.settled().await, [Cause::Signalling]);
 }
 

@@ -7,40 +7,55 @@ use svpn_vpn::domain::Proposal;
 use svpn_vpn::request::{Answer, Refusal, Terms};
 use tokio::time::Instant;
 
+use super::refreshing::back_off;
 use super::{Ends, Talk};
 use crate::call::agreed::Agreed;
 use crate::call::callee::follow;
 use crate::call::caller::declined;
 use crate::call::change::{Action, Event, State, Why, step};
+use crate::call::reason::no_answer;
 use crate::call::setup::{PATIENCE, report};
 use crate::call::timers::{Answered as TimerAnswer, agreed, answer as answer_timer, told_least};
 use crate::call::within::{Asked, Side, check_content_type};
 use crate::call::{Input, machine};
 use crate::options::supported;
 use crate::refusal::Rejection;
-use crate::sdp::{CONTENT_TYPE, Offer, parse, read_answer, read_change, same};
+use crate::sdp::{CONTENT_TYPE, Offer, SdpError, as_callers, parse, read_answer, read_change, same, serialize};
 use crate::sessions::Sessions;
 use crate::stack::sip::{Header, Method, Request, Response, StatusCodeKind, Uri};
 use crate::stack::{ALLOW, Dialog, InviteClient, Stack, sequence};
+use sdp_types::Session as Description;
 use svpn_vpn::request::Cause;
 
-/// How long the callee may take when the caller asks by UPDATE, whose transaction ends after 32 seconds.
+/// How long the other end may take when it is asked for by UPDATE, whose transaction ends after 32 seconds.
 const UPDATE_PATIENCE: Duration = Duration::from_secs(20);
 
-/// A change that the caller waits for.
+/// So often an end with an offer of its own under way is asked again.
+const MAX_GLARES: u32 = 3;
+
+/// A change that one end waits for.
 pub(super) struct Pending {
     asked: Asked,
-    /// The caller's dialog, refreshed, and its session timer.
-    caller: (Dialog, TimerAnswer),
-    offer: Offer,
-    /// The callee's 2xx.
+    /// The dialog of who asked, refreshed, and its session timer.
+    refreshed: (Dialog, TimerAnswer),
+    wanted: Wanted,
+    /// The 2xx of the other end.
     answer: Option<Response>,
     /// What holds when it is confirmed.
     next: Option<Agreed>,
 }
 
+/// What an end wants.
+struct Wanted {
+    /// The offer, as the caller makes it, or would have to make it.
+    offer: Offer,
+    /// The callee's description, where it is the callee's wish.
+    callees: Option<Description>,
+}
+
 /// A re-INVITE of ours under way.
 pub(super) struct Asking {
+    to: Side,
     invite: Request,
     hop: Uri,
 }
@@ -52,64 +67,71 @@ impl<S: Sessions> Talk<S> {
             Ok(timer) => timer,
             Err(rejection) => return asked.reject(self.stack(), rejection),
         };
-        let served = match asked.side {
-            _ if asked.is_invite() && self.is_refreshed_by_invite(asked.side) => {
-                Err(Rejection::new(491, "a re-INVITE of ours is under way"))
-            }
-            Side::Caller => self.read_caller(&asked),
-            Side::Callee => self.read_callee(&asked).map(|()| None),
-        };
-        match served {
-            Ok(Some((dialog, offer))) => {
-                self.pending = Some(Pending { asked, caller: (dialog, timer), offer, answer: None, next: None });
+        match self.read(&asked) {
+            Ok((dialog, Some(wanted))) => {
+                self.glares = 0;
+                self.towards = asked.side.other();
+                self.pending = Some(Pending { asked, refreshed: (dialog, timer), wanted, answer: None, next: None });
                 self.advance(Event::Asked).await;
             }
-            Ok(None) => self.present(&asked, timer),
+            Ok((dialog, None)) => {
+                self.ends[asked.side].dialog = dialog;
+                self.present(&asked, timer);
+            }
             Err(rejection) => asked.reject(self.stack(), rejection),
         }
     }
 
-    /// What the caller asks for; nothing if it only refreshes its target.
-    fn read_caller(&mut self, asked: &Asked) -> Result<Option<(Dialog, Offer)>, Rejection> {
-        if self.pending.is_some() {
+    /// What an end asks for; nothing if it only refreshes its target.
+    fn read(&self, asked: &Asked) -> Result<(Dialog, Option<Wanted>), Rejection> {
+        let side = asked.side;
+        if self.pending.as_ref().is_some_and(|pending| pending.asked.side == side) {
             return Err(Rejection::overlapping());
         }
-        if self.change != State::Idle {
-            return Err(Rejection::new(491, "another change is under way"));
-        }
-        let caller = asked.refresh(&self.ends[Side::Caller].dialog)?;
-        let body = &asked.request.body;
-        if !body.is_empty() {
-            check_content_type(&asked.request)?;
-            let Agreed { offer: agreed, fixed, .. } = &self.agreed;
-            let offer = read_change(body, SystemTime::now(), agreed, *fixed);
-            let offer = offer.map_err(|error| Rejection::new(error.status(), error.to_string()))?;
-            if !same(&offer.session, agreed) {
-                if self.is_refreshed_by_invite(Side::Callee) {
-                    return Err(Rejection::new(491, "a re-INVITE of ours to the callee is under way"));
-                }
-                return Ok(Some((caller, offer)));
-            }
-        }
-        self.ends[Side::Caller].dialog = caller;
-        Ok(None)
-    }
-
-    /// The callee may refresh its target, and change nothing.
-    fn read_callee(&mut self, asked: &Asked) -> Result<(), Rejection> {
-        if self.asking.is_some() {
+        let refreshed = asked.is_invite() && self.is_refreshed_by_invite(side);
+        if refreshed || self.asking.as_ref().is_some_and(|asking| asking.to == side) {
             return Err(Rejection::new(491, "an offer of ours is under way"));
         }
-        let callee = asked.refresh(&self.ends[Side::Callee].dialog)?;
-        if !asked.request.body.is_empty() {
-            check_content_type(&asked.request)?;
-            let offer = parse(&asked.request.body).map_err(|error| Rejection::new(error.status(), error.to_string()))?;
-            if !same(&offer, &self.agreed.answer) {
-                return Err(Rejection::new(488, "only the caller can change the session"));
+        let dialog = asked.refresh(&self.ends[side].dialog)?;
+        if asked.request.body.is_empty() {
+            return Ok((dialog, None));
+        }
+        check_content_type(&asked.request)?;
+        let wanted = self.read_offer(side, &asked.request.body).map_err(|error| Rejection::new(error.status(), error.to_string()))?;
+        if wanted.is_some() && self.change != State::Idle {
+            return Err(Rejection::new(491, "another change is under way"));
+        }
+        if wanted.is_some() && self.is_refreshed_by_invite(side.other()) {
+            return Err(Rejection::new(491, "a re-INVITE of ours to the other end is under way"));
+        }
+        Ok((dialog, wanted))
+    }
+
+    fn read_offer(&self, side: Side, body: &[u8]) -> Result<Option<Wanted>, SdpError> {
+        let Agreed { offer: agreed, answer, fixed, .. } = &self.agreed;
+        let now = SystemTime::now();
+        match side {
+            Side::Caller => {
+                let offer = read_change(body, now, agreed, *fixed)?;
+                Ok((!same(&offer.session, agreed)).then_some(Wanted { offer, callees: None }))
+            }
+            Side::Callee => {
+                let callees = parse(body)?;
+                if same(&callees, answer) {
+                    return Ok(None);
+                }
+                let offer = read_change(&serialize(&as_callers(agreed, &callees)?), now, agreed, *fixed)?;
+                // The ends it names must be good for an answer.
+                read_answer(&offer.session, body)?;
+                Ok(Some(Wanted { offer, callees: Some(callees) }))
             }
         }
-        self.ends[Side::Callee].dialog = callee;
-        Ok(())
+    }
+
+    /// Whether something else is under way with this end.
+    pub(super) fn is_busy(&self, side: Side) -> bool {
+        self.asking.as_ref().is_some_and(|asking| asking.to == side)
+            || self.pending.as_ref().is_some_and(|pending| pending.asked.side == side)
     }
 
     /// Answers with what holds, and begins the session timer anew.
@@ -157,7 +179,7 @@ impl<S: Sessions> Talk<S> {
             Ok(terms) => {
                 self.terms = terms;
                 if let Some(pending) = &mut self.pending {
-                    self.ends[Side::Caller].dialog = pending.caller.0.clone();
+                    self.ends[pending.asked.side].dialog = pending.refreshed.0.clone();
                     self.agreed = pending.next.take().unwrap_or_else(|| self.agreed.clone());
                 }
                 Event::Confirmed
@@ -169,37 +191,39 @@ impl<S: Sessions> Talk<S> {
 
     /// A response to the re-INVITE with this number; of an older one nothing is waited for.
     pub(super) async fn replied(&mut self, number: u32, response: Option<Response>) {
-        if self.asking.as_ref().is_none_or(|asking| sequence(&asking.invite) != number) {
-            return;
-        }
+        let Some(side) = self.asking.as_ref().filter(|asking| sequence(&asking.invite) == number).map(|asking| asking.to) else { return };
         let status = response.as_ref().map_or(408, |response| response.status_code.code());
         if let Some(least) = response.as_ref().filter(|_| status == 422).and_then(told_least)
-            && let Some(asking) = self.asking.take_if(|_| self.ends[Side::Callee].timer.lengthen(least))
+            && let Some(asking) = self.asking.take_if(|_| self.ends[side].timer.lengthen(least))
         {
             return self.ask(asking.invite.body).await;
         }
         let event = match response {
-            Some(response) if response.status_code.kind() == StatusCodeKind::Provisional => Event::CalleeProvisional(status),
+            Some(response) if response.status_code.kind() == StatusCodeKind::Provisional => Event::Provisional(status),
             Some(response) if response.status_code.kind() == StatusCodeKind::Successful => {
-                self.agreed.taken();
+                self.agreed.taken(side);
                 let limits = self.services.session_timer;
-                let callee = &mut self.ends[Side::Callee];
-                match callee.dialog.refreshed(&response) {
-                    Ok(dialog) => callee.dialog = dialog,
-                    Err(error) => tracing::warn!(%error, "the callee's 200 does not say where it is"),
+                let end = &mut self.ends[side];
+                match end.dialog.refreshed(&response) {
+                    Ok(dialog) => end.dialog = dialog,
+                    Err(error) => tracing::warn!(%error, ?side, "the 200 does not say where its sender is"),
                 }
-                callee.timer.renew(agreed(&response, limits, Some(callee.timer.agreement)), Instant::now());
+                end.timer.renew(agreed(&response, limits, Some(end.timer.agreement)), Instant::now());
                 if let Some(pending) = &mut self.pending {
                     pending.answer = Some(response);
                 }
-                Event::CalleeAgreed
+                Event::Agreed
+            }
+            Some(_) if status == 491 && self.glares < MAX_GLARES => {
+                self.glares += 1;
+                Event::Glare
             }
             // 408 and 503 are also what the library says of a callee it could not reach.
-            Some(_) if status == 481 => Event::CalleeGone,
-            Some(_) if !matches!(status, 408 | 503) => Event::CalleeDeclined(status),
-            Some(_) | None => Event::CalleeFailed,
+            Some(_) if status == 481 => Event::Gone,
+            Some(_) if !matches!(status, 408 | 503) => Event::Declined(status),
+            Some(_) | None => Event::Failed,
         };
-        if !matches!(event, Event::CalleeProvisional(_)) {
+        if !matches!(event, Event::Provisional(_)) {
             self.asking = None;
         }
         self.advance(event).await;
@@ -225,7 +249,8 @@ impl<S: Sessions> Talk<S> {
             State::Asking { .. } if self.pending.as_ref().is_some_and(|pending| pending.asked.is_invite()) => Some((ring, Event::Overtime)),
             State::Asking { .. } => Some((ring.min(UPDATE_PATIENCE), Event::Overtime)),
             // RFC 3261 section 9.1: who does not even answer CANCEL is cancelled all the same.
-            State::Withdrawing { .. } => Some((PATIENCE, Event::CalleeFailed)),
+            State::Withdrawing { .. } => Some((PATIENCE, Event::Failed)),
+            State::BackingOff { .. } => Some((back_off(self.towards), Event::Again)),
             State::Idle | State::Proposing { .. } | State::Confirming { .. } | State::TakingBack | State::Ended => None,
         }
     }
@@ -234,53 +259,55 @@ impl<S: Sessions> Talk<S> {
         match action {
             Action::Propose => self.propose(),
             Action::Ask => {
-                if let Some(pending) = &self.pending {
-                    let body = self.agreed.anew_for_callee(&pending.offer.session);
+                if let Some(Pending { wanted: Wanted { offer, callees }, .. }) = &self.pending {
+                    let body = self.agreed.anew(self.towards, offer, callees.as_ref(), &self.terms);
                     self.ask(body).await;
                 }
             }
             Action::TakeBack => {
-                let body = self.agreed.anew_for_callee(&self.agreed.offer);
+                let body = self.agreed.again(self.towards, &self.terms);
                 self.ask(body).await;
             }
+            // The deadline of the state says when.
+            Action::BackOff => {}
             Action::Confirm => self.confirm(),
             Action::Withdraw => self.services.sessions.withdraw(self.terms.session).await,
             Action::Relay(status) => {
                 if let Some(pending) = &self.pending {
-                    pending.asked.relay(self.stack(), status, self.contact(Side::Caller));
+                    pending.asked.relay(self.stack(), status, self.contact(pending.asked.side));
                 }
             }
             Action::Answer => {
-                if let Some(Pending { asked, caller: (_, timer), .. }) = self.pending.take() {
+                if let Some(Pending { asked, refreshed: (_, timer), .. }) = self.pending.take() {
                     self.present(&asked, timer);
                 }
             }
             Action::Reject(why) => self.reject(why),
-            Action::CancelCallee => self.cancel_callee(),
+            Action::CancelAsked => self.cancel_asked(),
             // The call hears of it like of everything else; it lives as long as its sender.
             Action::HangUp => drop(self.sender.send(Input::Event(machine::Event::HangUp(Cause::Signalling)))),
         }
     }
 
     fn propose(&self) {
-        let Some(Pending { offer, .. }) = &self.pending else { return };
+        let Some(Pending { wanted: Wanted { offer, .. }, .. }) = &self.pending else { return };
         let proposal = Proposal { media: offer.media.clone(), class: offer.class, window: offer.window };
         let (services, session) = (Arc::clone(&self.services), self.terms.session);
         let work = async move { services.sessions.propose(session, proposal).await };
         report(self.sender.clone(), work, Input::Proposed);
     }
 
-    /// Offers the callee these terms.
+    /// Offers these terms to the end that is asked.
     async fn ask(&mut self, body: Vec<u8>) {
-        let hop = self.ends[Side::Callee].dialog.next_hop();
-        let mut headers =
-            vec![self.contact(Side::Callee), Header::Allow(ALLOW.into()), supported(), Header::ContentType(CONTENT_TYPE.into())];
-        headers.extend(self.ends[Side::Callee].timer.headers(self.services.session_timer));
+        let side = self.towards;
+        let hop = self.ends[side].dialog.next_hop();
+        let mut headers = vec![self.contact(side), Header::Allow(ALLOW.into()), supported(), Header::ContentType(CONTENT_TYPE.into())];
+        headers.extend(self.ends[side].timer.headers(self.services.session_timer));
         let via = self.stack().via(&hop);
-        let mut invite = self.ends[Side::Callee].dialog.request(Method::Invite, via, headers);
+        let mut invite = self.ends[side].dialog.request(Method::Invite, via, headers);
         invite.body = body;
         let number = sequence(&invite);
-        self.asking = Some(Asking { invite: invite.clone(), hop: hop.clone() });
+        self.asking = Some(Asking { to: side, invite: invite.clone(), hop: hop.clone() });
         match InviteClient::send(self.stack(), invite, &hop).await {
             Some(client) => follow(client, self.sender.clone(), move |response| Input::Reply(number, response)),
             None => drop(self.sender.send(Input::Reply(number, None))),
@@ -291,9 +318,13 @@ impl<S: Sessions> Talk<S> {
         match self.read_answer() {
             Ok((next, answer)) => {
                 let Some(pending) = &mut self.pending else { return };
-                let (dialog, timer) = &pending.caller;
-                let callee = &self.ends[Side::Callee];
-                let kept = Ends::kept([dialog, &callee.dialog], [timer.agreement, callee.timer.agreement], &next);
+                let (dialog, timer) = &pending.refreshed;
+                let end = |side| {
+                    let end = &self.ends[side];
+                    if pending.asked.side == side { (dialog, timer.agreement) } else { (&end.dialog, end.timer.agreement) }
+                };
+                let [(caller, callers), (callee, callees)] = [end(Side::Caller), end(Side::Callee)];
+                let kept = Ends::kept([caller, callee], [callers, callees], &next);
                 pending.next = Some(next);
                 let (services, session) = (Arc::clone(&self.services), self.terms.session);
                 let work = async move { services.sessions.confirm(session, answer, kept).await };
@@ -304,36 +335,52 @@ impl<S: Sessions> Talk<S> {
     }
 
     fn read_answer(&self) -> Result<(Agreed, Answer), Rejection> {
-        let bad = |reason: String| Rejection::new(502, format!("the answer of {} cannot be used: {reason}", self.agreed.callee));
-        let Some(Pending { offer, answer: Some(response), .. }) = &self.pending else {
+        let bad = |reason: String| Rejection::new(502, format!("the answer cannot be used: {reason}"));
+        let Some(Pending { asked, wanted: Wanted { offer, callees }, answer: Some(response), .. }) = &self.pending else {
             return Err(bad("there is none".to_owned()));
         };
-        let (description, answer) = read_answer(&offer.session, &response.body).map_err(|error| bad(error.to_string()))?;
-        Ok((self.agreed.changed(offer, description), answer))
+        let read = |body: &[u8]| read_answer(&offer.session, body).map_err(|error| bad(error.to_string()));
+        let (description, answer) = read(&response.body)?;
+        let Some(callees) = callees else {
+            return Ok((self.agreed.changed(offer, description), answer));
+        };
+        // The callee's wish: the caller has said which media it takes, at the ends that it has.
+        let (_, mut ends) = read(&asked.request.body)?;
+        for ((end, callers), medium) in ends.media.iter_mut().zip(answer.media).zip(&offer.media) {
+            match callers {
+                None => *end = None,
+                Some(callers) if callers == medium.caller => {}
+                Some(_) => return Err(bad("the caller has moved meanwhile".to_owned())),
+            }
+        }
+        Ok((self.agreed.changed_by_callee(offer, callees.clone()), ends))
     }
 
     fn reject(&mut self, why: Why) {
         let Some(Pending { asked, .. }) = self.pending.take() else { return };
-        let callee = self.agreed.callee.to_string();
+        let other = match asked.side {
+            Side::Caller => self.agreed.callee.to_string(),
+            Side::Callee => self.agreed.caller.to_string(),
+        };
         let rejection = match why {
             Why::Refused(rejection) => rejection,
-            Why::Cancelled => Rejection::new(487, "cancelled by the caller"),
-            Why::Declined(status) => declined(status, &callee),
+            Why::Cancelled => Rejection::new(487, "cancelled by who asked"),
+            Why::Declined(status) => declined(status, &other),
             // RFC 3311 section 5.2: an UPDATE does not wait for people.
-            Why::NoAnswer if !asked.is_invite() => Rejection::new(504, format!("{callee} did not answer in time; ask by INVITE")),
-            Why::NoAnswer => Rejection::new(408, format!("{callee} did not answer in time")),
-            Why::Unreachable => Rejection::new(480, format!("{callee} could not be reached")),
+            Why::NoAnswer if !asked.is_invite() => Rejection::new(504, format!("{other} did not answer in time; ask by INVITE")),
+            Why::NoAnswer => Rejection::new(408, format!("{other} did not answer in time")),
+            Why::Unreachable => Rejection::new(480, format!("{other} could not be reached")),
             Why::CallOver => Rejection::new(487, "the call has ended"),
             Why::Stopping => Rejection::unavailable("the gateway is stopping"),
         };
         asked.reject(self.stack(), rejection);
     }
 
-    fn cancel_callee(&mut self) {
-        let Some(Asking { invite, hop }) = &self.asking else { return };
+    fn cancel_asked(&mut self) {
+        let Some(Asking { invite, hop, .. }) = &self.asking else { return };
         let services = Arc::clone(&self.services);
         let (invite, hop) = (invite.clone(), hop.clone());
-        self.farewells.spawn(async move { services.stack.cancel(&invite, &hop, None).await });
+        self.farewells.spawn(async move { services.stack.cancel(&invite, &hop, Some(no_answer())).await });
     }
 
     fn stack(&self) -> &Stack {

@@ -21,6 +21,8 @@ struct KeptCall {
     caller: KeptDialog,
     callee: KeptDialog,
     agreed: KeptAgreed,
+    /// A gateway that knew no session timers has kept none.
+    #[serde(default)]
     timers: [Agreement; 2],
 }
 

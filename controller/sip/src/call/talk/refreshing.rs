@@ -8,7 +8,7 @@ use super::Talk;
 use crate::call::callee::follow;
 use crate::call::timers::{By, Due, Outcome, agreed, told_least};
 use crate::call::within::Side;
-use crate::call::{Input, change, machine};
+use crate::call::{Input, machine};
 use crate::options::supported;
 use crate::sdp::CONTENT_TYPE;
 use crate::sessions::Sessions;
@@ -35,14 +35,6 @@ impl<S: Sessions> Talk<S> {
             }
             Due::Refresh if self.is_busy(side) => self.ends[side].timer.postpone(Instant::now()),
             Due::Refresh => self.refresh(side).await,
-        }
-    }
-
-    /// Whether an INVITE or an offer is under way with this end.
-    fn is_busy(&self, side: Side) -> bool {
-        match side {
-            Side::Caller => self.change != change::State::Idle,
-            Side::Callee => self.asking.is_some(),
         }
     }
 
