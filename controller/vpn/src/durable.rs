@@ -99,6 +99,18 @@ pub struct SessionRecord {
     pub ended: Option<EndRecord>,
     /// What it had while it carried packets, oldest first: what is billed by time.
     pub periods: Vec<Period>,
+    /// Its labels on the link to another provider, where it crosses one.
+    #[serde(default)]
+    pub border: Option<BorderRecord>,
+}
+
+/// The labels of a session that crosses to another provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BorderRecord {
+    /// The label by which our border router knows what comes.
+    pub label: u32,
+    /// The label by which the peer's knows what we send, once the peer has mapped it.
+    pub mapped: Option<u32>,
 }
 
 /// What one way of a session has of the network.

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 
 /// A service class, 0 to 7, carried in the MPLS TC bits (RFC 5462).
 pub use svpn_contract::wire::Class;
+/// An MPLS label (RFC 3032).
+pub use svpn_contract::wire::Label;
 
 /// Bits per second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -208,6 +210,17 @@ pub struct Terms {
     pub labels: Vec<u32>,
     /// `a=svpn-cost`: the anticipated cost, where the contract has a price.
     pub cost: Option<String>,
+    /// Where the other end is another provider's: the label by which our border router knows what comes from there, to be told the peer.
+    pub mapping: Option<Mapping>,
+}
+
+/// The label by which one provider's border router knows what the other sends for a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mapping {
+    /// The link between both.
+    pub nni: CeName,
+    /// The label.
+    pub label: Label,
 }
 
 /// Why a session ended.

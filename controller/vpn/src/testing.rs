@@ -15,7 +15,9 @@ use svpn_contract::wire::{Class, MacAddr, PortId, TtlMode, VlanId, VrfId};
 
 use crate::agreement::{Options, VpnPolicy};
 use crate::durable::TunnelOrigin;
-use crate::network::{ApplicationSpec, AttachmentSpec, ContractSpec, LinkEndSpec, LinkSpec, Network, NetworkSpec, RouterSpec, VpnSpec};
+use crate::network::{
+    ApplicationSpec, AttachmentSpec, ContractSpec, CrossingSpec, LinkEndSpec, LinkSpec, Network, NetworkSpec, NniSpec, RouterSpec, VpnSpec,
+};
 use crate::request::{
     ApplicationId, Bandwidth, BitRate, CeName, Direction, Match, MediaEnd, Medium, SessionRequest, Transport, TunnelType, VpnName, Window,
 };
@@ -85,6 +87,22 @@ pub(crate) fn attachment(ce: &str, vpn: &str, place: (&str, u16, u16), prefixes:
     }
 }
 
+/// A link to another provider, at which vpn-a has sites; contract gold pays for what comes from there.
+pub(crate) fn nni(name: &str, (router, number): (&str, u16), capacity: u64, prefix: &str) -> NniSpec {
+    NniSpec {
+        name: name.into(),
+        router: router.into(),
+        port: port(number),
+        mac: mac(router, number),
+        peer_mac: mac(name, number),
+        capacity: BitRate(capacity),
+        metric: None,
+        mtu: None,
+        contract: "gold".into(),
+        vpns: vec![CrossingSpec { vpn: VpnName("vpn-a".into()), prefixes: vec![prefix.parse().unwrap()] }],
+    }
+}
+
 pub(crate) fn application(name: &str, vpn: &str) -> ApplicationId {
     ApplicationId { name: name.into(), vpn: VpnName(vpn.into()) }
 }
@@ -141,6 +159,7 @@ pub(crate) fn spec() -> NetworkSpec {
             paid("backup", "vpn-b", "bronze"),
         ],
         groups: Vec::new(),
+        nnis: Vec::new(),
     }
 }
 

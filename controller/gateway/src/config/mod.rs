@@ -218,6 +218,7 @@ fn spec(
     let applications = applications.collect::<Result<_, _>>()?;
     Ok(NetworkSpec {
         groups,
+        nnis: Vec::new(),
         ttl: file.provider.ttl.mode(),
         last_session: None,
         classes: file.classes.iter().map(|found| class(places.note(found, |class| Item::Class(class.class)))).collect(),

@@ -97,6 +97,7 @@ impl Gateway {
             tunnels: vec![11, 12],
             labels: vec![1001, 1002],
             cost: Some("0.25 EUR/h".to_owned()),
+            mapping: None,
         }
     }
 }

@@ -54,6 +54,7 @@ pub(crate) fn session(number: u32, state: State) -> Fact {
         established: Some(at(2)),
         ended: (state == State::Releasing).then_some(EndRecord { at: at(9), cause: Cause::Caller }),
         periods: Vec::new(),
+        border: None,
     }))
 }
 

@@ -37,6 +37,13 @@ impl Domain {
         self.calendar.advance(now);
         let wanted = examine::examine(&self.network, &request, now)?;
         let number = self.session_numbers.take().map_err(|none| Refusal::Unavailable(format!("sessions: {none}")))?;
+        let border = match self.border(wanted.circuits) {
+            Ok(border) => border,
+            Err(refusal) => {
+                self.session_numbers.give_back(number);
+                return Err(refusal);
+            }
+        };
         let mut session = Session {
             number: SessionNumber(number),
             state: State::Requested,
@@ -53,9 +60,11 @@ impl Domain {
             established: None,
             ended: None,
             periods: Vec::new(),
+            border,
         };
         let (mut effects, mut ousted) = (Effects::default(), Vec::new());
         if let Err(refusal) = self.admit(&mut session, wanted.demands, now, &mut effects, &mut ousted) {
+            self.forget_border(&mut session);
             self.session_numbers.give_back(number);
             return Err(refusal);
         }

@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use super::border::ours;
 use super::effects::Effects;
 use super::examine::{belongs, demands, goes};
 use super::session::Session;
@@ -41,6 +42,9 @@ impl Domain {
     fn accept(&mut self, session: &mut Session, answer: &Answer, now: SystemTime, effects: &mut Effects) -> Result<(), AnswerError> {
         let event = if session.is_programmed() { Event::Accepted } else { Event::Agreed };
         let (state, _) = life::next(session.state, event).map_err(NotNow::from)?;
+        if session.border.is_some_and(|border| border.mapped.is_none()) {
+            return Err(NotNow::Unmapped(session.number).into());
+        }
         let accepted = session.accepted(&self.network, answer)?;
         let media: Vec<_> = accepted.iter().map(|(medium, _)| medium).collect();
         let demands = demands(&self.network, session.circuits, session.class, &media)?;
@@ -158,7 +162,8 @@ pub(super) fn classification(
         };
         planned.extend(entries.into_iter().map(|entry| (from.router, entry)));
     }
-    planned
+    // Whose packets come from a peer is the peer's to tell.
+    ours(network, planned)
 }
 
 fn flow((medium, callee): &(Medium, MediaEnd), way: Direction) -> Flow {

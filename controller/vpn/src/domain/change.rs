@@ -295,9 +295,9 @@ impl Domain {
             let Self { network, base, numbers, tunnels, .. } = self;
             match tunnels.enter(route, &mut Ground { network, base, numbers }) {
                 Ok((id, planned)) => {
-                    let (ingress, new) = (route.ingress(&self.network), !planned.is_empty());
-                    self.put(planned, &mut made);
-                    if new {
+                    let ingress = route.ingress(&self.network);
+                    if let Some(planned) = planned {
+                        self.put(planned, &mut made);
                         self.tell_tunnel(ingress, id, &mut made);
                     }
                     entered.push((way, ingress, id));

@@ -43,6 +43,7 @@ impl Domain {
         self.with(session, |domain, session| {
             session.state = life::next(session.state, Event::Settled).map_err(NotNow::from)?.0;
             domain.unprogram(session, &mut effects);
+            domain.forget_border(session);
             domain.use_quota(session, carried, &mut effects);
             Ok::<_, NotNow>(())
         })?;

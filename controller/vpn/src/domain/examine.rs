@@ -23,8 +23,16 @@ pub(super) struct Wanted {
 }
 
 pub(super) fn examine(network: &Network, request: &SessionRequest, now: SystemTime) -> Result<Wanted, Refusal> {
-    let contract = known(network, &request.caller)?;
-    known(network, &request.callee)?;
+    let [caller_nni, callee_nni] = [(&request.caller_ce, &request.caller), (&request.callee_ce, &request.callee)]
+        .map(|(ce, application)| network.crossing(ce, &application.vpn));
+    if caller_nni.is_some() && callee_nni.is_some() {
+        return Err(Refusal::Forbidden("both ends are beyond links to other providers: this one passes nothing on".into()));
+    }
+    // What another provider's application asks, that provider pays.
+    let contract = caller_nni.map_or_else(|| known(network, &request.caller), |nni| Ok(nni.contract))?;
+    if callee_nni.is_none() {
+        known(network, &request.callee)?;
+    }
     if request.caller.vpn != request.callee.vpn {
         return Err(Refusal::Forbidden(format!("{} and {} are in different VPNs", request.caller, request.callee)));
     }

@@ -14,6 +14,7 @@
 mod admit;
 mod answer;
 mod booked;
+mod border;
 mod change;
 mod claims;
 mod effects;
@@ -102,6 +103,12 @@ pub enum NotNow {
     /// A session whose time is over still has its packets: it is to be released first.
     #[error("session {} still has the same packets", .0.0)]
     Occupied(SessionNumber),
+    /// A session within this network, for which no peer has a label.
+    #[error("session {} does not cross to another provider", .0.0)]
+    NoPeer(SessionNumber),
+    /// The peer has not mapped a label to the session yet, so what goes there cannot be carried.
+    #[error("the other provider has mapped no label to session {} yet", .0.0)]
+    Unmapped(SessionNumber),
     /// Another change waits to be confirmed or withdrawn.
     #[error("another change of the session is proposed")]
     Proposed,
@@ -194,7 +201,7 @@ impl Domain {
     fn terms_of(&self, session: &Session) -> Terms {
         let price = self.network.contract(session.contract).options.price.as_ref();
         let cost = price.map(|price| price.anticipated(session.class, session.rates(), session.interval));
-        Terms { cost, ..session.terms(&self.network, |circuit| self.base.vpn_label(circuit).get()) }
+        Terms { cost, ..session.terms(&self.network, |circuit| self.base.vpn_label(circuit)) }
     }
 
     fn moved_on(&mut self, number: SessionNumber, event: Event) -> Result<Effects, NotNow> {

@@ -30,14 +30,17 @@ impl Domain {
             let Self { network, base, numbers, tunnels, .. } = self;
             let made = tunnels.make(&route, TunnelOrigin::Premade, &mut Ground { network, base, numbers });
             let Ok((id, planned)) = made else { continue };
-            self.put(planned, effects);
+            self.put(planned.unwrap_or_default(), effects);
             self.tell_tunnel(from, id, effects);
         }
     }
 
     /// The pairs of PEs between which a VPN wants tunnels.
     fn wanted_pairs(&self) -> BTreeSet<(RouterId, RouterId)> {
-        let circuits = || self.network.circuits().iter().filter(|circuit| self.network.has_premade_tunnels(&circuit.vpn));
+        let circuits = || {
+            let own = self.network.circuits().iter().filter(|circuit| self.network.is_own(circuit.router));
+            own.filter(|circuit| self.network.has_premade_tunnels(&circuit.vpn))
+        };
         let pairs = circuits().flat_map(|from| circuits().filter(|to| to.vpn == from.vpn).map(|to| (from.router, to.router)));
         pairs.filter(|(from, to)| from != to).collect()
     }
@@ -45,11 +48,12 @@ impl Domain {
     fn set_origin(&mut self, ingress: RouterId, id: svpn_contract::wire::TunnelId, origin: TunnelOrigin, effects: &mut Effects) {
         let Self { network, base, numbers, tunnels, .. } = self;
         let gone = tunnels.set_origin(ingress, id, origin, &mut Ground { network, base, numbers });
-        if gone.is_empty() {
-            self.tell_tunnel(ingress, id, effects);
-        } else {
-            self.erase(&gone, effects);
-            effects.tell(Fact::TunnelGone(self.tunnel_name(ingress, id)));
+        match gone {
+            None => self.tell_tunnel(ingress, id, effects),
+            Some(gone) => {
+                self.erase(&gone, effects);
+                effects.tell(Fact::TunnelGone(self.tunnel_name(ingress, id)));
+            }
         }
     }
 }

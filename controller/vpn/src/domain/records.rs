@@ -1,10 +1,10 @@
 //! What the domain has, as facts.
 
-use svpn_contract::wire::TunnelId;
+use svpn_contract::wire::{Label, TunnelId};
 
 use super::Domain;
 use super::session::{Leg, Session};
-use crate::durable::{ChangeRecord, LinkWay, RouteRecord, SessionRecord, TunnelHop, TunnelRecord, WayRecord};
+use crate::durable::{BorderRecord, ChangeRecord, LinkWay, RouteRecord, SessionRecord, TunnelHop, TunnelRecord, WayRecord};
 use crate::network::RouterId;
 use crate::plan::{Labels, Route, Tunnel};
 use crate::topology::Path;
@@ -34,6 +34,7 @@ impl Domain {
             established: session.established,
             ended: session.ended,
             periods: session.periods.clone(),
+            border: session.border.map(|border| BorderRecord { label: border.label.get(), mapped: border.mapped.map(Label::get) }),
         }
     }
 
@@ -52,7 +53,8 @@ impl Domain {
     }
 
     fn hops(&self, path: &Path, labels: &Labels) -> Vec<TunnelHop> {
-        let labels = std::iter::once(None).chain(labels.iter().map(|(_, label)| Some(label.get())));
+        let unlabelled = path.links().len() - labels.len();
+        let labels = std::iter::repeat_n(None, unlabelled).chain(labels.iter().map(|(_, label)| Some(label.get())));
         let over = path.links().iter().map(|&id| LinkWay::of(&self.network, id));
         over.zip(labels).map(|(over, label)| TunnelHop { over, label }).collect()
     }

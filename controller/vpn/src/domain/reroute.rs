@@ -85,6 +85,10 @@ impl Domain {
         touched: &mut BTreeSet<SessionNumber>,
     ) -> bool {
         let Some(route) = moves.first().map(|first| first.route.clone()) else { return true };
+        // What comes from a peer is put into the tunnel by an entry of each session.
+        if !self.network.is_own(ingress) {
+            return false;
+        }
         let flows = |&&(number, way): &&(SessionNumber, usize)| self.sessions.get(&number).is_some_and(|session| flows(session, way));
         let flowing = riders.iter().filter(flows).count();
         if moves.iter().any(|each| each.route != route) || flowing != moves.len() || !self.reroute_tunnel((ingress, id), &route, effects) {

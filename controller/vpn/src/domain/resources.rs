@@ -105,9 +105,9 @@ impl Domain {
         let (id, planned) =
             entered.map_err(|none| Refusal::Unavailable(format!("router {} has {none}", network.router(none.router).name)))?;
         leg.tunnel = Some(id);
-        let (ingress, made) = (leg.route.ingress(network), !planned.is_empty());
-        self.put(planned, effects);
-        if made {
+        let ingress = leg.route.ingress(network);
+        if let Some(planned) = planned {
+            self.put(planned, effects);
             self.tell_tunnel(ingress, id, effects);
         }
         Ok(())
@@ -131,24 +131,29 @@ impl Domain {
     pub(super) fn leave_tunnel(&mut self, ingress: RouterId, id: svpn_contract::wire::TunnelId, effects: &mut Effects) {
         let Self { network, base, numbers, tunnels, .. } = self;
         let gone = tunnels.leave(ingress, id, &mut Ground { network, base, numbers });
-        if !gone.is_empty() {
+        if let Some(gone) = gone {
             self.erase(&gone, effects);
             effects.tell(Fact::TunnelGone(self.tunnel_name(ingress, id)));
         }
     }
 
-    /// The entries that carry a session's packets from the ingress PE of each way.
+    /// The entries that carry a session's packets from the ingress PE of each way, or from the border router by which they come in.
     pub(super) fn carries(&self, session: &Session) -> Planned {
         (0..session.legs.len()).filter_map(|way| self.carry(session, way)).collect()
     }
 
     fn carry(&self, session: &Session, way: usize) -> Option<(RouterId, Entry)> {
         let leg = session.legs[way].as_ref()?;
+        let [from, to] = session.ends(&self.network, way);
+        if !self.network.is_own(from.router) {
+            return self.arrival(session, way);
+        }
+        // What crosses to a peer has the label that the peer has mapped; until then it cannot be carried.
+        let label = if self.network.is_own(to.router) { self.base.vpn_label(to) } else { session.border?.mapped? };
         // A way that is held keeps its entry for its counters' sake; nothing comes to it.
         let (demand, tunnel) = (leg.demand.unwrap_or(Demand::LEAST), leg.tunnel?);
-        let [from, to] = session.ends(&self.network, way);
         let policer = demand.policer(from.mtu, from.tags());
-        Some((from.router, plan::carry(session.id(), tunnel, self.base.vpn_label(to), session.class, policer)))
+        Some((from.router, plan::carry(session.id(), tunnel, label, session.class, policer)))
     }
 
     /// Takes a session's entries, and those of the tunnels nobody rides any more, out of the routers.
@@ -161,8 +166,9 @@ impl Domain {
     pub(super) fn unprogram_way(&mut self, session: &mut Session, way: usize, effects: &mut Effects) {
         if session.legs[way].as_ref().is_some_and(|leg| leg.tunnel.is_some()) {
             let [from, _] = session.ends(&self.network, way);
-            let key = SessionKey { session: session.id() };
-            self.erase(&[(from.router, key.into())], effects);
+            let key = (from.router, SessionKey { session: session.id() }.into());
+            let key = self.arrival_key(session, way).unwrap_or(key);
+            self.erase(&[key], effects);
             self.alight_way(session, way, effects);
         }
     }

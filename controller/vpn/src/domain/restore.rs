@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::SystemTime;
 
-use svpn_contract::wire::{Class, TunnelId};
+use svpn_contract::wire::{Class, Label, TunnelId};
 
+use super::border::border_router;
 use super::claims::Claims;
-use super::session::{Change, Leg, Session};
+use super::session::{Border, Change, Leg, Session};
 use super::{Domain, Effects, Rerouted, Summary};
 use crate::admission::{Calendar, Interval};
 use crate::agreement::{Account, Usage};
@@ -15,7 +16,7 @@ use crate::durable::{
     UsageRecord, WayRecord,
 };
 use crate::ids::Pool;
-use crate::network::{ContractId, InvalidNetwork, Item, Network};
+use crate::network::{ContractId, InvalidNetwork, Item, Network, RouterId};
 use crate::paths::Paths;
 use crate::plan::{Base, Ground, Kept, Labels, Numbers, Route, Tables, Tunnel, Tunnels};
 use crate::request::{Cause, SessionNumber};
@@ -123,12 +124,13 @@ impl Domain {
         let mut network = network;
         set_states(&mut network, &kind);
         let tunnels = restore_tunnels(&network, &mut numbers, kind.tunnels, &mut restored);
+        let labels = restore_borders(&network, &mut numbers, kind.sessions.values());
         let base = Base::new(&network, &mut numbers, &kind.numbers).map_err(|none| InvalidNetwork::TooFewNumbers {
             item: Item::Router(network.router(none.router).name.clone()),
             kind: none.kind,
         })?;
         tell_numbers(&base.numbers(&network), &kind.numbers, &mut restored.effects);
-        let mut tables = Tables::new(network.routers().count());
+        let mut tables = Tables::new(network.all_routers().len());
         for (router, entry) in base.entries(&network) {
             tables.put(router, entry);
         }
@@ -151,7 +153,7 @@ impl Domain {
             network,
         };
         for record in kind.sessions.into_values() {
-            domain.restore_session(&record, now, &mut restored);
+            domain.restore_session(&record, &labels, now, &mut restored);
         }
         domain.restore_tables(&mut restored);
         // The routers are brought to what there is then.
@@ -162,8 +164,8 @@ impl Domain {
         Ok((domain, restored))
     }
 
-    fn restore_session(&mut self, record: &SessionRecord, now: SystemTime, restored: &mut Restored) {
-        match self.session_of(record) {
+    fn restore_session(&mut self, record: &SessionRecord, labels: &BorderLabels, now: SystemTime, restored: &mut Restored) {
+        match self.session_of(record, labels) {
             Ok(session) => {
                 let number = session.number;
                 match session.state {
@@ -177,6 +179,9 @@ impl Domain {
                 self.sessions.insert(number, session);
             }
             Err(why) => {
+                if let Some(&(router, label)) = labels.get(&record.number) {
+                    self.numbers.give_back_label(router, label);
+                }
                 let ended = record.ended.unwrap_or(EndRecord { at: now, cause: Cause::Network });
                 restored.effects.tell(Fact::SessionGone(record.number));
                 restored.lost.push(Lost { summary: Summary::of(record, &self.network, ended), why });
@@ -185,8 +190,8 @@ impl Domain {
     }
 
     /// A session with all it has; nothing is taken where it cannot have all of it.
-    fn session_of(&mut self, record: &SessionRecord) -> Result<Session, WhyLost> {
-        let mut session = self.read_session(record)?;
+    fn session_of(&mut self, record: &SessionRecord, labels: &BorderLabels) -> Result<Session, WhyLost> {
+        let mut session = self.read_session(record, labels)?;
         if self.session_numbers.restore(record.number.0).is_err() {
             return Err(WhyLost::Contradiction("its number is no session's"));
         }
@@ -215,7 +220,7 @@ impl Domain {
         Ok(session)
     }
 
-    fn read_session(&self, record: &SessionRecord) -> Result<Session, WhyLost> {
+    fn read_session(&self, record: &SessionRecord, labels: &BorderLabels) -> Result<Session, WhyLost> {
         let request = &record.request;
         let contract = self.network.contracts().iter().zip(0..).find(|(contract, _)| contract.name == record.contract);
         let contract =
@@ -258,7 +263,19 @@ impl Domain {
             established: record.established,
             ended: record.ended,
             periods: record.periods.clone(),
+            border: self.read_border(record, circuits, labels)?,
         })
+    }
+
+    fn read_border(&self, record: &SessionRecord, circuits: [usize; 2], labels: &BorderLabels) -> Result<Option<Border>, WhyLost> {
+        let border = match (record.border, border_router(&self.network, circuits)) {
+            (None, None) => return Ok(None),
+            (Some(border), Some(_)) => border,
+            _ => return Err(WhyLost::Contradiction("its labels and its ends do not belong together")),
+        };
+        let &(_, label) = labels.get(&record.number).ok_or(WhyLost::Contradiction("its label is another's"))?;
+        let mapped = border.mapped.map(|number| Label::new(number).map_err(|_| WhyLost::Contradiction("the peer's label is none")));
+        Ok(Some(Border { label, mapped: mapped.transpose()? }))
     }
 
     fn read_leg(&self, kept: &WayRecord, ends: [usize; 2]) -> Result<Leg, WhyLost> {
@@ -342,6 +359,20 @@ fn tell_numbers(now: &Kept, before: &Kept, effects: &mut Effects) {
     }
 }
 
+/// Of each session that crosses to a peer: our border router, and the label it had there.
+type BorderLabels = BTreeMap<SessionNumber, (RouterId, Label)>;
+
+/// Takes the labels by which sessions come from peers, before anybody who is new takes any.
+fn restore_borders<'r>(network: &Network, numbers: &mut Numbers, records: impl Iterator<Item = &'r SessionRecord>) -> BorderLabels {
+    let label = |record: &SessionRecord| {
+        let request = &record.request;
+        let ends = [(&request.caller_ce, &request.caller), (&request.callee_ce, &request.callee)];
+        let nni = ends.into_iter().find_map(|(ce, application)| network.crossing(ce, &application.vpn))?;
+        Some((record.number, (nni.border, numbers.restore_label(nni.border, record.border?.label)?)))
+    };
+    records.filter_map(label).collect()
+}
+
 /// The tunnels that the configuration has a place for; the others are told to be gone.
 fn restore_tunnels(
     network: &Network,
@@ -392,7 +423,9 @@ fn read_tunnel(network: &Network, numbers: &mut Numbers, record: &TunnelRecord, 
 
 fn read_labels(network: &Network, numbers: &mut Numbers, hops: &[TunnelHop]) -> Option<Labels> {
     let mut labels = Labels::new();
-    for hop in hops.iter().skip(1) {
+    let own = hops.first().and_then(|hop| hop.over.find(network)).is_none_or(|link| network.is_own(network.topology().link(link).from));
+    // As in the plan: our border router knows no tunnel from a peer by a label.
+    for hop in hops.iter().skip(if own { 1 } else { 2 }) {
         let router = hop.over.find(network).map(|link| network.topology().link(link).from);
         let label = router.zip(hop.label).and_then(|(router, number)| Some((router, numbers.restore_label(router, number)?)));
         let Some(label) = label else {

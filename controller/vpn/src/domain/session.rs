@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use svpn_contract::wire::{Class, SessionId, TunnelId};
+use svpn_contract::wire::{Class, Label, SessionId, TunnelId};
 
 use super::WAYS;
 use crate::admission::{Booking, Claim, ClassSet, Interval, Standing};
@@ -11,7 +11,7 @@ use crate::demand::Demand;
 use crate::durable::{EndRecord, Period};
 use crate::network::{Circuit, ContractId, Network};
 use crate::plan::Route;
-use crate::request::{Answer, BitRate, SessionNumber, SessionRequest, Terms};
+use crate::request::{Answer, BitRate, Mapping, SessionNumber, SessionRequest, Terms};
 use crate::session::State;
 
 /// A session that is not settled.
@@ -34,6 +34,17 @@ pub(super) struct Session {
     pub(super) established: Option<SystemTime>,
     pub(super) ended: Option<EndRecord>,
     pub(super) periods: Vec<Period>,
+    /// Where one end is another provider's.
+    pub(super) border: Option<Border>,
+}
+
+/// The labels by which a session crosses to another provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Border {
+    /// What our border router knows the session's packets by that come from there.
+    pub(super) label: Label,
+    /// What the peer's border router knows ours by: once it has said so.
+    pub(super) mapped: Option<Label>,
 }
 
 /// One way of a session through the network.
@@ -80,7 +91,7 @@ impl Session {
         }
     }
 
-    pub(super) fn terms(&self, network: &Network, label: impl Fn(&Circuit) -> u32) -> Terms {
+    pub(super) fn terms(&self, network: &Network, label: impl Fn(&Circuit) -> Label) -> Terms {
         let rates = self.rates();
         let flowing = |way: &usize| self.legs[*way].as_ref().is_some_and(|leg| leg.demand.is_some());
         let ways = || (0..WAYS.len()).filter(flowing);
@@ -90,9 +101,22 @@ impl Session {
             class: self.class,
             policed: rates.from_caller.max(rates.from_callee),
             tunnels: tunnels.map(TunnelId::get).collect(),
-            labels: ways().map(|way| label(self.ends(network, way)[1])).collect(),
+            labels: ways().filter_map(|way| self.pushed(network, way, &label)).map(Label::get).collect(),
             cost: None,
+            mapping: self.mapping(network),
         }
+    }
+
+    /// What a peer is to know of the session.
+    fn mapping(&self, network: &Network) -> Option<Mapping> {
+        let nni = self.circuits.iter().find_map(|&circuit| network.nni(network.circuits()[circuit].router))?;
+        Some(Mapping { nni: nni.name.clone(), label: self.border?.label })
+    }
+
+    /// The VPN label that a way's packets have.
+    fn pushed(&self, network: &Network, way: usize, label: impl Fn(&Circuit) -> Label) -> Option<Label> {
+        let to = self.ends(network, way)[1];
+        if network.is_own(to.router) { Some(label(to)) } else { self.border?.mapped }
     }
 
     /// The circuits where a way starts and ends.

@@ -44,13 +44,14 @@ pub struct Summary {
     pub cause: Cause,
     /// What it had while it carried packets, oldest first; the last until it ended.
     pub periods: Vec<Period>,
-    /// The ingress PE of each way it had when it ended, caller's first.
+    /// The ingress PE of each way it had when it ended, caller's first; none for a way that begins at another provider.
     pub counted_at: Vec<(Direction, RouterId)>,
 }
 
 impl Session {
     pub(super) fn summary(&self, network: &Network, ended: EndRecord) -> Summary {
-        let counted_at = WAYS.into_iter().enumerate().filter(|(way, _)| self.legs[*way].is_some());
+        let own = |way: usize| network.is_own(self.ends(network, way)[0].router);
+        let counted_at = WAYS.into_iter().enumerate().filter(|(way, _)| self.legs[*way].is_some() && own(*way));
         Summary {
             class: self.class,
             granted: self.rates(),

@@ -7,7 +7,7 @@ use ipnet::Ipv4Net;
 use svpn_contract::wire::{Label, MacAddr, Mtu, PortId, VlanId, VrfId};
 
 use super::spec::{AttachmentSpec, ClassSpec, GroupSpec, NetworkSpec, RouterSpec};
-use super::{Circuit, ContractId, InvalidNetwork, Item, Network, Router, RouterId};
+use super::{Circuit, ContractId, InvalidNetwork, Item, Network, Router, RouterId, peers};
 use crate::durable::TunnelOrigin;
 use crate::request::{ApplicationId, CeName, VpnName};
 use crate::topology::{Names, Topology};
@@ -17,11 +17,13 @@ const MIN_MTU: u16 = 68;
 /// IEEE 802.1Q reserves the last VLAN identifier.
 const RESERVED_VLAN: u16 = 4095;
 
-pub(super) fn build(spec: NetworkSpec) -> Result<Network, InvalidNetwork> {
+pub(super) fn build(mut spec: NetworkSpec) -> Result<Network, InvalidNetwork> {
     let last_session = spec.last_session.unwrap_or(NetworkSpec::DEFAULT_LAST_SESSION);
     if last_session == 0 {
         return Err(InvalidNetwork::NoSessions);
     }
+    let own_routers = spec.routers.len();
+    peers::expand(&mut spec)?;
     let mut checker = Checker::default();
     let mean_packets = mean_packets(&spec.classes)?;
     let routers = checker.routers(spec.routers)?;
@@ -32,6 +34,7 @@ pub(super) fn build(spec: NetworkSpec) -> Result<Network, InvalidNetwork> {
     let circuits = checker.circuits(spec.attachments)?;
     let topology = Topology::new(routers.len(), links, std::mem::take(&mut checker.affinities), std::mem::take(&mut checker.risks));
     let contracts = checker.contracts(spec.contracts, &topology)?;
+    let nnis = checker.nnis(&spec.nnis)?;
     let mut applications = HashMap::new();
     let mut accepts = HashMap::new();
     for application in spec.applications {
@@ -47,6 +50,8 @@ pub(super) fn build(spec: NetworkSpec) -> Result<Network, InvalidNetwork> {
         mean_packets,
         topology,
         routers,
+        own_routers,
+        nnis,
         vpns,
         circuits,
         contracts,

@@ -5,6 +5,7 @@ mod build;
 mod contracts;
 mod error;
 mod links;
+mod peers;
 mod spec;
 #[cfg(test)]
 mod tests;
@@ -20,11 +21,13 @@ use crate::request::{ApplicationId, BitRate, CeName, VpnName};
 use crate::topology::{Constraint, Topology};
 
 pub use error::{InvalidNetwork, Item};
+pub use peers::Nni;
 pub use spec::{
-    ApplicationSpec, AttachmentSpec, ClassSpec, ContractSpec, GroupSpec, LinkEndSpec, LinkSpec, NetworkSpec, PoolSpec, RouterSpec, VpnSpec,
+    ApplicationSpec, AttachmentSpec, ClassSpec, ContractSpec, CrossingSpec, GroupSpec, LinkEndSpec, LinkSpec, NetworkSpec, NniSpec,
+    PoolSpec, RouterSpec, VpnSpec,
 };
 
-/// A router of the network: its place in [`NetworkSpec::routers`].
+/// A router of the network: its place in [`NetworkSpec::routers`], and after those the border router of each peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RouterId(pub(crate) u32);
 
@@ -125,7 +128,10 @@ pub struct Network {
     pub(crate) ttl: TtlMode,
     pub(crate) last_session: u32,
     pub(crate) mean_packets: [u16; 8],
+    /// Ours, then the peers' border routers.
     pub(crate) routers: Vec<Router>,
+    pub(crate) own_routers: usize,
+    pub(crate) nnis: Vec<Nni>,
     pub(crate) topology: Topology,
     pub(crate) vpns: Vec<(VpnName, VrfId)>,
     pub(crate) circuits: Vec<Circuit>,
@@ -147,9 +153,14 @@ impl Network {
         build::build(spec)
     }
 
-    /// Every router, in the order of the configuration.
+    /// Every router of this network, in the order of the configuration.
     pub fn routers(&self) -> impl Iterator<Item = (RouterId, &Router)> {
-        (0..).map(RouterId).zip(&self.routers)
+        (0..).map(RouterId).zip(&self.routers).take(self.own_routers)
+    }
+
+    /// The same, and the border router of every peer.
+    pub(crate) fn all_routers(&self) -> &[Router] {
+        &self.routers
     }
 
     /// A router.
@@ -175,7 +186,7 @@ impl Network {
         self.ttl
     }
 
-    /// Every attachment circuit, in the order of the configuration.
+    /// Every attachment circuit, in the order of the configuration, and then what stands for those beyond links to other providers.
     pub fn circuits(&self) -> &[Circuit] {
         &self.circuits
     }
@@ -195,9 +206,9 @@ impl Network {
         self.vpns.iter().any(|(vpn, _)| vpn == name)
     }
 
-    /// Whether a CE of that name is attached anywhere.
+    /// Whether a CE of that name is attached anywhere in this network.
     pub fn has_ce(&self, name: &CeName) -> bool {
-        self.circuits.iter().any(|circuit| &circuit.ce == name)
+        self.circuits.iter().any(|circuit| &circuit.ce == name && self.is_own(circuit.router))
     }
 
     /// The last session number.

@@ -37,6 +37,42 @@ pub struct NetworkSpec {
     pub applications: Vec<ApplicationSpec>,
     /// Closed user groups: who is in any reaches only those that are in one of the same.
     pub groups: Vec<GroupSpec>,
+    /// Links to other providers.
+    pub nnis: Vec<NniSpec>,
+}
+
+/// A link to another provider (a network-to-network interface), full duplex. Both providers reserve on it, each in its own calendar.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NniSpec {
+    /// Its name: no router, link or CE has it.
+    pub name: String,
+    /// Our router at it.
+    pub router: String,
+    /// Its port.
+    pub port: PortId,
+    /// The address of that port.
+    pub mac: MacAddr,
+    /// The address of the peer's port.
+    pub peer_mac: MacAddr,
+    /// Of each direction; counted in bytes of the frame, destination MAC to end of payload, no FCS.
+    pub capacity: BitRate,
+    /// What a path over it costs; `None` = 1.
+    pub metric: Option<u32>,
+    /// Bytes after Ethernet and tags; `None` = [`LinkSpec::DEFAULT_MTU`].
+    pub mtu: Option<Mtu>,
+    /// The name of the contract that says what the peer's applications may ask of this network.
+    pub contract: String,
+    /// The VPNs that cross it.
+    pub vpns: Vec<CrossingSpec>,
+}
+
+/// A VPN that has sites beyond a link to another provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CrossingSpec {
+    /// The VPN, by its name here.
+    pub vpn: VpnName,
+    /// What lies there.
+    pub prefixes: Vec<Ipv4Net>,
 }
 
 /// A closed user group.

@@ -48,7 +48,7 @@ impl Base {
         let circuits = network.circuits().iter().map(|circuit| had.next_hop(&circuit_holder(network, circuit), circuit.router));
         let circuits = circuits.collect::<Result<_, _>>()?;
         let mut vpn_labels = HashMap::new();
-        for circuit in network.circuits() {
+        for circuit in own_circuits(network) {
             let place = (circuit.router, circuit.vrf);
             if let std::collections::hash_map::Entry::Vacant(vacant) = vpn_labels.entry(place) {
                 vacant.insert(had.label(&label_holder(network, circuit), circuit.router)?);
@@ -61,8 +61,8 @@ impl Base {
     pub(crate) fn numbers(&self, network: &Network) -> Kept {
         let links = network.topology().links().map(|(id, _)| (link_holder(network, id), self.next_hop(id).get()));
         let circuits = network.circuits().iter().zip(&self.circuits);
-        let hops = circuits.clone().map(|(circuit, hop)| (circuit_holder(network, circuit), hop.get()));
-        let labels = circuits.map(|(circuit, _)| (label_holder(network, circuit), self.vpn_label(circuit).get()));
+        let hops = circuits.map(|(circuit, hop)| (circuit_holder(network, circuit), hop.get()));
+        let labels = own_circuits(network).map(|circuit| (label_holder(network, circuit), self.vpn_label(circuit).get()));
         links.chain(hops).chain(labels).collect()
     }
 
@@ -144,12 +144,16 @@ impl Had<'_> {
     }
 }
 
+/// Where customers' edges connect to this network: what is beyond it has no label here.
+fn own_circuits(network: &Network) -> impl Iterator<Item = &Circuit> {
+    network.circuits().iter().filter(|circuit| network.is_own(circuit.router))
+}
+
 /// Everything that has a number of its own, each once, and the router it is a number of.
 fn holders(network: &Network) -> BTreeMap<NumberHolder, RouterId> {
     let links = network.topology().links().map(|(id, link)| (link_holder(network, id), link.from));
-    let circuits = network.circuits().iter();
-    let hops = circuits.clone().map(|circuit| (circuit_holder(network, circuit), circuit.router));
-    let labels = circuits.map(|circuit| (label_holder(network, circuit), circuit.router));
+    let hops = network.circuits().iter().map(|circuit| (circuit_holder(network, circuit), circuit.router));
+    let labels = own_circuits(network).map(|circuit| (label_holder(network, circuit), circuit.router));
     links.chain(hops).chain(labels).collect()
 }
 

@@ -4,6 +4,7 @@
 //! a router that is not ready for it. The same list backwards undoes it.
 
 mod base;
+mod border;
 mod classify;
 mod numbers;
 mod tables;
@@ -16,6 +17,7 @@ use crate::demand::Policer;
 use crate::network::RouterId;
 
 pub(crate) use base::{Base, Kept};
+pub(crate) use border::arrival;
 pub(crate) use classify::{Flow, Way, flows, hosts, sites};
 pub(crate) use numbers::Numbers;
 pub(crate) use tables::Tables;

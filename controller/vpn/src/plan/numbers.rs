@@ -23,8 +23,8 @@ pub(crate) struct NoNumber {
 
 impl Numbers {
     pub(crate) fn new(network: &Network) -> Self {
-        let labels = network.routers().map(|(_, router)| Pool::new(router.first_label.get()..=router.last_label.get()));
-        let routers = network.routers().count();
+        let labels = network.all_routers().iter().map(|router| Pool::new(router.first_label.get()..=router.last_label.get()));
+        let routers = network.all_routers().len();
         Self {
             labels: labels.collect(),
             tunnels: vec![Pool::new(1..=table_size("tunnel")); routers],

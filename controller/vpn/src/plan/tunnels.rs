@@ -11,7 +11,7 @@ use super::{Base, Planned};
 use crate::durable::TunnelOrigin;
 use crate::network::{Network, RouterId};
 use crate::request::TunnelType;
-use crate::topology::Path;
+use crate::topology::{DirectedLinkId, Path};
 
 /// The way from an ingress PE to an egress PE. Sessions of one route share a tunnel.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,7 +46,15 @@ impl Route {
 /// The labels of one path, each with the router that knows the tunnel by it, from the ingress on.
 pub(crate) type Labels = Vec<(RouterId, Label)>;
 
-/// A unidirectional tunnel from PE to PE.
+/// The links of a path whose first routers know the tunnel by a label of it: all but the ingress. What comes from a peer has at our border
+/// router the session's label, so there the second has none either.
+fn labelled<'p>(path: &'p Path, network: &Network) -> &'p [DirectedLinkId] {
+    let links = path.links();
+    let unlabelled = if network.is_own(network.topology().link(links[0]).from) { 1 } else { 2 };
+    links.get(unlabelled..).unwrap_or_default()
+}
+
+/// A unidirectional tunnel from PE to PE, or from or to the border router of a peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Tunnel {
     pub(crate) route: Route,
@@ -98,7 +106,7 @@ impl Tunnels {
 
     /// One more session on a route: the number of its tunnel, and what must be written for it, which is nothing where others ride it
     /// already.
-    pub(crate) fn enter(&mut self, route: &Route, ground: &mut Ground<'_>) -> Result<(TunnelId, Planned), NoNumber> {
+    pub(crate) fn enter(&mut self, route: &Route, ground: &mut Ground<'_>) -> Result<(TunnelId, Option<Planned>), NoNumber> {
         let (id, planned) = self.make(route, TunnelOrigin::OnDemand, ground)?;
         if let Some(tunnel) = self.by_number.get_mut(&(route.ingress(ground.network), id)) {
             tunnel.sessions += 1;
@@ -106,10 +114,15 @@ impl Tunnels {
         Ok((id, planned))
     }
 
-    /// A tunnel on a route, that is there or is made without a session.
-    pub(crate) fn make(&mut self, route: &Route, origin: TunnelOrigin, ground: &mut Ground<'_>) -> Result<(TunnelId, Planned), NoNumber> {
+    /// A tunnel on a route, that is there or is made without a session, and then what must be written for it.
+    pub(crate) fn make(
+        &mut self,
+        route: &Route,
+        origin: TunnelOrigin,
+        ground: &mut Ground<'_>,
+    ) -> Result<(TunnelId, Option<Planned>), NoNumber> {
         if let Some(&id) = self.by_route.get(route) {
-            return Ok((id, Planned::new()));
+            return Ok((id, None));
         }
         let ingress = route.ingress(ground.network);
         let id = ground.numbers.take_tunnel(ingress)?;
@@ -123,7 +136,7 @@ impl Tunnels {
         let tunnel = Tunnel { route: route.clone(), labels, sessions: 0, origin };
         let planned = tunnel.entries(id, ground);
         self.add(id, tunnel, ground.network);
-        Ok((id, planned))
+        Ok((id, Some(planned)))
     }
 
     /// Adds a tunnel whose numbers are taken; false where its route has one already.
@@ -132,26 +145,24 @@ impl Tunnels {
         self.by_number.insert((tunnel.route.ingress(network), id), tunnel);
     }
 
-    /// One session less: what was written for the tunnel and must go, in the order it was written; nothing while others ride it still.
-    pub(crate) fn leave(&mut self, ingress: RouterId, id: TunnelId, ground: &mut Ground<'_>) -> Keys {
-        let Some(tunnel) = self.by_number.get_mut(&(ingress, id)) else { return Keys::new() };
+    /// One session less: what was written for the tunnel and must go, in the order it was written; `None` while others ride it still.
+    pub(crate) fn leave(&mut self, ingress: RouterId, id: TunnelId, ground: &mut Ground<'_>) -> Option<Keys> {
+        let tunnel = self.by_number.get_mut(&(ingress, id))?;
         tunnel.sessions = tunnel.sessions.saturating_sub(1);
         self.drop_unused(ingress, id, ground)
     }
 
     /// Takes a tunnel away that nobody rides and that was not made in advance.
-    fn drop_unused(&mut self, ingress: RouterId, id: TunnelId, ground: &mut Ground<'_>) -> Keys {
-        let unused = |tunnel: &Tunnel| tunnel.sessions == 0 && tunnel.origin == TunnelOrigin::OnDemand;
-        if !self.get(ingress, id).is_some_and(unused) {
-            return Keys::new();
-        }
-        let Some(tunnel) = self.by_number.remove(&(ingress, id)) else { return Keys::new() };
+    fn drop_unused(&mut self, ingress: RouterId, id: TunnelId, ground: &mut Ground<'_>) -> Option<Keys> {
+        let unused = |tunnel: &&Tunnel| tunnel.sessions == 0 && tunnel.origin == TunnelOrigin::OnDemand;
+        self.get(ingress, id).filter(unused)?;
+        let tunnel = self.by_number.remove(&(ingress, id))?;
         self.by_route.remove(&tunnel.route);
         for (router, label) in tunnel.labels.iter().flatten() {
             ground.numbers.give_back_label(*router, *label);
         }
         ground.numbers.give_back_tunnel(ingress, id);
-        tunnel.entries(id, ground).into_iter().map(|(router, entry)| (router, entry.key())).collect()
+        Some(tunnel.entries(id, ground).into_iter().map(|(router, entry)| (router, entry.key())).collect())
     }
 
     /// A session that was counted as a rider before a restart rides again.
@@ -162,7 +173,7 @@ impl Tunnels {
     }
 
     /// From now on a tunnel is as if it had been made in advance, or is not any more: then it goes if nobody rides it.
-    pub(crate) fn set_origin(&mut self, ingress: RouterId, id: TunnelId, origin: TunnelOrigin, ground: &mut Ground<'_>) -> Keys {
+    pub(crate) fn set_origin(&mut self, ingress: RouterId, id: TunnelId, origin: TunnelOrigin, ground: &mut Ground<'_>) -> Option<Keys> {
         if let Some(tunnel) = self.by_number.get_mut(&(ingress, id)) {
             tunnel.origin = origin;
         }
@@ -207,7 +218,7 @@ fn take_labels<'p>(paths: impl Iterator<Item = &'p Path>, ground: &mut Ground<'_
     let mut taken: Vec<Labels> = Vec::new();
     for path in paths {
         let mut labels = Labels::new();
-        for &link in &path.links()[1..] {
+        for &link in labelled(path, ground.network) {
             let router = ground.network.topology().link(link).from;
             match ground.numbers.take_label(router) {
                 Ok(label) => labels.push((router, label)),
@@ -225,7 +236,8 @@ fn take_labels<'p>(paths: impl Iterator<Item = &'p Path>, ground: &mut Ground<'_
 }
 
 impl Tunnel {
-    /// From the router before the egress PE back to the ingress PE. The egress PE itself knows the VPN label, always.
+    /// From the router before the egress PE back to the ingress PE. The egress PE itself knows the VPN label, always. Where the ingress is a
+    /// peer's, nothing is written to it, nor to our border router, which knows sessions by their labels.
     pub(crate) fn entries(&self, id: TunnelId, ground: &Ground<'_>) -> Planned {
         let mut entries = Planned::new();
         let mut members = Vec::new();
@@ -236,8 +248,12 @@ impl Tunnel {
             let watch_port = self.route.backup.as_ref().map(|_| ground.network.topology().link(first).port);
             members.push(Member { action: push, weight: NonZeroU32::MIN, watch_port });
         }
+        let ingress = self.route.ingress(ground.network);
+        if !ground.network.is_own(ingress) {
+            return entries;
+        }
         let head = TunnelEntry { key: TunnelKey { tunnel: id }, action: Choice { members } };
-        entries.push((self.route.ingress(ground.network), head.into()));
+        entries.push((ingress, head.into()));
         entries
     }
 }
@@ -247,7 +263,7 @@ fn lsp(path: &Path, labels: &Labels, ground: &Ground<'_>, entries: &mut Planned)
     let ttl_mode = ground.network.ttl();
     // The label that the router after has; the last before the egress PE pops.
     let mut next: Option<Label> = None;
-    for (&link, &(router, label)) in path.links()[1..].iter().zip(labels).rev() {
+    for (&link, &(router, label)) in labelled(path, ground.network).iter().zip(labels).rev() {
         let nexthop = ground.base.next_hop(link);
         let action = next.map_or(IlmAction::Php { nexthop, ttl_mode }, |label| IlmAction::Swap { label, nexthop });
         entries.push((router, Entry::from(IlmEntry { key: IlmKey { label }, action })));

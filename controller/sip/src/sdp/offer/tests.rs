@@ -158,6 +158,7 @@ fn terms() -> Terms {
         tunnels: vec![7, 8],
         labels: vec![100, 101],
         cost: Some("1.50 EUR/h".to_owned()),
+        mapping: None,
     }
 }
 

@@ -79,7 +79,7 @@ fn checksum(header: &[u8]) -> u16 {
 }
 
 /// An untagged UDP packet of 100 bytes of payload.
-fn udp(dst_mac: MacAddr, src_mac: MacAddr, (src, sport): (&str, u16), (dst, dport): (&str, u16), ttl: u8) -> Vec<u8> {
+pub(super) fn udp(dst_mac: MacAddr, src_mac: MacAddr, (src, sport): (&str, u16), (dst, dport): (&str, u16), ttl: u8) -> Vec<u8> {
     let [src, dst]: [Ipv4Addr; 2] = [src, dst].map(|address| address.parse().unwrap());
     let mut ip = vec![0x45, 0, 0, 128, 0, 1, 0, 0, ttl, 17, 0, 0];
     ip.extend(src.octets());

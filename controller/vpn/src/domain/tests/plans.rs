@@ -107,6 +107,7 @@ fn a_session_over_two_links() {
         tunnels: vec![1, 1],
         labels: vec![16, 16],
         cost: None,
+        mapping: None,
     };
     assert_eq!(admission.terms, terms);
     let ttl_mode = TtlMode::UNIFORM;

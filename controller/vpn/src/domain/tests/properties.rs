@@ -53,10 +53,10 @@ fn asked() -> impl Strategy<Value = Asked> {
     let matching = prop::sample::select(vec![Match::Ports, Match::Ports, Match::Hosts, Match::Sites]);
     let protection = prop::sample::select(vec![Protection::None, Protection::None, Protection::Disjoint]);
     let times = (prop::option::weighted(0.3, 0..100_u64), prop::option::of(1..200_u64));
-    (0..3_usize, 1..3_usize, rates(), matching, times, 0..8_u8, protection).prop_map(
+    (0..4_usize, 1..4_usize, rates(), matching, times, 0..8_u8, protection).prop_map(
         |(from, step, rates, matching, (start, length), priority, protection)| Asked {
             from,
-            to: (from + step) % 3,
+            to: (from + step) % 4,
             rates,
             matching,
             start,
@@ -82,7 +82,7 @@ fn operation() -> impl Strategy<Value = Operation> {
             .prop_map(|(which, rates, class, length)| Operation::Propose { which, rates, class, length }),
         3 => (which(), 1..3_u8, any::<u8>()).prop_map(|(which, host, media)| Operation::Confirm { which, host, media }),
         1 => which().prop_map(Operation::Withdraw),
-        2 => (0..7_u32, 0..5_u8, MEGA..120 * MEGA).prop_map(|(link, state, capacity)| Operation::Link { link, state, capacity }),
+        2 => (0..8_u32, 0..5_u8, MEGA..120 * MEGA).prop_map(|(link, state, capacity)| Operation::Link { link, state, capacity }),
         1 => (router, state).prop_map(|(router, operation)| Operation::Router { router, operation }),
         1 => Just(Operation::Restart),
     ]
@@ -129,7 +129,7 @@ proptest! {
             world.check();
         }
         world.restart();
-        for link in 0..7 {
+        for link in 0..8 {
             world.link(link, |link| link.operation = Service::Up);
         }
         while let Some(session) = pick(&world, &LIVE, 0) {

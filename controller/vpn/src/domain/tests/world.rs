@@ -2,20 +2,24 @@
 
 use std::collections::BTreeSet;
 
+use svpn_contract::wire::Label;
+
 use super::*;
 use crate::admission::ClassSet;
 use crate::agreement::{Options, Preemption, Protection};
 use crate::network::ContractSpec;
 use crate::request::{CeName, Match, MediaEnd, Medium, SessionRequest, Window};
-use crate::testing::{MEGA, end, link, medium, request, spec};
+use crate::testing::{MEGA, end, link, medium, nni, request, spec};
 use crate::topology::{Administration, LinkId, LinkState, Operation};
 
-pub(super) const SITES: [(&str, &str); 3] = [("a-east", "10.1.0"), ("a-west", "10.2.0"), ("a-south", "10.3.0")];
+/// The last is beyond a link to another provider.
+pub(super) const SITES: [(&str, &str); 4] = [("a-east", "10.1.0"), ("a-west", "10.2.0"), ("a-south", "10.3.0"), ("n-abroad", "10.8.0")];
 
-/// The test network with a ring more, and contracts that have everything.
+/// The test network with a ring and a peer more, and contracts that have everything.
 pub(super) fn ringed() -> Network {
     let mut spec = spec();
     spec.links.push(link(("pe3", 12), ("p2", 3), 60 * MEGA, 1));
+    spec.nnis.push(nni("n-abroad", ("pe3", 13), 40 * MEGA, "10.8.0.0/24"));
     let gold = Options { max_priority: 7, preemption: Preemption::LowerPriority, ..Options::default() };
     let safe = Options { protection: Protection::Disjoint, ..gold.clone() };
     spec.contracts[0].options = gold;
@@ -124,6 +128,12 @@ impl World {
         let effects = match state {
             State::Reserved => self.domain.programmed(session).unwrap(),
             State::Programmed => self.domain.ringing(session).unwrap(),
+            State::Inviting if self.domain.sessions[&session].border.is_some_and(|border| border.mapped.is_none()) => {
+                let answer = Self::answer(&self.domain.sessions[&session].request, u8::MAX, host);
+                let early = self.domain.answered(session, &answer, at(self.now));
+                assert_eq!(early, Err(NotNow::Unmapped(session).into()), "nothing can be carried before the peer's label is known");
+                self.map(session, 500 + u32::from(media))
+            }
             State::Inviting => {
                 let answer = Self::answer(&self.domain.sessions[&session].request, media, host);
                 let before = taken_at(&self.domain, self.now);
@@ -136,6 +146,15 @@ impl World {
             _ => return,
         };
         self.carry_out(effects);
+    }
+
+    /// The peer maps a label, and says so twice.
+    fn map(&mut self, session: SessionNumber, label: u32) -> Effects {
+        let label = Label::new(label).unwrap();
+        let effects = self.domain.mapped(session, label).unwrap();
+        let again = self.domain.mapped(session, label).unwrap();
+        assert!(again.steps.is_empty(), "what is known changes nothing");
+        effects
     }
 
     pub(super) fn propose(&mut self, session: SessionNumber, rates: &[(u64, Direction)], class: Option<u8>, length: Option<u64>) {
@@ -326,8 +345,30 @@ impl World {
                 }
             }
         }
+        for (ingress, id, _) in self.domain.tunnels.all().filter(|(ingress, ..)| !network.is_own(*ingress)) {
+            assert!(used[ingress.index()][1].remove(&id.get()), "a tunnel from a peer has its number");
+        }
+        for session in self.domain.sessions.values() {
+            if let Some(border) = session.border {
+                // Its entry is there as long as something comes from the peer.
+                let entry = svpn_contract::IlmKey { label: border.label }.into();
+                let router = super::super::border::border_router(network, session.circuits).unwrap();
+                let comes = (0..2).any(|way| {
+                    let leg = session.legs[way].as_ref();
+                    !network.is_own(session.ends(network, way)[0].router) && leg.is_some_and(|leg| leg.tunnel.is_some())
+                });
+                assert_eq!(key(router, entry), comes);
+                assert_eq!(used[router.index()][0].remove(&border.label.get()), !comes);
+            }
+        }
         assert!(used.iter().all(|[labels, tunnels, _]| labels.is_empty() && tunnels.is_empty()), "a number is taken for nothing");
-        let established: BTreeSet<_> = self.those(&[State::Established]).into_iter().map(|number| number.0).collect();
+        let established = self.those(&[State::Established]).into_iter();
+        // What comes from a peer only, the peer tells from others.
+        let ours = |session: &Session| {
+            let own = |way: usize| network.is_own(session.ends(network, way)[0].router);
+            (0..2).any(|way| own(way) && session.demands()[way].is_some())
+        };
+        let established: BTreeSet<_> = established.filter(|number| ours(&self.domain.sessions[number])).map(|number| number.0).collect();
         assert_eq!(flows, established, "packets are told from others for those that run, and for no others");
     }
 }
