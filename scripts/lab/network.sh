@@ -4,6 +4,8 @@
 #                ├─ svpn-pe1 ─┤                     ├─ svpn-pe2 ─┤
 #   svpn-b-east ─┘2           └─4──1─ svpn-p2 ─2──4─┘           2└─ svpn-b-west
 #
+# and for scripts/demo at PE2, port 5, the link to another provider (abroad.toml): svpn-pe2 ─5──2─ svpn-pe3 ─1── svpn-a-north
+#
 # Every box is a network namespace, every line a veth pair; digits are port numbers. In a router, port N is the interface ethN
 # and belongs to its engine; in a customer's namespace eth0 leads to its PE. Two bridges are in svpn-gw, where the gateway runs:
 # 10.255.0.0/24 (mgmt0) reaches the routers' P4Runtime servers, 10.254.0.0/24 (sig0) carries the applications' SIP. Neither forwards,
@@ -24,13 +26,13 @@ CUSTOMER_SITES=()
 CABLES=()
 declare -A DEVICE_ID=() ROUTER_PORTS=() MANAGEMENT_ADDRESS=() P4RUNTIME_PORT=() SIGNALLING_ADDRESS=() SITE_ADDRESS=() SITE_LENGTH=() SITE_ROUTER=()
 
-# read_plan CONFIGURATION: fills the variables above.
+# read_plan CONFIGURATION…: fills the variables above.
 read_plan() {
     local kind name first second rest
-    python3 "$LAB/plan.py" "$1" >"$STATE/plan"
+    python3 "$LAB/plan.py" "$@" >"$STATE/plan"
     while read -r kind name first second rest; do
         case "$kind" in
-            gateway) GATEWAY_MANAGEMENT_ADDRESS=$name GATEWAY_SIGNALLING_ADDRESS=$first ;;
+            gateway) GATEWAY_MANAGEMENT_ADDRESS=$name GATEWAY_SIGNALLING_ADDRESS=$first ABROAD_SIGNALLING_ADDRESS=$second ;;
             router)
                 ROUTERS+=("$name")
                 DEVICE_ID[$name]=$first
@@ -106,6 +108,7 @@ build_network() {
     done
     add_bridge mgmt "$GATEWAY_MANAGEMENT_ADDRESS"
     add_bridge sig "$GATEWAY_SIGNALLING_ADDRESS"
+    [ -z "$ABROAD_SIGNALLING_ADDRESS" ] || inside "$GATEWAY_SPACE" ip address add "$ABROAD_SIGNALLING_ADDRESS/$NETWORK_LENGTH" dev sig
     for router in "${ROUTERS[@]}"; do join_bridge mgmt "$router" "${MANAGEMENT_ADDRESS[$router]}"; done
     for site in "${CUSTOMER_SITES[@]}"; do join_bridge sig "$site" "${SIGNALLING_ADDRESS[$site]}"; done
     for cable in "${CABLES[@]}"; do

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The network that a gateway's configuration describes: what the lab builds.
+"""The network that the configurations of one gateway or several describe: what the lab builds.
 
 The configuration says which routers there are, which cables are between them and which customers' sites are at them. The rest is the
 lab's: a router's P4Runtime server has its address on a network of its own, the gateway has the first of that network; sites have the
@@ -7,7 +7,7 @@ lab's: a router's P4Runtime server has its address on a network of its own, the 
 
 Printed for a shell, a line for each thing:
 
-    gateway MANAGEMENT SIGNALLING                    its addresses
+    gateway MANAGEMENT SIGNALLING…                   the addresses of all gateways: they share the first
     router  NAME DEVICE_ID MANAGEMENT GRPC_PORT PORT…
     site    NAME SIGNALLING HOST PREFIX_LENGTH ROUTER    addresses
     cable   MTU SPACE DEVICE MAC SPACE DEVICE MAC
@@ -72,7 +72,7 @@ class Plan:
     """All of it."""
 
     gateway_management: ipaddress.IPv4Address
-    gateway_signalling: ipaddress.IPv4Address
+    gateways_signalling: tuple[ipaddress.IPv4Address, ...]
     routers: tuple[Router, ...]
     sites: tuple[Site, ...]
     cables: tuple[Cable, ...]
@@ -88,12 +88,20 @@ def read_cables(config: dict) -> tuple[Cable, ...]:
     def end(one: dict) -> End:
         return End(one["router"], device(one["port"]), one["mac"])
 
-    core = [Cable(link.get("mtu", CORE_MTU), (end(link["a"]), end(link["b"]))) for link in config["link"]]
+    core = [Cable(link.get("mtu", CORE_MTU), (end(link["a"]), end(link["b"]))) for link in config.get("link", [])]
     sites = [
         Cable(circuit.get("mtu", CUSTOMER_MTU), (end(circuit), End(circuit["ce"], device(0), circuit["ce_mac"])))
         for circuit in config["attachment"]
     ]
     return tuple(core + sites)
+
+
+def read_nnis(configs: list[dict]) -> tuple[Cable, ...]:
+    """Cables between providers: each has an end in the configuration of either."""
+    ends: dict[str, list[End]] = {}
+    for nni in itertools.chain.from_iterable(config.get("nni", []) for config in configs):
+        ends.setdefault(nni["name"], []).append(End(nni["router"], device(nni["port"]), nni["mac"]))
+    return tuple(Cable(CORE_MTU, (one, other)) for one, other in ends.values())
 
 
 def network_of(address: ipaddress.IPv4Address) -> ipaddress.IPv4Network:
@@ -115,19 +123,20 @@ def read_site(circuit: dict, signalling: ipaddress.IPv4Address) -> Site:
     return Site(circuit["ce"], signalling, host, prefix.prefixlen, ipaddress.ip_address(circuit["address"]))
 
 
-def read(path: pathlib.Path) -> Plan:
-    """What a configuration describes."""
-    config = tomllib.loads(path.read_text())
-    cables = read_cables(config)
-    routers = tuple(read_router(router, cables) for router in config["router"])
+def read(paths: list[pathlib.Path]) -> Plan:
+    """What configurations describe."""
+    configs = [tomllib.loads(path.read_text()) for path in paths]
+    cables = tuple(itertools.chain.from_iterable(map(read_cables, configs))) + read_nnis(configs)
+    routers = tuple(read_router(router, cables) for config in configs for router in config["router"])
     management = next(network_of(routers[0].management).hosts())
-    signalling = ipaddress.ip_address(config["sip"]["listen"][0].split(":")[1])
-    sites = tuple(read_site(circuit, network_of(signalling)[number]) for number, circuit in enumerate(config["attachment"], FIRST_SITE))
+    signalling = tuple(ipaddress.ip_address(config["sip"]["listen"][0].split(":")[1]) for config in configs)
+    circuits = itertools.chain.from_iterable(config["attachment"] for config in configs)
+    sites = tuple(read_site(circuit, network_of(signalling[0])[number]) for number, circuit in enumerate(circuits, FIRST_SITE))
     return Plan(management, signalling, routers, sites, cables)
 
 
 def print_plan(plan: Plan) -> None:
-    print("gateway", plan.gateway_management, plan.gateway_signalling)
+    print("gateway", plan.gateway_management, *plan.gateways_signalling)
     for router in plan.routers:
         print("router", router.name, router.device_id, router.management, router.grpc_port, *router.ports)
     for site in plan.sites:
@@ -139,8 +148,8 @@ def print_plan(plan: Plan) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", type=pathlib.Path, help="the gateway's configuration (TOML)")
-    print_plan(read(parser.parse_args().config))
+    parser.add_argument("configs", metavar="CONFIG", nargs="+", type=pathlib.Path, help="a gateway's configuration (TOML)")
+    print_plan(read(parser.parse_args().configs))
 
 
 if __name__ == "__main__":

@@ -59,12 +59,20 @@ start_routers() {
     done
 }
 
-# For the chosen engine, with this run's files and capacities.
+# write_configuration [PEER]: for the chosen engine, with this run's files and capacities; with the other provider's gateway, if there is a word.
 write_configuration() {
-    local device=()
+    local file files=(gateway) device=()
     [ -z "$DEVICE_CONFIGURATION" ] || device=(-e "/^device_id /a device_config = \"$DEVICE_CONFIGURATION\"")
-    sed -e "s|@STATE@|$STATE|" -e "s|^capacity = .*|capacity = \"$LINK_CAPACITY bit/s\"|" "${device[@]}" "$LAB/gateway.toml" >"$STATE/gateway.toml"
-    read_plan "$STATE/gateway.toml"
+    [ $# -eq 0 ] || files+=(abroad nni)
+    for file in "${files[@]}"; do
+        sed -e "s|@STATE@|$STATE|" -e "s|^capacity = .*|capacity = \"$LINK_CAPACITY bit/s\"|" "${device[@]}" "$LAB/$file.toml" >"$STATE/$file.toml"
+    done
+    if [ $# -eq 0 ]; then
+        read_plan "$STATE/gateway.toml"
+    else
+        cat "$STATE/nni.toml" >>"$STATE/gateway.toml"
+        read_plan "$STATE/gateway.toml" "$STATE/abroad.toml"
+    fi
 }
 
 start_gateway() {
@@ -75,7 +83,7 @@ start_gateway() {
 # Every entry of every table of every router, one a line, sorted: read from the routers themselves.
 # read_tables FILE
 read_tables() {
-    inside "$GATEWAY_SPACE" timeout 20 "$GATEWAY" tables --config "$STATE/gateway.toml" >"$1" 2>"$1.err" ||
+    inside "$GATEWAY_SPACE" timeout 20 "$GATEWAY" tables --config "$STATE/${OF_GATEWAY:-gateway}.toml" >"$1" 2>"$1.err" ||
         { cat "$1.err" >&2; die "the routers' tables cannot be read"; }
 }
 

@@ -59,7 +59,8 @@ call() {
     CALL_PORT[$name]=$((NEXT_CALLER_PORT++))
     sipp_arguments "$name" "$site" "$scenario" "${CALL_PORT[$name]}"
     start "$name" "$site" "${SIPP[@]}" -m 1 -cid_str "${CALL_ID[$name]}" -au "$caller" -ap "$(secret_of "$caller" "$vpn")" \
-        -key application "$caller" -key callee backup -key domain "$(vpn_domain "$vpn")" -key address "${SITE_ADDRESS[$site]}" \
+        -key application "$caller" -key callee backup -key domain "$(vpn_domain "$vpn")" \
+        -key callee_domain "${CALLEE_DOMAIN:-$(vpn_domain "$vpn")}" -key address "${SITE_ADDRESS[$site]}" \
         -key bandwidth "$rate" -key times "$times" -key changed "${CHANGED_RATE:-0}" -key svpn "class=5;match=hosts"
     eventually "$SIGNALLING_TIMEOUT" save_final_response "$name" || true
     CALL_STATUS=$(sed -n '1s|^SIP/2.0 \([0-9]*\).*|\1|p' "$STATE/sip-$name.response")

@@ -23,9 +23,12 @@ pub(crate) struct ApplicationAddress {
 }
 
 /// What the host part of an address names.
-enum Place {
+pub(crate) enum Place {
+    /// The provider itself.
     Provider,
+    /// One of its VPNs.
     Vpn(VpnName),
+    /// Nothing of the provider's.
     Elsewhere,
 }
 
@@ -75,17 +78,20 @@ impl Domain {
         match uri.host() {
             Host::IpAddr(address) if self.own.contains(address) => Place::Provider,
             Host::IpAddr(_) => Place::Elsewhere,
-            Host::Domain(domain) => {
-                let host = domain.0.to_ascii_lowercase();
-                if host == self.name {
-                    return Place::Provider;
-                }
-                match host.strip_suffix(&self.name).and_then(|host| host.strip_suffix('.')) {
-                    Some(vpn) if !vpn.is_empty() => Place::Vpn(VpnName(vpn.to_owned())),
-                    _ => Place::Elsewhere,
-                }
-            }
+            Host::Domain(domain) => place_in(&domain.0, &self.name),
         }
+    }
+}
+
+/// What a host names, seen from a provider's domain.
+pub(crate) fn place_in(host: &str, provider: &str) -> Place {
+    let (host, provider) = (host.to_ascii_lowercase(), provider.to_ascii_lowercase());
+    if host == provider {
+        return Place::Provider;
+    }
+    match host.strip_suffix(&provider).and_then(|host| host.strip_suffix('.')) {
+        Some(vpn) if !vpn.is_empty() => Place::Vpn(VpnName(vpn.to_owned())),
+        _ => Place::Elsewhere,
     }
 }
 

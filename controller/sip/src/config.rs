@@ -1,9 +1,11 @@
 //! What the server needs to know before it starts.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
+
+use svpn_vpn::request::{CeName, VpnName};
 
 /// What carries SIP messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -76,6 +78,8 @@ pub struct SipConfig {
     pub ring_timeout: Duration,
     /// How soon a session ends whose ends are not heard of.
     pub session_timer: SessionTimer,
+    /// Other providers' gateways.
+    pub peering: Peering,
 }
 
 /// Session timers (RFC 4028), in whole seconds.
@@ -97,6 +101,36 @@ impl Default for SessionTimer {
     fn default() -> Self {
         Self { interval: Duration::from_mins(30), minimum: Self::LEAST }
     }
+}
+
+/// Other providers' gateways, and how they are dealt with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peering {
+    /// Who they are.
+    pub peers: Vec<PeerConfig>,
+    /// How long one may take to tell the label of a session, and to take ours.
+    pub label_timeout: Duration,
+}
+
+impl Default for Peering {
+    fn default() -> Self {
+        Self { peers: Vec::new(), label_timeout: Duration::from_secs(8) }
+    }
+}
+
+/// Another provider's gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerConfig {
+    /// Its domain: `east.example` in `sip:storage@vpn-a.east.example`.
+    pub domain: String,
+    /// Where it is.
+    pub address: ListenAddress,
+    /// Where its requests may come from besides.
+    pub from: Vec<IpAddr>,
+    /// The links to it, by the names that both providers have for them; the one to be tried first in front.
+    pub nnis: Vec<CeName>,
+    /// The VPNs that have sites at both providers: our name, and its.
+    pub vpns: Vec<(VpnName, VpnName)>,
 }
 
 /// Why the server did not start.

@@ -15,6 +15,8 @@
 //! preconditions before the callee has answered, `Require` of anything else, `sips:` and IPv6 media. Requests within a dialog are known by
 //! its tags and not challenged again.
 //!
+//! Other providers' gateways are `peers`: `call::crossing` has what a call between two providers waits for.
+//!
 //! # What comes in from the wire
 //! Every message is held against the grammar before the library sees it (module `stack`): a malformed request gets its 4xx and the reason if it
 //! says how to answer it, a malformed response or ACK is dropped. Of the 49 torture messages of RFC 4475 and the 12 of RFC 5118, sent as they
@@ -38,6 +40,7 @@ mod call;
 pub mod config;
 mod digest;
 mod options;
+mod peers;
 mod refusal;
 mod registrar;
 mod sdp;

@@ -67,6 +67,18 @@ impl From<Refusal> for Rejection {
     }
 }
 
+/// What another provider's gateway said of its own network: its status, and its warning.
+pub(crate) fn told(status: u16, response: &sip::Response, domain: &str) -> Rejection {
+    let warning =
+        response.headers.iter().find_map(|header| if let sip::Header::Warning(value) = header { Some(value.value()) } else { None });
+    // `<code> <agent> "<text>"` (RFC 3261 section 20.43).
+    let mut parts = warning.unwrap_or_default().splitn(3, ' ');
+    let (code, text) = (parts.next().and_then(|code| code.parse().ok()), parts.nth(1).map(|text| text.trim_matches('"')));
+    let reason = text.map_or_else(|| format!("{domain} declined with {status}"), |text| format!("{domain}: {text}"));
+    let rejection = if status == 503 { Rejection::unavailable(reason) } else { Rejection::new(status, reason) };
+    Rejection { warning: code.unwrap_or(MISCELLANEOUS), ..rejection }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,6 +9,7 @@ use crate::address::Domain;
 use crate::call::{Calls, resume};
 use crate::config::{ListenAddress, SipConfig, StartError};
 use crate::digest::Authenticator;
+use crate::peers::Peers;
 use crate::registrar::{Clocks, Registrar};
 use crate::serve::serve;
 use crate::services::Services;
@@ -54,6 +55,7 @@ impl Server {
             session_timer: config.session_timer,
             authenticator: Mutex::new(Authenticator::new(now)),
             registrar: Mutex::new(Registrar::default()),
+            peers: Peers::new(config.peering),
         });
         resume_registrations(&services).await;
         for call in &resumed {

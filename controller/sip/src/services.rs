@@ -7,6 +7,7 @@ use crate::address::Domain;
 use crate::call::Calls;
 use crate::config::SessionTimer;
 use crate::digest::Authenticator;
+use crate::peers::Peers;
 use crate::registrar::Registrar;
 use crate::sessions::Sessions;
 use crate::stack::Stack;
@@ -21,6 +22,7 @@ pub(crate) struct Services<S: Sessions> {
     pub(crate) session_timer: SessionTimer,
     pub(crate) authenticator: Mutex<Authenticator>,
     pub(crate) registrar: Mutex<Registrar>,
+    pub(crate) peers: Peers,
 }
 
 impl<S: Sessions> Services<S> {

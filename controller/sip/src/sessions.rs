@@ -5,7 +5,7 @@ use std::future::Future;
 
 use serde::{Deserialize, Serialize};
 use svpn_vpn::domain::Proposal;
-use svpn_vpn::request::{Answer, ApplicationId, Cause, CeName, Refusal, SessionNumber, SessionRequest, Terms, VpnName};
+use svpn_vpn::request::{Answer, ApplicationId, Cause, CeName, Label, Refusal, SessionNumber, SessionRequest, Terms, VpnName};
 
 /// An application's password; never printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -104,6 +104,12 @@ pub trait Sessions: Send + Sync + 'static {
     /// # Errors
     /// Why not; nothing is reserved then.
     fn reserve(&self, request: SessionRequest) -> impl Future<Output = Result<Terms, Refusal>> + Send;
+
+    /// The peer at the other end of the session has mapped a label to it. The same label again changes nothing.
+    ///
+    /// # Errors
+    /// Why not; the session stays reserved until `release`, and cannot be established.
+    fn map(&self, session: SessionNumber, label: Label) -> impl Future<Output = Result<(), Refusal>> + Send;
 
     /// The callee has answered: its ends are known, and the session's flows are programmed now, or at the start it asked for. What is
     /// kept becomes durable with it.

@@ -18,13 +18,16 @@ set_rates() {
 # Links with room for the sessions of both customers.
 start_with_wide_links() { start_everything 100000000; }
 
+# The same, and a link to another provider.
+start_with_a_peer() { start_everything 100000000 abroad; }
+
 # A's session leaves no room for B's on a link.
 start_with_narrow_links() { start_everything 60000000; }
 
-# start_everything LINK_CAPACITY: bit/s
+# start_everything LINK_CAPACITY [PEER]: bit/s, and a word if there is to be another provider.
 start_everything() {
     set_rates "$1"
-    write_configuration
+    write_configuration "${@:2}"
     # Both customers' hosts in the west have this one.
     WEST_ADDRESS=${SITE_ADDRESS[a-west]}
     step "${#ROUTERS[@]} routers, a gateway, two customers with the same addresses"
@@ -36,6 +39,7 @@ start_everything() {
     local names=${ROUTERS[*]^^}
     passed "$ENGINE_PROGRAM runs as ${names// /, }, and svpn-gateway controls them"
     read_tables "$STATE/idle.tables"
+    [ $# -eq 1 ] || start_abroad
 }
 
 # Neighbours are resolved by the routers while nothing else works; then they are pinned, so that only sessions are counted below.
@@ -43,7 +47,7 @@ without_a_session() {
     step "Without a session there is no way"
     local site
     verify_equal "A's east pings A's west, answered of 3" 0 "$(pings a-east "$WEST_ADDRESS" 3)"
-    for site in a-west b-east b-west; do pings "$site" "${SITE_ROUTER[$site]}" 1 >/dev/null; done
+    for site in "${CUSTOMER_SITES[@]:1}"; do pings "$site" "${SITE_ROUTER[$site]}" 1 >/dev/null; done
     verify_equal "but PE1 itself answers the ARP requests of A's east, with" 02:00:00:00:01:01 "$(learned_router a-east)"
     for site in "${CUSTOMER_SITES[@]}"; do keep_router "$site"; done
 }

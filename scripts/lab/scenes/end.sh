@@ -46,7 +46,7 @@ verify_price() {
 
 # charge SESSION FILTER: of the record of an established session.
 charge() {
-    inside "$GATEWAY_SPACE" "$GATEWAY" records --config "$STATE/gateway.toml" charges |
+    inside "$GATEWAY_SPACE" "$GATEWAY" records --config "$STATE/${OF_GATEWAY:-gateway}.toml" charges |
         jq -r --arg session "$1" "select((.session | tostring) == \$session and .established != null) | $2" | tail -n 1
 }
 

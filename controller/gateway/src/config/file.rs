@@ -10,6 +10,7 @@ use svpn_sip::config::{ListenAddress, SessionTimer};
 use toml::Spanned;
 
 use super::agreements::{Group, HoursOfDays, Offset, Policy, Price, ProtectionWord, QuotaKeys, TunnelsWord};
+use super::peers::{Nni, Peer};
 use super::units::{PoolShare, Rate, maybe_number, number, numbers, text, texts};
 
 /// The whole file.
@@ -37,6 +38,10 @@ pub(crate) struct File {
     pub(crate) applications: Vec<Spanned<Application>>,
     #[serde(default, rename = "group")]
     pub(crate) groups: Vec<Spanned<Group>>,
+    #[serde(default, rename = "peer")]
+    pub(crate) peers: Vec<Spanned<Peer>>,
+    #[serde(default, rename = "nni")]
+    pub(crate) nnis: Vec<Spanned<Nni>>,
     #[serde(default, rename = "price")]
     pub(crate) prices: Vec<Spanned<Price>>,
 }

@@ -3,6 +3,7 @@
 mod agreements;
 mod error;
 mod file;
+mod peers;
 mod units;
 
 use std::collections::HashMap;
@@ -14,8 +15,8 @@ use svpn_sip::config::{SessionTimer, SipConfig};
 use svpn_sip::sessions::Secret;
 use svpn_switch::{ElectionId, Settings};
 use svpn_vpn::network::{
-    ApplicationSpec, AttachmentSpec, ClassSpec, ContractSpec, GroupSpec, Item, LinkEndSpec, LinkSpec, Network, NetworkSpec, PoolSpec,
-    RouterSpec, VpnSpec,
+    ApplicationSpec, AttachmentSpec, ClassSpec, ContractSpec, GroupSpec, Item, LinkEndSpec, LinkSpec, Network, NetworkSpec, NniSpec,
+    PoolSpec, RouterSpec, VpnSpec,
 };
 use svpn_vpn::price::PricePlan;
 use svpn_vpn::request::{ApplicationId, CeName, VpnName};
@@ -116,6 +117,7 @@ fn read(path: &Path, text: &str) -> Result<Config, ConfigError> {
             domain: file.provider.domain.clone(),
             listen: file.sip.listen.clone(),
             ring_timeout: Duration::from_secs(file.sip.ring_timeout.get().into()),
+            peering: peers::peering(&file, &place)?,
             session_timer: SessionTimer { interval: Duration::from_secs(file.sip.session_expires.into()), minimum: SessionTimer::LEAST },
         },
         records: RecordsConfig { database: file.records.database.clone(), gateway: file.records.gateway.clone() },
@@ -218,7 +220,7 @@ fn spec(
     let applications = applications.collect::<Result<_, _>>()?;
     Ok(NetworkSpec {
         groups,
-        nnis: Vec::new(),
+        nnis: file.nnis.iter().map(|found| nni(found, places)).collect(),
         ttl: file.provider.ttl.mode(),
         last_session: None,
         classes: file.classes.iter().map(|found| class(places.note(found, |class| Item::Class(class.class)))).collect(),
@@ -233,6 +235,14 @@ fn spec(
             .collect(),
         applications,
     })
+}
+
+/// A link to another provider, and what the domain makes of it.
+fn nni(found: &Spanned<peers::Nni>, places: &mut Places) -> NniSpec {
+    for item in peers::items(found.get_ref()) {
+        places.note(found, |_| item);
+    }
+    peers::nni(found.get_ref())
 }
 
 fn attachment_item(attachment: &file::Attachment) -> Item {

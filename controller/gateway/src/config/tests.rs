@@ -24,7 +24,10 @@ fn changed(from: &str, to: &str) -> (String, usize) {
 fn a_good_file_is_taken() {
     let config = read(Path::new("svpn.toml"), GOOD).expect("it is good");
     assert_eq!(config.routers.iter().map(|router| router.name.as_str()).collect::<Vec<_>>(), ["pe1", "p1", "pe2"]);
-    assert_eq!(config.network.circuits().len(), 4);
+    assert_eq!(config.network.circuits().len(), 5, "four here, and one that stands for what is abroad");
+    let peer = &config.sip.peering.peers[0];
+    assert_eq!((peer.nnis.as_slice(), peer.vpns.len()), (&[CeName("to-abroad".to_owned())][..], 1));
+    assert_eq!(config.network.nnis()[0].name, peer.nnis[0]);
     assert_eq!(config.sip.listen.len(), 2);
     let (_, west) = config.network.topology().links().find(|(_, link)| link.name == "west").expect("it is configured");
     assert_eq!((west.pools.len(), west.risks.len()), (2, 1));
@@ -90,6 +93,8 @@ fn what_is_wrong_is_said_with_its_line_and_what_was_expected() {
         ("megabit_hour = \"0.012\"", "megabit_hour = \"0.0000001\"", "six decimals"),
         ("price = \"standard\"", "price = \"free\"", "there is no price \"free\""),
         ("members = [\"storage@vpn-a\", \"backup@vpn-a\"]", "members = [\"storage\"]", "NAME@VPN"),
+        ("sip = \"udp:127.0.0.9:5060\"", "sip = \"127.0.0.9\"", "udp:"),
+        ("there = \"acme\"", "their = \"acme\"", "unknown field `their`"),
     ];
     for (from, to, expected) in cases {
         let (text, line) = changed(from, to);
@@ -112,6 +117,11 @@ fn what_does_not_hang_together_is_said_with_its_line() {
         ("name = \"vpn-b\"\nvrf", "name = \"vpn-a\"\nvrf", "twice"),
         ("router = \"pe2\", port = 3", "router = \"pe9\", port = 3", "not configured"),
         ("contract = \"silver\"", "contract = \"lead\"", "not configured"),
+        ("peer = \"abroad.example\"", "peer = \"nowhere.example\"", "expected the domain of a [[peer]]"),
+        ("there = \"acme\"", "there = \"a c\"", "no VPN of a domain"),
+        ("domain = \"abroad.example\"", "domain = \"provider.example\"", "there twice"),
+        ("prefixes = [\"10.9.0.0/24\"]", "prefixes = [\"10.2.0.0/25\"]", "10.2.0.0/24"),
+        ("contract = \"gold\" # abroad", "contract = \"lead\" # abroad", "not configured"),
     ];
     for (from, to, expected) in cases {
         let (text, _) = changed(from, to);

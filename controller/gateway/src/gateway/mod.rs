@@ -17,7 +17,7 @@ use std::time::SystemTime;
 use svpn_sip::sessions::{HangUp, Kept, Secret, Sessions};
 use svpn_store::{Change, Journal};
 use svpn_vpn::domain::Proposal;
-use svpn_vpn::request::{Answer, ApplicationId, Cause, CeName, Refusal, SessionNumber, SessionRequest, Terms, VpnName};
+use svpn_vpn::request::{Answer, ApplicationId, Cause, CeName, Label, Refusal, SessionNumber, SessionRequest, Terms, VpnName};
 use svpn_vpn::{Admission, AnswerError, Answered, Domain, NotNow};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::task::TaskTracker;
@@ -90,7 +90,7 @@ impl Gateway {
         error.refusal()
     }
 
-    /// A session has come further, which only the journal needs to know.
+    /// A session has come further, which the journal needs to know, and routers may.
     async fn note(&self, change: impl FnOnce(&mut Domain) -> Result<svpn_vpn::Effects, NotNow>) -> Result<(), Refusal> {
         let noted = {
             let mut domain = self.domain();
@@ -200,6 +200,12 @@ impl Sessions for Gateway {
         }
         tracing::info!(session = session.0, terms = ?admission.terms, "session reserved and programmed");
         Ok(admission.terms)
+    }
+
+    async fn map(&self, session: SessionNumber, label: Label) -> Result<(), Refusal> {
+        self.note(|domain| domain.mapped(session, label)).await?;
+        tracing::info!(session = session.0, label = label.get(), "the peer has mapped a label");
+        Ok(())
     }
 
     async fn establish(&self, session: SessionNumber, answer: Answer, kept: Kept) -> Result<Terms, Refusal> {

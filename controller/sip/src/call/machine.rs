@@ -73,6 +73,10 @@ pub(crate) enum Event {
     CalleeAgain(Branch),
     /// A contact does not take the call.
     CalleeRefused(Branch, No),
+    /// The callee's contact is another provider's gateway, which refused or did not answer.
+    PeerDeclined(Branch, Rejection),
+    /// The label mappings of a session to another provider were not exchanged.
+    Unmapped(Rejection),
     /// BYE from the callee.
     CalleeBye,
     /// CANCEL from the caller.
@@ -217,16 +221,25 @@ fn inviting(mut fork: Fork, event: Event) -> (State, Vec<Action>) {
             let (state, actions) = go_on(fork, next);
             (state, silent.into_iter().map(Action::Abandon).chain(actions).collect())
         }
+        Event::PeerDeclined(branch, rejection) if fork.is_ringing(branch) => {
+            let (state, mut actions) = given_up(fork, Some(Why::Refused(rejection)), Cause::Declined);
+            actions.retain(|action| *action != Action::Abandon(branch));
+            (state, actions)
+        }
+        Event::Unmapped(rejection) => given_up(fork, Some(Why::Refused(rejection)), Cause::Signalling),
         other => match ended_by(&other) {
-            Some((cause, why)) => {
-                let mut actions = reject(why);
-                actions.extend(fork.abandon().into_iter().map(Action::Abandon));
-                actions.push(Action::Release(cause));
-                (State::Ended, actions)
-            }
+            Some((cause, why)) => given_up(fork, why, cause),
             None => (State::Inviting { fork }, Vec::new()),
         },
     }
+}
+
+/// Nobody is to have the call.
+fn given_up(mut fork: Fork, why: Option<Why>, cause: Cause) -> (State, Vec<Action>) {
+    let mut actions = reject(why);
+    actions.extend(fork.abandon().into_iter().map(Action::Abandon));
+    actions.push(Action::Release(cause));
+    (State::Ended, actions)
 }
 
 fn go_on(fork: Fork, next: Next) -> (State, Vec<Action>) {

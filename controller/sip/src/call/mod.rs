@@ -7,6 +7,7 @@ mod branch;
 mod callee;
 mod caller;
 mod change;
+mod crossing;
 mod fork;
 mod machine;
 mod reason;
@@ -18,6 +19,7 @@ mod timers;
 mod within;
 
 pub(crate) use caller::{CallerLeg, attend};
+pub(crate) use crossing::Crossing;
 pub(crate) use machine::Event;
 pub(crate) use registry::{Calls, Found};
 pub(crate) use setup::{Setup, spawn};
@@ -25,6 +27,7 @@ pub(crate) use talk::resume;
 pub(crate) use timers::{Answered as TimerAnswer, answer as answer_timer};
 pub(crate) use within::{Asked, Side, attend_within, check_content_type};
 
+use crate::refusal::Rejection;
 use crate::stack::sip::Response;
 use svpn_vpn::request::{Refusal, Terms};
 
@@ -36,6 +39,8 @@ pub(crate) enum Input {
     Reserved(Result<Terms, Refusal>),
     /// What `establish` returned.
     Established(Result<Terms, Refusal>),
+    /// The label mappings of a call to a peer's callee are exchanged, or not.
+    Mapped(Result<(), Rejection>),
     /// What a contact of the callee says to our INVITE.
     Branch(fork::Branch, branch::News),
     /// The last response of an end to our UPDATE with this number; `None` if there was no final one.

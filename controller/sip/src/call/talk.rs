@@ -176,7 +176,7 @@ impl<S: Sessions> Talk<S> {
             Input::Refreshed(side, number, response) => self.refreshed(side, number, response).await,
             Input::Change(event) => self.advance(event).await,
             // What was asked of the gateway or the callee for the set-up has been answered before.
-            Input::Event(_) | Input::Reserved(_) | Input::Established(_) | Input::Offered(..) => {}
+            Input::Event(_) | Input::Reserved(_) | Input::Established(_) | Input::Mapped(_) | Input::Offered(..) => {}
         }
     }
 

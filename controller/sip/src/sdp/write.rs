@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::preconditions;
 use sdp_types::{Attribute, Bandwidth as BandwidthLine, Origin, Session};
-use svpn_vpn::request::{Bandwidth, Medium, Terms};
+use svpn_vpn::request::{Bandwidth, Class, Medium, Terms};
 
 /// IPv4 and UDP header, which `b=AS` counts and `b=TIAS` does not, in bits.
 const UDP_HEADERS: u64 = 28 * 8;
@@ -38,6 +38,13 @@ pub(crate) fn offer_for_callee(offer: &Session, origin: OriginIdentity) -> Vec<u
 pub(crate) fn failed_offer(offer: &Session, origin: OriginIdentity) -> Vec<u8> {
     let mut offer = anonymous(offer, origin);
     preconditions::fail(&mut offer);
+    serialize(&offer)
+}
+
+/// The offer as another provider's gateway gets it: with the class that the caller's contract has said, which the peer does not know.
+pub(crate) fn offer_for_peer(offer: &Session, class: Class, origin: OriginIdentity) -> Vec<u8> {
+    let mut offer = anonymous(offer, origin);
+    offer.attributes.push(attribute("svpn", &format!("class={class}")));
     serialize(&offer)
 }
 

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use crate::stack::sip::prelude::{HeadersExt, ToTypedHeader};
-use svpn_vpn::request::{ApplicationId, SessionRequest};
+use svpn_vpn::request::{ApplicationId, CeName, SessionRequest};
 
 use super::identity::{Challenge, authenticate};
 use super::refuse;
-use crate::call::{self, CallerLeg, Setup, TimerAnswer, answer_timer, check_content_type};
+use crate::call::{self, CallerLeg, Crossing, Setup, TimerAnswer, answer_timer, check_content_type};
+use crate::peers::{Beyond, crossing};
 use crate::refusal::Rejection;
 use crate::registrar::Binding;
 use crate::sdp::{CONTENT_TYPE, Offer, read_offer};
@@ -25,10 +26,28 @@ const MAX_FORWARDS: u8 = 70;
 struct Checked {
     offer: Offer,
     request: SessionRequest,
+    /// Where the callee, or its gateway, is.
     contacts: Vec<Vec<Uri>>,
+    crossing: Option<Crossing>,
     max_forwards: u8,
     dialog: Dialog,
     timer: TimerAnswer,
+}
+
+/// Who calls.
+struct Caller {
+    application: ApplicationId,
+    /// The link it comes by, where it is another provider's.
+    ce: Option<CeName>,
+    crossing: Option<Crossing>,
+}
+
+/// Who is called.
+struct Callee {
+    application: ApplicationId,
+    ce: CeName,
+    contacts: Vec<Vec<Uri>>,
+    crossing: Option<Crossing>,
 }
 
 /// Serves an INVITE; returns its transaction if it was refused.
@@ -66,6 +85,7 @@ pub(super) async fn serve<S: Sessions>(mut transaction: Transaction, services: A
         offer: checked.offer,
         request: checked.request,
         contacts: checked.contacts,
+        crossing: checked.crossing,
     });
     tokio::spawn(call::attend(transaction, call));
     None
@@ -74,24 +94,26 @@ pub(super) async fn serve<S: Sessions>(mut transaction: Transaction, services: A
 async fn check<S: Sessions>(services: &Services<S>, invite: &Request, connection: Option<SipConnection>) -> Result<Checked, Rejection> {
     let max_forwards = max_forwards(invite)?;
     check_formats(invite)?;
-    let caller = identify(services, invite).await?;
+    let caller = match services.peers.caller(invite)? {
+        Some(beyond) => {
+            let (ce, session) = crossing(&beyond.peer, invite)?;
+            Caller { application: beyond.application, ce: Some(ce), crossing: Some(Crossing::from_peer(beyond.peer, session)) }
+        }
+        None => Caller { application: identify(services, invite).await?, ce: None, crossing: None },
+    };
     let dialog = Dialog::as_callee(invite, connection).map_err(|error| Rejection::new(400, error.to_string()))?;
     let timer = answer_timer(invite, services.session_timer)?;
     let now = Instant::now();
-    let caller_binding = services.registrar().latest(&caller, now);
-    let caller_ce = caller_binding
-        .map(|binding| binding.ce)
-        .ok_or_else(|| Rejection::new(403, format!("{caller} is not registered, so its CE is unknown; register first")))?;
-    let callee = find_callee(services, &invite.uri, &caller).await?;
-    let bindings = services.registrar().bindings(&callee, now);
-    let callee_ce = bindings.first().map(|binding| binding.ce.clone());
-    let callee_ce = callee_ce.ok_or_else(|| Rejection::new(480, format!("{callee} is not registered")))?;
+    let caller_ce = caller.ce.clone().or_else(|| services.registrar().latest(&caller.application, now).map(|binding| binding.ce));
+    let unknown = || Rejection::new(403, format!("{} is not registered, so its CE is unknown; register first", caller.application));
+    let caller_ce = caller_ce.ok_or_else(unknown)?;
+    let callee = find_callee(services, &invite.uri, &caller, now).await?;
     let offer = offer(invite)?;
     let request = SessionRequest {
-        caller,
+        caller: caller.application,
         caller_ce,
-        callee,
-        callee_ce,
+        callee: callee.application,
+        callee_ce: callee.ce,
         media: offer.media.clone(),
         class: offer.class,
         priority: offer.priority,
@@ -99,7 +121,8 @@ async fn check<S: Sessions>(services: &Services<S>, invite: &Request, connection
         tunnel: offer.tunnel,
         window: offer.window,
     };
-    Ok(Checked { offer, request, contacts: by_preference(bindings), max_forwards, dialog, timer })
+    let crossing = caller.crossing.or(callee.crossing);
+    Ok(Checked { offer, request, contacts: callee.contacts, crossing, max_forwards, dialog, timer })
 }
 
 /// The contacts, those of the same preference together, the most preferred first (RFC 3261 section 16.6).
@@ -141,15 +164,39 @@ async fn identify<S: Sessions>(services: &Services<S>, invite: &Request) -> Resu
     authenticate(services, invite, &address, Challenge::Proxy).await
 }
 
-async fn find_callee<S: Sessions>(services: &Services<S>, uri: &Uri, caller: &ApplicationId) -> Result<ApplicationId, Rejection> {
+async fn find_callee<S: Sessions>(services: &Services<S>, uri: &Uri, from: &Caller, now: Instant) -> Result<Callee, Rejection> {
+    let caller = &from.application;
+    if let Some(beyond) = services.peers.application(uri, Some(&caller.vpn)) {
+        return callee_beyond(beyond?, from);
+    }
     let address = services.domain.application(uri).map_err(|error| Rejection::new(404, error.to_string()))?;
     // The caller has just one VPN.
     let vpn = address.vpn.as_ref().unwrap_or(&caller.vpn);
     let found = services.sessions.find_application(&address.name, Some(vpn)).await?;
     if found.vpn != caller.vpn {
-        return Err(Rejection::new(403, format!("{caller} cannot call into {}, another VPN", found.vpn.0)));
+        return Err(another_vpn(caller, &found));
     }
-    Ok(found)
+    let bindings = services.registrar().bindings(&found, now);
+    let ce = bindings.first().map(|binding| binding.ce.clone());
+    let ce = ce.ok_or_else(|| Rejection::new(480, format!("{found} is not registered")))?;
+    Ok(Callee { application: found, ce, contacts: by_preference(bindings), crossing: None })
+}
+
+/// A callee of another provider is called at that provider's gateway.
+fn callee_beyond(Beyond { peer, application }: Beyond, from: &Caller) -> Result<Callee, Rejection> {
+    if from.crossing.is_some() {
+        return Err(Rejection::new(403, format!("{} is not here, and nothing is passed on to {}", application.name, peer.domain())));
+    }
+    if application.vpn != from.application.vpn {
+        return Err(another_vpn(&from.application, &application));
+    }
+    // Every peer has a link.
+    let ce = peer.nnis().first().cloned().unwrap_or_else(|| CeName(String::new()));
+    Ok(Callee { application, ce, contacts: vec![vec![peer.location()]], crossing: Some(Crossing::to_peer(peer)) })
+}
+
+fn another_vpn(caller: &ApplicationId, callee: &ApplicationId) -> Rejection {
+    Rejection::new(403, format!("{caller} cannot call into {}, another VPN", callee.vpn.0))
 }
 
 fn offer(invite: &Request) -> Result<Offer, Rejection> {

@@ -11,6 +11,7 @@ use crate::stack::sip::prelude::HeadersExt;
 use tokio::sync::Semaphore;
 
 use crate::options;
+use crate::peers;
 use crate::refusal::Rejection;
 use crate::sdp::CONTENT_TYPE;
 use crate::services::Services;
@@ -55,6 +56,11 @@ async fn handle<S: Sessions>(mut transaction: Transaction, services: Arc<Service
         Method::Invite => return invite::serve(transaction, services).await,
         Method::Register => match register::serve(&request, &services).await {
             Ok(headers) => reply(&mut transaction, 200, headers).await,
+            Err(rejection) => refuse(&mut transaction, rejection).await,
+        },
+        // To whoever is no peer it is a method like others that are not served.
+        Method::Message if services.peers.speaks(&request) => match peers::serve(&services.peers, &request) {
+            Ok(()) => reply(&mut transaction, 200, Vec::new()).await,
             Err(rejection) => refuse(&mut transaction, rejection).await,
         },
         Method::Options => reply(&mut transaction, 200, capabilities()).await,

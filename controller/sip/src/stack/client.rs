@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rsipstack::sip::uri::ParamsExt;
-use rsipstack::sip::{Auth, Header, Host, Method, Request, Response, SipMessage, Transport, Uri, typed};
+use rsipstack::sip::{Auth, Header, Host, Method, Request, Response, SipMessage, StatusCodeKind, Transport, Uri, typed};
 use rsipstack::transaction::key::{TransactionKey, TransactionRole};
 use rsipstack::transaction::make_via_branch;
 use rsipstack::transport::{SipAddr, SipConnection};
@@ -126,6 +126,18 @@ impl Stack {
             }
         }
         last
+    }
+
+    /// Sends a request that is no INVITE, and returns its final response, if it gets one.
+    pub(crate) async fn ask(&self, request: Request, hop: &Uri) -> Option<Response> {
+        let mut transaction = self.client(request, hop, None).await?;
+        while let Some(message) = transaction.receive().await {
+            match message {
+                SipMessage::Response(response) if response.status_code.kind() != StatusCodeKind::Provisional => return Some(response),
+                _ => {}
+            }
+        }
+        None
     }
 
     /// Hangs up.

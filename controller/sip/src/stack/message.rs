@@ -1,7 +1,9 @@
 //! Pieces of messages.
 
-use rsipstack::sip::prelude::HeadersExt;
-use rsipstack::sip::{CSeq, Header, Request, To};
+use std::net::IpAddr;
+
+use rsipstack::sip::prelude::{HeadersExt, ToTypedHeader};
+use rsipstack::sip::{CSeq, Header, Param, Request, To};
 use rsipstack::transaction::make_tag;
 
 /// The To of a response that begins a dialog or answers outside one: with a tag of ours, unless it has one.
@@ -21,6 +23,17 @@ pub(crate) fn with_other_tag(to: &To) -> To {
 /// The number of `CSeq`, which every request that got past the screens has.
 pub(crate) fn sequence(request: &Request) -> u32 {
     request.cseq_header().and_then(CSeq::seq).unwrap_or(0)
+}
+
+/// Where a request came from. The library has put it into the topmost Via, where that says otherwise (RFC 3261 section 18.2.1), and lets
+/// nobody else do so.
+pub(crate) fn source(request: &Request) -> Option<IpAddr> {
+    let via = request.top_via_header().ok()?.typed().ok()?;
+    let received = via.params.iter().find_map(|param| if let Param::Received(received) = param { Some(received) } else { None });
+    match received {
+        Some(received) => received.parse().ok(),
+        None => via.uri.host().to_string().trim_matches(['[', ']']).parse().ok(),
+    }
 }
 
 /// `Warning: <code> svpn-gateway "<text>"` (RFC 3261 section 20.43); what would break the quotes is taken out of the text.

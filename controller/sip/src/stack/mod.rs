@@ -33,7 +33,7 @@ use crate::config::{Carrier, ListenAddress, SipConfig, StartError};
 
 pub(crate) use client::InviteClient;
 pub(crate) use dialog::{Dialog, DialogError, DialogKey, KeptDialog};
-pub(crate) use message::{quotable, sequence, to_with_new_tag, warning, with_other_tag};
+pub(crate) use message::{quotable, sequence, source, to_with_new_tag, warning, with_other_tag};
 pub(crate) use rsipstack::sip;
 pub(crate) use rsipstack::transaction::TransactionReceiver;
 pub(crate) use rsipstack::transaction::make_tag;

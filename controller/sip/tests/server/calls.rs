@@ -278,6 +278,7 @@ async fn a_taken_port_is_named() {
             listen: vec![taken],
             ring_timeout: LONG,
             session_timer: SessionTimer::default(),
+            peering: svpn_sip::config::Peering::default(),
         };
         match Server::start(config, bench.gateway.clone(), Vec::new(), unbounded_channel().1).await {
             Err(StartError::Bind { address, .. }) => assert_eq!(address, taken),

@@ -4,6 +4,7 @@ mod calls;
 mod changes;
 mod forks;
 mod hostile;
+mod peers;
 mod reliable;
 mod support;
 mod timers;

@@ -4,16 +4,17 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use svpn_sip::config::{Carrier, ListenAddress, SessionTimer, SipConfig};
+use svpn_sip::config::{Carrier, ListenAddress, PeerConfig, Peering, SessionTimer, SipConfig};
 use svpn_sip::server::Server;
 use svpn_sip::sessions::{HangUp, Kept, Resumed, Secret, Sessions};
 use svpn_vpn::domain::Proposal;
 use svpn_vpn::request::{
-    Answer, ApplicationId, Bandwidth, BitRate, Cause, CeName, Class, Medium, Refusal, SessionNumber, SessionRequest, Terms, VpnName,
+    Answer, ApplicationId, Bandwidth, BitRate, Cause, CeName, Class, Label, Mapping, Medium, Refusal, SessionNumber, SessionRequest, Terms,
+    VpnName,
 };
 use tokio::process::{Child, Command};
 use tokio::runtime::{Builder, Runtime};
@@ -24,6 +25,8 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 pub(crate) struct Record {
     pub(crate) request: SessionRequest,
     pub(crate) answer: Option<Answer>,
+    /// What the peer has mapped, where one end is another provider's.
+    pub(crate) mapped: Vec<u32>,
     pub(crate) kept: Option<Kept>,
     /// What is proposed and not decided.
     pub(crate) proposed: Option<Proposal>,
@@ -39,9 +42,15 @@ pub(crate) struct Gateway {
     records: Mutex<BTreeMap<u32, Record>>,
     /// As they are kept.
     pub(crate) registrations: Mutex<HashMap<ApplicationId, Kept>>,
+    unlimited: AtomicBool,
 }
 
 impl Gateway {
+    /// Grants everything from now on.
+    pub(crate) fn unlimited(&self) {
+        self.unlimited.store(true, Ordering::Relaxed);
+    }
+
     pub(crate) fn records(&self) -> Vec<Record> {
         self.records.lock().unwrap().values().cloned().collect()
     }
@@ -97,9 +106,16 @@ impl Gateway {
             tunnels: vec![11, 12],
             labels: vec![1001, 1002],
             cost: Some("0.25 EUR/h".to_owned()),
-            mapping: None,
+            mapping: crosses(request).then(|| Mapping { nni: CeName(NNI.to_owned()), label: Label::new(1000 + session).unwrap() }),
         }
     }
+}
+
+/// The link to another provider.
+pub(crate) const NNI: &str = "here-abroad";
+
+fn crosses(request: &SessionRequest) -> bool {
+    [&request.caller_ce, &request.callee_ce].into_iter().any(|ce| ce.0 == NNI)
 }
 
 fn full(asked: BitRate, fits: BitRate) -> Refusal {
@@ -149,7 +165,7 @@ impl Sessions for Gateway {
 
     async fn reserve(&self, request: SessionRequest) -> Result<Terms, Refusal> {
         let asked = rate(&request.media);
-        if asked > CAPACITY {
+        if asked > CAPACITY && !self.unlimited.load(Ordering::Relaxed) {
             return Err(full(asked, CAPACITY));
         }
         let mut records = self.records.lock().unwrap();
@@ -157,15 +173,33 @@ impl Sessions for Gateway {
         let terms = Self::terms(session, &request);
         records.insert(
             session,
-            Record { request, answer: None, kept: None, proposed: None, changes: Vec::new(), withdrawn: 0, released: Vec::new() },
+            Record {
+                request,
+                answer: None,
+                mapped: Vec::new(),
+                kept: None,
+                proposed: None,
+                changes: Vec::new(),
+                withdrawn: 0,
+                released: Vec::new(),
+            },
         );
         Ok(terms)
+    }
+
+    async fn map(&self, session: SessionNumber, label: Label) -> Result<(), Refusal> {
+        let mut records = self.records.lock().unwrap();
+        let record = records.get_mut(&session.0).expect("reserved before a label is mapped");
+        assert_eq!(record.released, [], "mapped after release");
+        record.mapped.push(label.get());
+        Ok(())
     }
 
     async fn establish(&self, session: SessionNumber, answer: Answer, kept: Kept) -> Result<Terms, Refusal> {
         let mut records = self.records.lock().unwrap();
         let record = records.get_mut(&session.0).expect("reserved before it is established");
         assert_eq!(record.released, [], "established after release");
+        assert_eq!(record.mapped.is_empty(), !crosses(&record.request), "established without the peer's label");
         if record.request.priority == Some(13) {
             return Err(Refusal::Unavailable("pe2 does not answer".to_owned()));
         }
@@ -244,7 +278,7 @@ impl Drop for Process {
 pub(crate) struct Application {
     name: &'static str,
     ce: &'static str,
-    address: Ipv4Addr,
+    pub(crate) address: Ipv4Addr,
 }
 
 /// What stands in a scenario between `@` and `@`.
@@ -286,6 +320,26 @@ impl Bench {
     /// A server of any configuration.
     pub(crate) async fn configured(config: SipConfig) -> Self {
         Self::serve(Arc::default(), config, Vec::new()).await
+    }
+
+    /// A provider of this domain, at an address of its own, that has another for its peer.
+    pub(crate) async fn beside(domain: &str, own: SocketAddr, peer: (&str, SocketAddr), label_timeout: Duration) -> Self {
+        let listen = |address| ListenAddress { carrier: Carrier::Udp, address };
+        let peer = PeerConfig {
+            domain: peer.0.to_owned(),
+            address: listen(peer.1),
+            from: Vec::new(),
+            nnis: vec![CeName(NNI.to_owned())],
+            vpns: vec![(VpnName("vpn-a".to_owned()), VpnName("vpn-a".to_owned()))],
+        };
+        let peering = Peering { peers: vec![peer], label_timeout };
+        Self::configured(SipConfig {
+            domain: domain.to_owned(),
+            listen: vec![listen(own)],
+            peering,
+            ..config(Carrier::Udp, Duration::from_secs(40))
+        })
+        .await
     }
 
     async fn serve(gateway: Arc<Gateway>, config: SipConfig, resumed: Vec<Resumed>) -> Self {
@@ -332,7 +386,7 @@ impl Bench {
     pub(crate) fn sipp(&self, scenario: &str, application: Application, blanks: Blanks<'_>) -> Child {
         let mut command = Command::new("sipp");
         let secret = format!("{}-s3cret", application.name);
-        command.arg("-sf").arg(written(scenario, application, blanks)).arg(self.address().to_string());
+        command.arg("-sf").arg(written(scenario, application, blanks, self)).arg(self.address().to_string());
         command.args(["-m", "1", "-nostdin", "-timeout", "60s", "-timeout_error"]);
         command.args(["-i", &application.address.to_string(), "-p", "5060"]);
         command.args(["-t", if self.config.listen[0].carrier == Carrier::Udp { "u1" } else { "t1" }]);
@@ -372,11 +426,12 @@ impl Bench {
 /// A server of the domain provider.example at a port of the loopback address.
 pub(crate) fn config(carrier: Carrier, ring_timeout: Duration) -> SipConfig {
     let listen = ListenAddress { carrier, address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)) };
-    SipConfig { domain: "provider.example".to_owned(), listen: vec![listen], ring_timeout, session_timer: SessionTimer::default() }
+    let session_timer = SessionTimer::default();
+    SipConfig { domain: "provider.example".to_owned(), listen: vec![listen], ring_timeout, session_timer, peering: Peering::default() }
 }
 
 /// The scenario with its parts put in and its blanks filled, in a file.
-fn written(scenario: &str, application: Application, blanks: Blanks<'_>) -> PathBuf {
+fn written(scenario: &str, application: Application, blanks: Blanks<'_>, bench: &Bench) -> PathBuf {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/sipp");
     let read = |name: String| std::fs::read_to_string(folder.join(name)).unwrap();
     let mut text = read(format!("{scenario}.xml"));
@@ -391,6 +446,9 @@ fn written(scenario: &str, application: Application, blanks: Blanks<'_>) -> Path
     for (name, value) in blanks.iter().chain(DEFAULTS) {
         text = text.replace(&format!("@{name}@"), value);
     }
+    // Beside another provider, who calls is told by its full address; and the gateway is not everybody's loopback address.
+    text = text.replace("vpn-a.provider.example", &format!("vpn-a.{}", bench.config.domain));
+    text = text.replace(r"127\.0\.0\.1", &bench.address().ip().to_string().replace('.', r"\."));
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{scenario}-{}.xml", application.address));
     std::fs::write(&path, text).unwrap();
     path
@@ -411,7 +469,7 @@ pub(crate) fn backup() -> Application {
 }
 
 /// A loopback address that no other test of this or another process uses now.
-fn address() -> Ipv4Addr {
+pub(crate) fn address() -> Ipv4Addr {
     static NEXT: AtomicU8 = AtomicU8::new(1);
     let [_, _, high, low] = std::process::id().to_be_bytes();
     let next = NEXT.fetch_add(1, Ordering::Relaxed);

@@ -34,13 +34,14 @@ impl World {
             Event::CalleeProvisional(branch, _)
             | Event::CalleeAnswered(branch)
             | Event::CalleeAgain(branch)
-            | Event::CalleeRefused(branch, _) => self.ringing.contains(branch),
+            | Event::CalleeRefused(branch, _)
+            | Event::PeerDeclined(branch, _) => self.ringing.contains(branch),
             Event::CalleeBye => self.callee_on_line,
             Event::Cancel | Event::Unacknowledged => self.caller_answers == 0 && !self.caller_lost,
             Event::CallerAck => self.unacknowledged,
             Event::CallerBye => !self.caller_lost && (self.caller_answers == 0 || self.caller_on_line),
             Event::CallerLost => !self.caller_lost && (self.caller_answers == 0 || self.unacknowledged),
-            Event::RingTimeout | Event::HangUp(_) | Event::Shutdown => true,
+            Event::RingTimeout | Event::HangUp(_) | Event::Shutdown | Event::Unmapped(_) => true,
         }
     }
 
@@ -56,7 +57,9 @@ impl World {
                 self.ringing.remove(branch);
                 self.late.insert(*branch);
             }
-            Event::CalleeAgain(branch) | Event::CalleeRefused(branch, _) => drop(self.ringing.remove(branch)),
+            Event::CalleeAgain(branch) | Event::CalleeRefused(branch, _) | Event::PeerDeclined(branch, _) => {
+                self.ringing.remove(branch);
+            }
             Event::CalleeBye => self.callee_on_line = false,
             Event::CallerAck => self.unacknowledged = false,
             Event::CallerBye => self.caller_on_line = false,
@@ -69,6 +72,7 @@ impl World {
             | Event::Unacknowledged
             | Event::RingTimeout
             | Event::HangUp(_)
+            | Event::Unmapped(_)
             | Event::Shutdown => {}
         }
     }
@@ -193,6 +197,8 @@ fn event() -> impl Strategy<Value = Event> {
         4 => branch().prop_map(Event::CalleeAnswered),
         3 => (branch(), no()).prop_map(|(branch, no)| Event::CalleeRefused(branch, no)),
         1 => branch().prop_map(Event::CalleeAgain),
+        1 => branch().prop_map(|branch| Event::PeerDeclined(branch, Rejection::new(580, "full"))),
+        1 => Just(Event::Unmapped(Rejection::new(504, "silent"))),
         1 => Just(Event::CalleeBye),
         1 => Just(Event::Cancel),
         1 => Just(Event::Unacknowledged),

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use sdp_types::Session as Description;
-use svpn_vpn::request::ApplicationId;
 use tokio::time::Instant;
 
 use super::early::Bound;
@@ -13,12 +12,12 @@ use crate::call::fork::{Branch, No};
 use crate::call::reliable::Inbox;
 use crate::call::within::Side;
 use crate::call::{reason, timers};
-use crate::options::{PRECONDITION, RELIABLE, allows, requires, supported};
-use crate::sdp::{CONTENT_TYPE, answer_for_caller, offer_for_callee, preconditions, read_answer, serialize};
+use crate::options::{RELIABLE, allows, requires};
+use crate::sdp::{answer_for_caller, preconditions, read_answer, serialize};
 use crate::sessions::Sessions;
 use crate::stack::sip::prelude::HeadersExt;
-use crate::stack::sip::{Auth, CallId, Header, Method, Request, Response, Uri, Version, typed};
-use crate::stack::{ALLOW, Dialog, DialogKey, make_tag, sequence};
+use crate::stack::sip::{Header, Method, Request, Response, Uri};
+use crate::stack::{Dialog, DialogKey, sequence};
 
 /// More early dialogs than this are not kept: what more forks say is relayed, and that is all.
 const MAX_EARLY: usize = 16;
@@ -75,6 +74,7 @@ pub(super) struct Winner {
 
 impl<S: Sessions> Call<S> {
     pub(super) fn invite(&mut self, branch: Branch) {
+        self.exchange();
         let Some(contact) = self.contacts.get(branch.0) else { return };
         let hop = contact.uri.clone();
         let invite = self.invitation(&hop, contact.invite.as_ref(), contact.least);
@@ -84,43 +84,6 @@ impl<S: Sessions> Call<S> {
         let contact = &mut self.contacts[branch.0];
         (contact.invite, contact.hold, contact.last) = (Some(invite), Some(hold), None);
         tokio::spawn(follower);
-    }
-
-    /// The INVITE to the callee: nothing in it says where the caller is but the media. It goes on where the one before it was refused.
-    fn invitation(&self, hop: &Uri, before: Option<&Request>, least: Option<u32>) -> Request {
-        let super::Setup { services, request, offer, max_forwards, .. } = &self.setup;
-        let domain = services.domain.name();
-        let address = |application: &ApplicationId| {
-            let user = Auth { user: application.name.clone(), password: None };
-            format!("<sip:{user}@{}.{domain}>", application.vpn.0)
-        };
-        let seq = before.map_or(0, sequence) + 1;
-        let from = before.and_then(|before| before.from_header().ok().cloned());
-        let call_id = before.and_then(|before| before.call_id_header().ok().cloned());
-        let mut headers = vec![
-            Header::Via(services.stack.via(hop).into()),
-            Header::MaxForwards(max_forwards.to_string().into()),
-            Header::From(from.unwrap_or_else(|| format!("{};tag={}", address(&request.caller), make_tag()).into())),
-            Header::To(address(&request.callee).into()),
-            Header::CallId(call_id.unwrap_or_else(|| CallId::new(make_tag().to_string() + &make_tag()))),
-            Header::CSeq(typed::CSeq { seq, method: Method::Invite }.into()),
-            self.contact(Side::Callee, hop),
-            Header::Allow(ALLOW.into()),
-            supported(),
-            Header::ContentType(CONTENT_TYPE.into()),
-        ];
-        if preconditions::remain(&offer.session) {
-            // RFC 3312 section 11: who cannot wait for the ends must not be alerted.
-            headers.push(Header::Require(format!("{PRECONDITION}, {RELIABLE}").into()));
-        }
-        headers.extend(timers::offer(services.session_timer, least));
-        Request {
-            method: Method::Invite,
-            uri: Uri { headers: Vec::new(), ..hop.clone() },
-            version: Version::V2,
-            headers: headers.into(),
-            body: offer_for_callee(&offer.session, self.origin.to_callee()),
-        }
     }
 
     /// What a contact's word means for the call.
@@ -134,6 +97,11 @@ impl<S: Sessions> Call<S> {
             News::Refused(response) => {
                 let status = response.status_code.code();
                 self.forget(branch);
+                if status != 422
+                    && let Some(crossing) = self.to_peer()
+                {
+                    return Some(Event::PeerDeclined(branch, crossing.declined(&response)));
+                }
                 Some(match status {
                     422 => self.hear_too_small(branch, &response),
                     // 408 and 503 are also what the library says of a contact it could not reach.
@@ -143,7 +111,8 @@ impl<S: Sessions> Call<S> {
             }
             News::Failed => {
                 self.forget(branch);
-                Some(Event::CalleeRefused(branch, No::Unreachable))
+                let silent = self.to_peer().map(|crossing| Event::PeerDeclined(branch, crossing.silent()));
+                Some(silent.unwrap_or(Event::CalleeRefused(branch, No::Unreachable)))
             }
         }
     }

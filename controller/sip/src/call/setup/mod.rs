@@ -3,6 +3,7 @@
 
 mod branches;
 mod early;
+mod invitation;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -18,7 +19,8 @@ use self::branches::{Contact, Early, Winner};
 use self::early::{Bound, EarlyOffer};
 use super::agreed::{Agreed, Origin};
 use super::branch::News;
-use super::fork::Fork;
+use super::crossing::{self, Crossing, Exchange};
+use super::fork::{Branch, Fork};
 use super::machine::{Action, Event, State, Why, begin, step};
 use super::registry::Place;
 use super::reliable::{Outbox, Timed};
@@ -50,8 +52,10 @@ pub(crate) struct Setup<S: Sessions> {
     pub(crate) max_forwards: u8,
     pub(crate) offer: Offer,
     pub(crate) request: SessionRequest,
-    /// Where the callee is registered: contacts of one preference together, the most preferred first.
+    /// Where the callee is registered, or its gateway is: contacts of one preference together, the most preferred first.
     pub(crate) contacts: Vec<Vec<Uri>>,
+    /// Where one end is at another provider.
+    pub(crate) crossing: Option<Crossing>,
 }
 
 struct Call<S: Sessions> {
@@ -72,6 +76,10 @@ struct Call<S: Sessions> {
     /// What has to wait until the caller has acknowledged them.
     held: Option<Event>,
     terms: Option<Terms>,
+    /// The label mappings, where the callee is at another provider.
+    exchange: Option<Exchange>,
+    /// What the caller hears when they are done.
+    ringing: Option<(Branch, u16)>,
     /// What both ends agree on, when the callee has answered.
     agreed: Option<Agreed>,
     /// What happens if nothing else does.
@@ -108,6 +116,8 @@ pub(crate) fn spawn<S: Sessions>(setup: Setup<S>) -> Sender {
         outbox,
         held: None,
         terms: None,
+        exchange: None,
+        ringing: None,
         agreed: None,
         deadline: None,
         cause: None,
@@ -230,6 +240,13 @@ impl<S: Sessions> Call<S> {
                 }
                 Some(event)
             }
+            Input::Mapped(Ok(())) => {
+                if let Some((branch, status)) = self.ringing.take() {
+                    self.relay(branch, status);
+                }
+                None
+            }
+            Input::Mapped(Err(rejection)) => Some(Event::Unmapped(rejection)),
             Input::Reserved(Ok(terms)) => {
                 self.setup.services.calls.name(terms.session, self.sender.clone());
                 self.terms = Some(terms);
@@ -301,6 +318,9 @@ impl<S: Sessions> Call<S> {
                 Action::Release(cause) => self.release(cause).await,
                 // 199 says that an early dialog ended, of which the caller has only ours. Who leaves has nothing to do.
                 Action::Relay(_, 199) | Action::Leave => {}
+                Action::Relay(branch, status) if self.exchange.as_ref().is_some_and(|exchange| !exchange.is_done()) => {
+                    self.ringing = Some((branch, status));
+                }
                 Action::Relay(branch, status) => self.relay(branch, status),
                 Action::Answer => self.answer(),
                 Action::Reject(why) => self.reject(why),
@@ -325,8 +345,8 @@ impl<S: Sessions> Call<S> {
 
     fn reserve(&self) {
         let services = Arc::clone(&self.setup.services);
-        let request = self.setup.request.clone();
-        let work = async move { services.sessions.reserve(request).await };
+        let (request, crossing) = (self.setup.request.clone(), self.setup.crossing.clone());
+        let work = async move { crossing::reserve(&services, request, crossing).await };
         report(self.sender.clone(), work, Input::Reserved);
     }
 
@@ -339,7 +359,13 @@ impl<S: Sessions> Call<S> {
                 let services = Arc::clone(&self.setup.services);
                 let kept = ends.keep(&agreed);
                 self.agreed = Some(agreed);
-                let work = async move { services.sessions.establish(session, answer, kept).await };
+                let mapped = self.exchange.as_ref().map(Exchange::end);
+                let work = async move {
+                    if let Some(mapped) = mapped {
+                        mapped.await?;
+                    }
+                    services.sessions.establish(session, answer, kept).await
+                };
                 report(self.sender.clone(), work, Input::Established);
             }
             (Err(rejection), _) => self.tell(Event::EstablishRefused(rejection)),
@@ -361,10 +387,24 @@ impl<S: Sessions> Call<S> {
     }
 
     async fn release(&mut self, cause: Cause) {
+        self.exchange = None;
         if let Some(terms) = &self.terms {
             self.setup.services.sessions.release(terms.session, cause).await;
         }
         self.setup.place.reservation.take();
+    }
+
+    /// This call's crossing, if the callee is at another provider.
+    fn to_peer(&self) -> Option<&Crossing> {
+        self.setup.crossing.as_ref().filter(|crossing| crossing.callee().is_some())
+    }
+
+    /// Begins the exchange of label mappings, where the callee is at another provider.
+    fn exchange(&mut self) {
+        if let (Some(crossing), Some(terms), None) = (self.to_peer(), &self.terms, &self.exchange) {
+            let services = Arc::clone(&self.setup.services);
+            self.exchange = Some(Exchange::begin(services, crossing.clone(), terms.clone(), self.sender.clone()));
+        }
     }
 
     fn answer(&mut self) {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::sdp::svpn::SvpnError;
-use crate::sdp::{OriginIdentity, answer_for_caller, offer_for_callee, read_answer, same};
+use crate::sdp::{OriginIdentity, answer_for_caller, offer_for_callee, offer_for_peer, read_answer, same};
 use proptest::prelude::*;
 use std::net::{IpAddr, Ipv4Addr};
 use svpn_vpn::request::{MediaEnd, SessionNumber, Terms};
@@ -148,6 +148,15 @@ fn the_callee_sees_the_same_media_but_not_who_wrote_the_offer() {
     assert!(!text.contains("alice"), "{text}");
     assert!(text.contains("m=audio 4000 RTP/AVP 0\r\n"), "{text}");
     assert_eq!(read(&text).unwrap().media, offer.media);
+}
+
+#[test]
+fn a_peer_is_told_the_class_that_the_contract_has_said() {
+    let offer = read(&offer("a=svpn:match=hosts\r\n", "b=TIAS:1000\r\n")).unwrap();
+    let text = String::from_utf8(offer_for_peer(&offer.session, Class::new(3).unwrap(), origin())).unwrap();
+    let told = read(&text).unwrap();
+    assert_eq!((told.class, told.matching, told.media), (Class::new(3).ok(), Match::Hosts, offer.media));
+    assert!(!text.contains("alice"), "{text}");
 }
 
 fn terms() -> Terms {

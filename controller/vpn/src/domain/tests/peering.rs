@@ -169,6 +169,7 @@ fn the_link_is_reserved_on_and_the_peer_pays() {
     assert!(here.request(wide, at(0)).is_err());
     assert_eq!(taken(&here), before, "a refusal takes no label");
 
+    assert!(!here.network().has_ce(&crate::request::CeName("n-link".into())), "nobody registers at what is another provider's");
     // Whoever calls from there is not known here by name; the contract is the peer's.
     let mut inward = request_from("n-link", "a-east");
     inward.caller = application("nobody-here-knows", "vpn-a");
