@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ pub enum Carrier {
     Udp,
     /// TCP: messages are framed by Content-Length.
     Tcp,
+    /// The same, over TLS.
+    Tls,
 }
 
 impl fmt::Display for Carrier {
@@ -21,16 +24,17 @@ impl fmt::Display for Carrier {
         f.write_str(match self {
             Self::Udp => "udp",
             Self::Tcp => "tcp",
+            Self::Tls => "tls",
         })
     }
 }
 
-/// Where to listen, written `udp:10.255.0.1:5060` or `tcp:10.255.0.1:5060`.
+/// Where to listen, written `udp:10.255.0.1:5060`, `tcp:10.255.0.1:5060` or `tls:[2001:db8::1]:5061`.
 ///
 /// The address goes into Via and Contact as it stands, so name the one that applications can reach, not `0.0.0.0`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ListenAddress {
-    /// UDP or TCP.
+    /// UDP, TCP or TLS.
     pub carrier: Carrier,
     /// The local address and port; port 0 lets the system choose.
     pub address: SocketAddr,
@@ -46,7 +50,7 @@ impl fmt::Display for ListenAddress {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseListenAddressError {
     /// It does not begin with a carrier.
-    #[error("`{0}` does not begin with `udp:` or `tcp:`")]
+    #[error("`{0}` does not begin with `udp:`, `tcp:` or `tls:`")]
     Carrier(String),
     /// What follows the carrier is no socket address.
     #[error("`{0}` is no IP address and port, like `10.255.0.1:5060`")]
@@ -60,6 +64,7 @@ impl FromStr for ListenAddress {
         let (carrier, address) = match text.split_once(':') {
             Some(("udp", address)) => (Carrier::Udp, address),
             Some(("tcp", address)) => (Carrier::Tcp, address),
+            Some(("tls", address)) => (Carrier::Tls, address),
             _ => return Err(ParseListenAddressError::Carrier(text.to_owned())),
         };
         let address = address.parse().map_err(|_| ParseListenAddressError::Address(address.to_owned()))?;
@@ -72,7 +77,7 @@ impl FromStr for ListenAddress {
 pub struct SipConfig {
     /// The provider's domain: `provider.example` in `sip:storage@vpn-a.provider.example`.
     pub domain: String,
-    /// Where to listen; at least one UDP or TCP address.
+    /// Where to listen; at least one address.
     pub listen: Vec<ListenAddress>,
     /// How long a callee may take to answer.
     pub ring_timeout: Duration,
@@ -80,6 +85,97 @@ pub struct SipConfig {
     pub session_timer: SessionTimer,
     /// Other providers' gateways.
     pub peering: Peering,
+    /// Needed where an address to listen at is one of TLS.
+    pub tls: Option<TlsFiles>,
+    /// What a stranger can make the server do.
+    pub limits: Limits,
+    /// The digest algorithms that are offered, in this order; at least one. RFC 8760 section 2.3 has the stronger first, but there are programs that read only the
+    /// first challenge and know MD5 only (Debian's SIPp 3.6 is one), and others that give up where SHA-256 is offered at all (baresip 1.0).
+    pub digest: Vec<DigestAlgorithm>,
+}
+
+impl SipConfig {
+    /// With everything that need not be said as it is by default.
+    pub fn new(domain: &str, listen: Vec<ListenAddress>) -> Self {
+        Self {
+            domain: domain.to_owned(),
+            listen,
+            ring_timeout: Duration::from_mins(1),
+            session_timer: SessionTimer::default(),
+            peering: Peering::default(),
+            tls: None,
+            limits: Limits::default(),
+            digest: DigestAlgorithm::BOTH.to_vec(),
+        }
+    }
+}
+
+/// Files in PEM that TLS needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The gateway's certificate, followed by those that lead to its authority.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// The authorities of those that may connect. With it everybody has to show a certificate (mutual TLS); without it nobody has to.
+    pub client_ca: Option<PathBuf>,
+    /// The authorities of those that the gateway may connect to over TLS; without it, it connects to nobody over TLS, and whoever wants to be
+    /// called over TLS keeps the connection open by which it registered.
+    pub server_ca: Option<PathBuf>,
+}
+
+/// What a stranger can make the server do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Messages per second from one address (one /64 of IPv6); twice as many at once. Over UDP what is more is dropped, over TCP and TLS it is read later.
+    pub messages_per_source: u32,
+    /// Transactions at once. With so many, requests that begin something are answered 503 with Retry-After, and those within dialogs are served.
+    pub transactions: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { messages_per_source: 5_000, transactions: 100_000 }
+    }
+}
+
+/// A hash of digest authentication (RFC 8760).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DigestAlgorithm {
+    /// SHA-256.
+    Sha256,
+    /// MD5, which old programs know.
+    Md5,
+}
+
+impl DigestAlgorithm {
+    /// Both, in the order of RFC 8760 section 2.3.
+    pub const BOTH: [Self; 2] = [Self::Sha256, Self::Md5];
+}
+
+impl fmt::Display for DigestAlgorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sha256 => "SHA-256",
+            Self::Md5 => "MD5",
+        })
+    }
+}
+
+/// Why a text is no [`DigestAlgorithm`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is neither `SHA-256` nor `MD5`")]
+pub struct ParseDigestAlgorithmError(String);
+
+impl FromStr for DigestAlgorithm {
+    type Err = ParseDigestAlgorithmError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::BOTH
+            .into_iter()
+            .find(|known| known.to_string().eq_ignore_ascii_case(text))
+            .ok_or_else(|| ParseDigestAlgorithmError(text.to_owned()))
+    }
 }
 
 /// Session timers (RFC 4028), in whole seconds.
@@ -150,6 +246,17 @@ pub enum StartError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// A file that TLS needs cannot be used.
+    #[error("{}: {reason}", file.display())]
+    Tls {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// An address is one of TLS, and nothing says with which certificate.
+    #[error("{0} needs sip.tls, with certificate and key")]
+    NoCertificate(ListenAddress),
     /// The SIP library refused to start.
     #[error("the SIP stack did not start: {0}")]
     Stack(String),
@@ -161,7 +268,7 @@ mod tests {
 
     #[test]
     fn listen_addresses_read_back_as_written() {
-        for text in ["udp:10.255.0.1:5060", "tcp:[::1]:5061"] {
+        for text in ["udp:10.255.0.1:5060", "tcp:[::1]:5061", "tls:[::1]:5061"] {
             assert_eq!(text.parse::<ListenAddress>().map(|a| a.to_string()), Ok(text.to_owned()));
         }
     }

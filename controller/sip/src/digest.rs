@@ -1,22 +1,26 @@
 //! Digest authentication (RFC 3261 section 22, RFC 7616, RFC 8760): MD5 and SHA-256 are offered, with `qop="auth"`.
 //!
-//! RFC 8760 section 2.3 would have the stronger one on top, but sipp 3.6, which Debian has, reads only the topmost challenge and gives up on
-//! anything but MD5; a program that can do better finds the better one below.
+//! in the order that the configuration gives: RFC 8760 section 2.3 would have the stronger one on top, but sipp 3.6, which Debian has, reads only
+//! the topmost challenge and gives up on anything but MD5.
 //!
 //! The user name is the application's name as in the user part of its address, `storage`; the realm is the host part of that address:
 //! `vpn-a.provider.example`, or `provider.example` where the VPN is left out. The `uri` of the credentials enters the hash but is not compared
 //! with the Request-URI: SIP programs put anything there.
 //!
-//! A nonce is `<seconds><random><HMAC>`, so that unanswered challenges cost no memory; of a nonce that somebody signed with, the highest `nc`
+//! A nonce is `<seconds><random><who><HMAC>`, so that unanswered challenges cost no memory, and so that who comes with one has proved to receive
+//! at the address it was sent to; of a nonce that somebody signed with, the highest `nc`
 //! is remembered until it expires, and a request with that or a lower one is a replay.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use hmac::{Hmac, KeyInit, Mac};
 use md5::Md5;
 use sha2::{Digest, Sha256};
+
+use crate::config::DigestAlgorithm;
 
 /// How long a nonce may be used.
 pub(crate) const NONCE_LIFETIME: Duration = Duration::from_mins(5);
@@ -24,31 +28,13 @@ pub(crate) const NONCE_LIFETIME: Duration = Duration::from_mins(5);
 /// No header field of credentials is longer than this.
 const MAX_CREDENTIALS: usize = 2048;
 
-/// Seconds (8 bytes), random (8), truncated HMAC (16), in hexadecimal.
+/// Seconds (8 bytes), random (4), whom it was given to (4), truncated HMAC (16), in hexadecimal.
 const NONCE_LENGTH: usize = 64;
 
-/// The hash of a digest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Algorithm {
-    Sha256,
-    Md5,
-}
-
-impl Algorithm {
-    const OFFERED: [Self; 2] = [Self::Md5, Self::Sha256];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Sha256 => "SHA-256",
-            Self::Md5 => "MD5",
-        }
-    }
-
-    fn hash(self, text: &str) -> String {
-        match self {
-            Self::Sha256 => hexadecimal(&Sha256::digest(text)),
-            Self::Md5 => hexadecimal(&Md5::digest(text)),
-        }
+fn hash(algorithm: DigestAlgorithm, text: &str) -> String {
+    match algorithm {
+        DigestAlgorithm::Sha256 => hexadecimal(&Sha256::digest(text)),
+        DigestAlgorithm::Md5 => hexadecimal(&Md5::digest(text)),
     }
 }
 
@@ -60,7 +46,7 @@ pub(crate) struct Credentials {
     nonce: String,
     uri: String,
     response: String,
-    algorithm: Algorithm,
+    algorithm: DigestAlgorithm,
     cnonce: String,
     nonce_count: String,
 }
@@ -105,11 +91,8 @@ impl Credentials {
         let mut fields = parameters(rest).ok_or(CredentialsError::Syntax)?;
         let mut take = |name: &'static str| fields.remove(name).ok_or(CredentialsError::Missing(name));
         let algorithm = match take("algorithm") {
-            Err(_) => Algorithm::Md5,
-            Ok(name) => Algorithm::OFFERED
-                .into_iter()
-                .find(|offered| offered.name().eq_ignore_ascii_case(&name))
-                .ok_or(CredentialsError::Algorithm)?,
+            Err(_) => DigestAlgorithm::Md5,
+            Ok(name) => name.parse().map_err(|_| CredentialsError::Algorithm)?,
         };
         if take("qop")? != "auth" {
             return Err(CredentialsError::Qop);
@@ -131,7 +114,7 @@ impl Credentials {
     }
 
     fn expected(&self, method: &str, secret: &str) -> String {
-        let hash = |text: &str| self.algorithm.hash(text);
+        let hash = |text: &str| hash(self.algorithm, text);
         let who = hash(&format!("{}:{}:{secret}", self.username, self.realm));
         let what = hash(&format!("{method}:{}", self.uri));
         hash(&format!("{who}:{}:{}:{}:auth:{what}", self.nonce, self.nonce_count, self.cnonce))
@@ -180,30 +163,37 @@ fn unquote(text: &str) -> Option<(String, &str)> {
 pub(crate) struct Authenticator {
     key: [u8; 32],
     started: Instant,
+    offered: Vec<DigestAlgorithm>,
     /// The highest `nc` of every nonce signed with; they sort by age.
     used: BTreeMap<String, u32>,
 }
 
 impl Authenticator {
     /// With a key of its own: nonces of another run are stale.
-    pub(crate) fn new(now: Instant) -> Self {
-        Self { key: rand::random(), started: now, used: BTreeMap::new() }
+    pub(crate) fn new(offered: Vec<DigestAlgorithm>, now: Instant) -> Self {
+        Self { key: rand::random(), started: now, offered, used: BTreeMap::new() }
     }
 
     /// The values of WWW-Authenticate or Proxy-Authenticate, one header field each (RFC 8760 section 2.3).
-    pub(crate) fn challenges(&self, realm: &str, fault: Option<DigestFault>, now: Instant) -> Vec<String> {
-        let nonce = self.nonce(realm, now);
+    pub(crate) fn challenges(&self, realm: &str, who: IpAddr, fault: Option<DigestFault>, now: Instant) -> Vec<String> {
+        let nonce = self.nonce(realm, who, now);
         let stale = if fault == Some(DigestFault::Stale) { ", stale=true" } else { "" };
-        Algorithm::OFFERED
+        self.offered
             .iter()
-            .map(|algorithm| format!("Digest realm=\"{realm}\", nonce=\"{nonce}\", algorithm={}, qop=\"auth\"{stale}", algorithm.name()))
+            .map(|algorithm| format!("Digest realm=\"{realm}\", nonce=\"{nonce}\", algorithm={algorithm}, qop=\"auth\"{stale}"))
             .collect()
+    }
+
+    /// Whether the credentials are made with a nonce that is fresh and was given to this address: then whoever sent them receives there.
+    pub(crate) fn knows(&self, credentials: &Credentials, who: IpAddr, now: Instant) -> bool {
+        self.is_fresh(credentials, now) && credentials.nonce.get(24..32) == Some(self.receiver(who).as_str())
     }
 
     /// Checks credentials against the password; `None` if there is no such user, which takes as long and says as much as a wrong password.
     pub(crate) fn check(&mut self, credentials: &Credentials, method: &str, secret: Option<&str>, now: Instant) -> Result<(), DigestFault> {
         let expected = credentials.expected(method, secret.unwrap_or_default());
-        let right = same(expected.as_bytes(), credentials.response.as_bytes()) && secret.is_some();
+        let offered = self.offered.contains(&credentials.algorithm);
+        let right = offered && same(expected.as_bytes(), credentials.response.as_bytes()) && secret.is_some();
         if !self.is_fresh(credentials, now) {
             return Err(DigestFault::Stale);
         }
@@ -220,11 +210,16 @@ impl Authenticator {
         Ok(())
     }
 
-    fn nonce(&self, realm: &str, now: Instant) -> String {
+    fn nonce(&self, realm: &str, who: IpAddr, now: Instant) -> String {
         let seconds = now.saturating_duration_since(self.started).as_secs();
-        let head = format!("{seconds:016x}{:016x}", rand::random::<u64>());
+        let head = format!("{seconds:016x}{:08x}{}", rand::random::<u32>(), self.receiver(who));
         let seal = self.seal(&head, realm);
         head + &seal
+    }
+
+    /// Whom a nonce was given to, in eight digits that tell nobody else.
+    fn receiver(&self, who: IpAddr) -> String {
+        self.seal("receiver", &who.to_canonical().to_string()).get(..8).unwrap_or_default().to_owned()
     }
 
     fn seal(&self, head: &str, realm: &str) -> String {

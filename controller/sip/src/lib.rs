@@ -24,6 +24,22 @@
 //! is refused where an RFC allows more is RFC 4475's last: a From without a tag, of RFC 2543.
 //! Who an application is, is said to nobody without its password: a name that does not exist is asked for credentials like any other.
 //!
+//! Over TCP and TLS (with client certificates if the configuration names their authority) connections are cut into messages, answered when they are
+//! malformed, kept alive by CRLF (RFC 5626), and closed when half a message does not become a whole one. Who registers by a connection is called by it.
+//! `sips:` is refused with 416: it promises encryption up to the other end. An answer goes to where the request came from (RFC 3581), over IPv4 and IPv6.
+//!
+//! # What strangers can do
+//! - Each address may send so many messages per second ([`config::Limits`]); a flood over UDP is dropped, over a stream it is read later.
+//! - An INVITE or REGISTER that is not signed with a nonce given to the address it comes from is answered once, at the gate (`stack/gate.rs`): nothing is
+//!   remembered of it and nothing repeated (RFC 3261 section 26.3.2.4), and over UDP the answer is at most three times as long as the question.
+//! - With too many transactions or requests under way what begins something is answered 503 with Retry-After, calls first. What is within a dialog is served.
+//! - Connections, handshakes, header fields, addresses, Vias, parameters and bodies are bounded in number and length.
+//!
+//! Of digest algorithms the configuration says which are offered, and in which order. RFC 8760 has SHA-256 first; Debian's SIPp 3.6 reads the first challenge
+//! only and knows only MD5, and its baresip 1.0 gives up where SHA-256 is offered at all, so where such programs are, MD5 goes first or alone.
+//!
+//! SIPp and baresip are the peers of the tests: `tests/sipp/README.md` lists what each scenario does. `fuzz/` has a target for each thing that a packet can reach.
+//!
 //! # Libraries
 //! - `rsipstack`, pinned to one version because its interface moves between releases: transactions (RFC 3261 section 17 with RFC 6026: absorbed
 //!   retransmissions, 2xx repeated until its ACK, CANCEL answered and matched) and transports. Compared with `ezk-sip-core` 0.9 by sending both
@@ -31,6 +47,7 @@
 //!   2xx, the matching of ACK and CANCEL and most timers to its user. What rsipstack reads badly is read in front of it, in the module `stack`: it drops
 //!   methods it does not know, accepts wrong versions, lengths and `CSeq`, and takes punctuation in quotes for punctuation. At level `info` it logs whole messages: filter it at `warn`.
 //! - `sdp-types`: SDP (RFC 8866) in and out.
+//! - `tokio-rustls` with `ring`: TLS 1.2 and 1.3, in memory-safe code and without a C library to keep up to date.
 //! - `md-5`, `sha2`, `hmac`: the hashes of digest authentication; `rand`: its nonces.
 
 #![allow(clippy::similar_names, reason = "caller and callee are the words of the trade")]
@@ -39,6 +56,8 @@ mod address;
 mod call;
 pub mod config;
 mod digest;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod options;
 mod peers;
 mod refusal;

@@ -11,7 +11,7 @@ use crate::config::{ListenAddress, SipConfig, StartError};
 use crate::digest::Authenticator;
 use crate::peers::Peers;
 use crate::registrar::{Clocks, Registrar};
-use crate::serve::serve;
+use crate::serve::{Front, serve};
 use crate::services::Services;
 use crate::sessions::{HangUp, Resumed, Sessions};
 use crate::stack::Stack;
@@ -42,18 +42,21 @@ impl Server {
         resumed: Vec<Resumed>,
         mut hang_up: UnboundedReceiver<HangUp>,
     ) -> Result<Self, StartError> {
-        let (stack, incoming) = Stack::start(&config).await?;
-        let now = Instant::now();
+        let own = config.listen.iter().map(|listen| listen.address.ip()).collect();
+        let domain = Domain::new(&config.domain, own);
+        let authenticator = Arc::new(Mutex::new(Authenticator::new(config.digest.clone(), Instant::now())));
+        let peers = Peers::new(config.peering.clone());
+        let front = Front { domain: domain.clone(), authenticator: Arc::clone(&authenticator), peers };
+        let (stack, incoming) = Stack::start(&config, Box::new(move |request, from| front.judge(request, from))).await?;
         let addresses = stack.addresses().to_vec();
-        let own = addresses.iter().map(|listen| listen.address.ip()).collect();
         let services = Arc::new(Services {
             sessions,
             stack,
-            domain: Domain::new(&config.domain, own),
+            domain,
             calls: Calls::default(),
             ring_timeout: config.ring_timeout,
             session_timer: config.session_timer,
-            authenticator: Mutex::new(Authenticator::new(now)),
+            authenticator,
             registrar: Mutex::new(Registrar::default()),
             peers: Peers::new(config.peering),
         });

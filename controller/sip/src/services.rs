@@ -20,7 +20,7 @@ pub(crate) struct Services<S: Sessions> {
     pub(crate) calls: Calls,
     pub(crate) ring_timeout: Duration,
     pub(crate) session_timer: SessionTimer,
-    pub(crate) authenticator: Mutex<Authenticator>,
+    pub(crate) authenticator: Arc<Mutex<Authenticator>>,
     pub(crate) registrar: Mutex<Registrar>,
     pub(crate) peers: Peers,
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Deserializer};
 use svpn_contract::wire::{Class, Label, MacAddr, Mtu, PortId, TtlMode, VlanId, VrfId};
-use svpn_sip::config::{ListenAddress, SessionTimer};
+use svpn_sip::config::{DigestAlgorithm, ListenAddress, SessionTimer, TlsFiles};
 use toml::Spanned;
 
 use super::agreements::{Group, HoursOfDays, Offset, Policy, Price, ProtectionWord, QuotaKeys, TunnelsWord};
@@ -97,6 +97,46 @@ pub(crate) struct Sip {
     /// Seconds from one refresh of a session (RFC 4028) to its end without another, 90 at least.
     #[serde(default = "default_session_expires", deserialize_with = "session_expires")]
     pub(crate) session_expires: u32,
+    #[serde(default)]
+    pub(crate) tls: Option<SipTls>,
+    /// From one address, before the rest of what comes from there has to wait or is lost.
+    #[serde(default)]
+    pub(crate) messages_per_second: Option<std::num::NonZeroU32>,
+    /// `SHA-256` and `MD5`, in the order in which they are offered.
+    #[serde(default = "default_digest", deserialize_with = "digests")]
+    pub(crate) digest: Vec<DigestAlgorithm>,
+}
+
+/// `[sip.tls]`: files in PEM.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SipTls {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+    /// With it, who connects has to show a certificate of one of these authorities.
+    #[serde(default)]
+    pub(crate) client_ca: Option<PathBuf>,
+    /// Whose certificates are believed of those that the gateway connects to.
+    #[serde(default)]
+    pub(crate) server_ca: Option<PathBuf>,
+}
+
+impl From<SipTls> for TlsFiles {
+    fn from(SipTls { certificate, key, client_ca, server_ca }: SipTls) -> Self {
+        Self { certificate, key, client_ca, server_ca }
+    }
+}
+
+fn default_digest() -> Vec<DigestAlgorithm> {
+    DigestAlgorithm::BOTH.to_vec()
+}
+
+fn digests<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<DigestAlgorithm>, D::Error> {
+    let digests: Vec<DigestAlgorithm> = texts(deserializer)?;
+    if digests.is_empty() {
+        return Err(serde::de::Error::custom("expected one algorithm at least, such as \"SHA-256\""));
+    }
+    Ok(digests)
 }
 
 /// Half an hour, as RFC 4028 recommends.

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use svpn_sip::config::{SessionTimer, SipConfig};
+use svpn_sip::config::{Limits, SessionTimer, SipConfig};
 use svpn_sip::sessions::Secret;
 use svpn_switch::{ElectionId, Settings};
 use svpn_vpn::network::{
@@ -118,6 +118,12 @@ fn read(path: &Path, text: &str) -> Result<Config, ConfigError> {
             listen: file.sip.listen.clone(),
             ring_timeout: Duration::from_secs(file.sip.ring_timeout.get().into()),
             peering: peers::peering(&file, &place)?,
+            tls: file.sip.tls.clone().map(Into::into),
+            limits: file
+                .sip
+                .messages_per_second
+                .map_or_else(Limits::default, |messages| Limits { messages_per_source: messages.get(), ..Limits::default() }),
+            digest: file.sip.digest.clone(),
             session_timer: SessionTimer { interval: Duration::from_secs(file.sip.session_expires.into()), minimum: SessionTimer::LEAST },
         },
         records: RecordsConfig { database: file.records.database.clone(), gateway: file.records.gateway.clone() },

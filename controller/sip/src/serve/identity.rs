@@ -1,14 +1,16 @@
 //! Who a request comes from.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Instant;
 
 use svpn_vpn::request::{ApplicationId, Refusal};
 
 use crate::address::ApplicationAddress;
-use crate::digest::{Credentials, CredentialsError, DigestFault};
+use crate::digest::{Authenticator, Credentials, CredentialsError, DigestFault};
 use crate::refusal::Rejection;
 use crate::services::Services;
 use crate::sessions::Sessions;
+use crate::stack::sip::prelude::{HeadersExt, ToTypedHeader};
 use crate::stack::sip::{Header, Request};
 
 /// How credentials are asked for.
@@ -35,9 +37,9 @@ pub(super) async fn authenticate<S: Sessions>(
     };
     let realm = services.domain.realm(address);
     let credentials = credentials(request, &realm).map_err(|error| Rejection::new(400, error.to_string()))?;
+    let who = sender(request);
     let Some(credentials) = credentials else {
-        let reason = format!("sign in as {} of {realm}", address.name);
-        return Err(challenged(services, &realm, challenge, None, reason));
+        return Err(challenged(&services.authenticator(), &realm, who, challenge, None));
     };
     if credentials.username != address.name {
         let reason = format!("{} cannot speak for {}", credentials.username, address.name);
@@ -55,11 +57,11 @@ pub(super) async fn authenticate<S: Sessions>(
         (Ok(()), None) => DigestFault::WrongResponse,
         (Err(fault), _) => fault,
     };
-    Err(challenged(services, &realm, challenge, Some(fault), fault.to_string()))
+    Err(challenged(&services.authenticator(), &realm, who, challenge, Some(fault)))
 }
 
 /// The credentials for our realm, of those a request may carry for several.
-fn credentials(request: &Request, realm: &str) -> Result<Option<Credentials>, CredentialsError> {
+pub(super) fn credentials(request: &Request, realm: &str) -> Result<Option<Credentials>, CredentialsError> {
     let mut fault = None;
     for header in request.headers.iter() {
         let value = match header {
@@ -77,14 +79,22 @@ fn credentials(request: &Request, realm: &str) -> Result<Option<Credentials>, Cr
     fault.map_or(Ok(None), Err)
 }
 
-fn challenged<S: Sessions>(
-    services: &Services<S>,
+/// Where a request came from, as the transport has marked it.
+fn sender(request: &Request) -> IpAddr {
+    let via = request.top_via_header().and_then(|via| via.typed());
+    via.ok().and_then(|via| via.received()).and_then(Result::ok).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+}
+
+/// 401 or 407 with what to sign.
+pub(super) fn challenged(
+    authenticator: &Authenticator,
     realm: &str,
+    who: IpAddr,
     challenge: Challenge,
     fault: Option<DigestFault>,
-    reason: String,
 ) -> Rejection {
-    let challenges = services.authenticator().challenges(realm, fault, Instant::now());
+    let challenges = authenticator.challenges(realm, who, fault, Instant::now());
+    let reason = fault.map_or_else(|| format!("sign in at {realm}"), |fault| fault.to_string());
     let status = match challenge {
         Challenge::Registrar => 401,
         Challenge::Proxy => 407,

@@ -133,7 +133,7 @@ fn by_preference(mut bindings: Vec<Binding>) -> Vec<Vec<Uri>> {
 }
 
 /// What is in the body, and what may be in the answer's: what cannot be spoken of needs no password.
-fn check_formats(invite: &Request) -> Result<(), Rejection> {
+pub(super) fn check_formats(invite: &Request) -> Result<(), Rejection> {
     if !invite.body.is_empty() {
         check_content_type(invite)?;
     }
@@ -151,7 +151,7 @@ fn check_formats(invite: &Request) -> Result<(), Rejection> {
     Err(Rejection::new(406, format!("the answer is {CONTENT_TYPE}, which Accept does not have")))
 }
 
-fn max_forwards(invite: &Request) -> Result<u8, Rejection> {
+pub(super) fn max_forwards(invite: &Request) -> Result<u8, Rejection> {
     let left = invite.max_forwards_header().ok().and_then(|header| header.value().trim().parse().ok());
     let left: u8 = left.unwrap_or(MAX_FORWARDS);
     left.checked_sub(1).ok_or_else(|| Rejection::new(483, "Max-Forwards is 0"))

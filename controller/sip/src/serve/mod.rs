@@ -1,9 +1,12 @@
 //! What the server does with each request.
 
+mod front;
 mod identity;
 mod invite;
 mod register;
 mod within;
+
+pub(crate) use front::Front;
 
 use std::sync::Arc;
 
@@ -19,17 +22,24 @@ use crate::sessions::Sessions;
 use crate::stack::sip::{Header, Method, Request, StatusCode, To};
 use crate::stack::{ALLOW, TRANSACTION_TIMEOUT, Transaction, TransactionReceiver};
 
-/// More requests than this under way at once are answered 503.
+/// With more requests than this under way at once, those that begin something are answered 503.
 const MAX_PENDING: usize = 4096;
+
+/// New calls are turned away sooner than the rest.
+const MAX_PENDING_CALLS: usize = MAX_PENDING / 4 * 3;
 
 /// Serves requests until the stack stops.
 pub(crate) async fn serve<S: Sessions>(mut incoming: TransactionReceiver, services: Arc<Services<S>>) {
     let pending = Arc::new(Semaphore::new(MAX_PENDING));
     while let Some(mut transaction) = incoming.recv().await {
-        let permit = Arc::clone(&pending).try_acquire_owned();
+        let within = matches!(transaction.original.to_header().map(To::tag), Ok(Ok(Some(_))));
+        let calls = MAX_PENDING - pending.available_permits();
+        let shed = transaction.original.method == Method::Invite && calls >= MAX_PENDING_CALLS;
+        let permit = if shed { Err(()) } else { Arc::clone(&pending).try_acquire_owned().map_err(|_| ()) };
         let services = Arc::clone(&services);
         tokio::spawn(async move {
-            if permit.is_err() {
+            // What belongs to something accepted is always served.
+            if permit.is_err() && !within {
                 refuse(&mut transaction, Rejection::unavailable("too many requests at once")).await;
                 finish(transaction).await;
                 return;
@@ -55,7 +65,10 @@ async fn handle<S: Sessions>(mut transaction: Transaction, services: Arc<Service
     match request.method {
         Method::Invite => return invite::serve(transaction, services).await,
         Method::Register => match register::serve(&request, &services).await {
-            Ok(headers) => reply(&mut transaction, 200, headers).await,
+            Ok(headers) => {
+                services.stack.remember_way(&request, transaction.connection.as_ref());
+                reply(&mut transaction, 200, headers).await;
+            }
             Err(rejection) => refuse(&mut transaction, rejection).await,
         },
         // To whoever is no peer it is a method like others that are not served.
@@ -115,4 +128,10 @@ async fn finish(mut transaction: Transaction) {
     let end = async { while transaction.receive().await.is_some() {} };
     // Longer than it lasts, unless the answer could not be sent.
     let _ = tokio::time::timeout(2 * TRANSACTION_TIMEOUT, end).await;
+}
+
+/// Reads what a REGISTER wants.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn fuzz_register(request: &Request) {
+    register::fuzz(request);
 }

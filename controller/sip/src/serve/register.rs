@@ -119,6 +119,20 @@ fn contact_header(binding: &Binding, now: Instant) -> Header {
     Header::Contact(format!("<{}>;q={};expires={left};{CE_PARAMETER}={}", binding.contact, binding.preference, binding.ce.0).into())
 }
 
+/// Reads what it wants, and registers it.
+#[cfg(feature = "fuzzing")]
+pub(super) fn fuzz(request: &Request) {
+    let Ok(wish) = wish(request) else {
+        return;
+    };
+    let application = ApplicationId { name: "a".to_owned(), vpn: svpn_vpn::request::VpnName("v".to_owned()) };
+    let sequence = Sequence { call_id: "x".to_owned(), cseq: 1 };
+    let (mut registrar, now) = (crate::registrar::Registrar::default(), Instant::now());
+    if registrar.register(&application, &sequence, wish, now).is_ok() {
+        assert!(registrar.bindings(&application, now).iter().all(|binding| binding.expires > now), "bound in the past");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,6 @@
 //! Requests that the gateway sends.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use rsipstack::sip::uri::ParamsExt;
@@ -10,7 +10,7 @@ use rsipstack::transaction::make_via_branch;
 use rsipstack::transport::{SipAddr, SipConnection};
 
 use super::stream::DialError;
-use super::{Dialog, Stack, Transaction, sequence};
+use super::{Dialog, Stack, Transaction, port, sequence, sip_address};
 use crate::config::{Carrier, ListenAddress};
 
 /// An INVITE under way: CANCEL goes the way it went.
@@ -37,26 +37,24 @@ impl InviteClient {
 }
 
 impl Stack {
-    /// The address to name in Via and Contact of a message to `hop`.
+    /// The address to name in Via and Contact of a message to `hop`: of its carrier, and of its kind of address if there is one.
     pub(crate) fn local(&self, hop: &Uri) -> ListenAddress {
         let carrier = self.carrier(hop);
-        let first = self.addresses.first().copied();
-        self.addresses
-            .iter()
-            .copied()
-            .find(|address| address.carrier == carrier)
-            .or(first)
-            // `start` refuses an empty list.
-            .unwrap_or(ListenAddress { carrier, address: std::net::SocketAddr::from(([127, 0, 0, 1], 5060)) })
+        let is_v6 = matches!(hop.host_with_port.host, Host::IpAddr(IpAddr::V6(_)));
+        let fit = |address: &&ListenAddress| (address.carrier == carrier, address.address.is_ipv6() == is_v6);
+        // `start` refuses an empty list.
+        let nowhere = ListenAddress { carrier, address: SocketAddr::from(([127, 0, 0, 1], 5060)) };
+        // The first of those that fit best.
+        self.addresses.iter().rev().max_by_key(fit).copied().unwrap_or(nowhere)
     }
 
-    /// UDP unless the address asks for TCP, or there is nothing but TCP (RFC 3263 section 4.1).
-    fn carrier(&self, hop: &Uri) -> Carrier {
+    /// What the address asks for, or UDP, or what there is (RFC 3263 section 4.1).
+    pub(super) fn carrier(&self, hop: &Uri) -> Carrier {
         let offered = |carrier| self.addresses.iter().any(|address| address.carrier == carrier);
         match hop.transport() {
             Some(Transport::Tcp) => Carrier::Tcp,
-            _ if offered(Carrier::Udp) => Carrier::Udp,
-            _ => Carrier::Tcp,
+            Some(Transport::Tls) => Carrier::Tls,
+            _ => [Carrier::Udp, Carrier::Tcp].into_iter().find(|carrier| offered(*carrier)).unwrap_or(Carrier::Tls),
         }
     }
 
@@ -74,7 +72,11 @@ impl Stack {
     /// Our Contact towards `hop`, with the user part of whom we speak for.
     pub(crate) fn contact(&self, user: &str, hop: &Uri) -> Header {
         let local = self.local(hop);
-        let parameter = if local.carrier == Carrier::Tcp { ";transport=tcp" } else { "" };
+        let parameter = match local.carrier {
+            Carrier::Udp => "",
+            Carrier::Tcp => ";transport=tcp",
+            Carrier::Tls => ";transport=tls",
+        };
         let user = Auth { user: user.to_owned(), password: None };
         Header::Contact(format!("<sip:{user}@{}{parameter}>", local.address).into())
     }
@@ -87,13 +89,13 @@ impl Stack {
                 return None;
             }
         };
-        let carrier = self.carrier(hop);
-        let connection = match connection {
-            None if carrier != Carrier::Udp => Some(self.reach(carrier, hop).await?),
-            other => other,
+        let (connection, destination) = if let Some(connection) = connection {
+            (connection, SipAddr { r#type: None, addr: hop.host_with_port.clone() })
+        } else {
+            self.reach(hop).await?
         };
-        let mut transaction = Transaction::new_client(key, request, Arc::clone(&self.endpoint), connection);
-        transaction.destination = Some(SipAddr { r#type: Some(carrier.into()), addr: hop.host_with_port.clone() });
+        let mut transaction = Transaction::new_client(key, request, Arc::clone(&self.endpoint), Some(connection));
+        transaction.destination = Some(destination);
         if let Err(error) = transaction.send().await {
             tracing::debug!(%error, %hop, "could not send");
             return None;
@@ -101,17 +103,21 @@ impl Stack {
         Some(transaction)
     }
 
-    /// A connection to `hop`; `None` if there can be none.
-    async fn reach(&self, carrier: Carrier, hop: &Uri) -> Option<SipConnection> {
-        let peer = match address_of(hop, carrier).await {
-            Ok(peer) => peer,
-            Err(error) => {
-                tracing::debug!(%error, %hop, "could not connect");
-                return None;
-            }
+    /// What to send by to `hop`, and where to; `None` if there is no way.
+    async fn reach(&self, hop: &Uri) -> Option<(SipConnection, SipAddr)> {
+        let carrier = self.carrier(hop);
+        let reached = async {
+            let peer = address_of(hop, carrier).await?;
+            let connection = if carrier == Carrier::Udp {
+                let fit = self.udp.iter().find(|(local, _)| local.is_ipv6() == peer.is_ipv6());
+                let (_, connection) = fit.ok_or(DialError::NoSocket)?;
+                SipConnection::Udp(connection.clone())
+            } else {
+                self.streams.reach(carrier, peer, &hop.host_with_port.host).await?
+            };
+            Ok::<_, DialError>((connection, sip_address(carrier.into(), peer)))
         };
-        let connected = self.streams.reach(carrier, peer).await;
-        connected.map_err(|error| tracing::debug!(%error, %hop, "could not connect")).ok()
+        reached.await.map_err(|error| tracing::debug!(%error, %hop, "cannot be reached")).ok()
     }
 
     /// Sends a request that is no INVITE, and waits for its end; its last response.
@@ -168,7 +174,7 @@ impl Stack {
 
 /// Where a hop is (RFC 3263 section 4.2, without its SRV records).
 async fn address_of(hop: &Uri, carrier: Carrier) -> Result<SocketAddr, DialError> {
-    let port = hop.host_with_port.port.map_or_else(|| Transport::from(carrier).default_port().0, |port| port.0);
+    let port = port(hop, carrier);
     match &hop.host_with_port.host {
         Host::IpAddr(address) => Ok(SocketAddr::new(*address, port)),
         Host::Domain(name) => tokio::net::lookup_host((name.0.as_str(), port)).await?.next().ok_or(DialError::NoSuchHost),

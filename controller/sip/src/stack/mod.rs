@@ -3,24 +3,29 @@
 //! The library owns transactions (RFC 3261 section 17, RFC 6026) and transports. Around it: sockets bound here, so that a taken port is a
 //! typed error, and a strict reading of every message in front of it, because its parser is lax and drops without an answer what it cannot read.
 //! The way of a message: [`udp`] or [`stream`] (cut by [`framing`]) → [`screen`], which answers what is wrong → [`validate`], which holds each header field
-//! against the [`grammar`] and writes it again in the one form that the library reads right → the library, parsed once.
+//! against the [`grammar`] and writes it again in the one form that the library reads right → [`gate`], which turns away what is over with one answer → the
+//! library, parsed once. [`sources`] says how much of it one address may send.
 
 mod client;
 mod dialog;
 mod framing;
+mod gate;
 mod grammar;
 mod head;
 mod message;
 mod screen;
+mod sources;
 mod stream;
+mod tls;
 mod udp;
 mod validate;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rsipstack::EndpointBuilder;
-use rsipstack::sip::Transport;
+use rsipstack::sip::prelude::HeadersExt;
+use rsipstack::sip::{Host, Request, Transport, Uri};
 use rsipstack::transaction::endpoint::{Endpoint, EndpointInnerRef, EndpointOption};
 use rsipstack::transport::channel::ChannelConnection;
 use rsipstack::transport::udp::UdpConnection;
@@ -30,6 +35,7 @@ use tokio::sync::mpsc::unbounded_channel;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Carrier, ListenAddress, SipConfig, StartError};
+use gate::Judge;
 
 pub(crate) use client::InviteClient;
 pub(crate) use dialog::{Dialog, DialogError, DialogKey, KeptDialog};
@@ -48,6 +54,8 @@ pub(crate) const TRANSACTION_TIMEOUT: std::time::Duration = std::time::Duration:
 pub(crate) struct Stack {
     endpoint: EndpointInnerRef,
     streams: Arc<stream::Streams>,
+    /// By local address.
+    udp: Vec<(SocketAddr, UdpConnection)>,
     stop: CancellationToken,
     addresses: Vec<ListenAddress>,
 }
@@ -55,36 +63,50 @@ pub(crate) struct Stack {
 /// A bound socket.
 enum Socket {
     Udp(Arc<UdpSocket>, UdpConnection),
-    Stream(TcpListener),
+    Stream(TcpListener, Carrier),
 }
 
 impl Stack {
     /// Binds every address and starts to receive. Must be called within a tokio runtime.
-    pub(crate) async fn start(config: &SipConfig) -> Result<(Self, TransactionReceiver), StartError> {
+    pub(crate) async fn start(config: &SipConfig, judge: Judge) -> Result<(Self, TransactionReceiver), StartError> {
         if config.listen.is_empty() {
             return Err(StartError::NoAddress);
         }
+        let over_tls = config.listen.iter().find(|listen| listen.carrier == Carrier::Tls);
+        let tls = match (&config.tls, over_tls) {
+            (Some(files), _) => Some(tls::Tls::load(files)?),
+            (None, Some(listen)) => return Err(StartError::NoCertificate(*listen)),
+            (None, None) => None,
+        };
         let stop = CancellationToken::new();
         let transports = TransportLayer::new(stop.clone());
         let mut addresses = Vec::new();
         let mut sockets = Vec::new();
+        let mut udp = Vec::new();
         for listen in &config.listen {
             let (address, socket) = bind(*listen, &stop).await?;
             if let Socket::Udp(_, connection) = &socket {
                 transports.add_transport(connection.clone().into());
+                udp.push((address, connection.clone()));
             }
             addresses.push(ListenAddress { carrier: listen.carrier, address });
             sockets.push(socket);
         }
+        let known = Arc::new(OnceLock::new());
+        let gate = gate::Gate { judge, most: config.limits.transactions, endpoint: Arc::clone(&known) };
         let endpoint = EndpointBuilder::new()
             .with_user_agent("svpn-gateway")
             .with_transport_layer(transports)
             .with_cancel_token(stop.clone())
+            .with_transport_inspector(Box::new(gate))
             .with_option(EndpointOption { timerc: config.ring_timeout + 2 * TRANSACTION_TIMEOUT, ..EndpointOption::default() })
             .build();
         let incoming = endpoint.incoming_transactions().map_err(stack_error)?;
-        let streams = stream::Streams::new(Arc::clone(&endpoint.inner), stop.clone());
-        receive(&endpoint, sockets, &streams, &stop).await?;
+        // It is set once, here.
+        let _ = known.set(Arc::downgrade(&endpoint.inner));
+        let sources = Arc::new(sources::Sources::new(config.limits.messages_per_source));
+        let streams = stream::Streams::new(Arc::clone(&endpoint.inner), tls, Arc::clone(&sources), stop.clone());
+        receive(&endpoint, sockets, &streams, &sources, &stop).await?;
         let endpoint = Arc::clone(&endpoint.inner);
         let serving = Arc::clone(&endpoint);
         tokio::spawn(async move {
@@ -92,12 +114,25 @@ impl Stack {
                 tracing::error!(%error, "the SIP stack has stopped");
             }
         });
-        Ok((Self { endpoint, streams, stop, addresses }, incoming))
+        Ok((Self { endpoint, streams, udp, stop, addresses }, incoming))
     }
 
     /// Where the server listens, port 0 replaced by the one chosen.
     pub(crate) fn addresses(&self) -> &[ListenAddress] {
         &self.addresses
+    }
+
+    /// Whoever registered by this connection is reached by it, at the contacts that are where it comes from.
+    pub(crate) fn remember_way(&self, register: &Request, connection: Option<&SipConnection>) {
+        let (Some(connection), Ok(contacts)) = (connection, register.typed_contact_headers()) else {
+            return;
+        };
+        for contact in contacts {
+            let carrier = self.carrier(&contact.uri);
+            if let Host::IpAddr(address) = contact.uri.host_with_port.host {
+                self.streams.remember_way(carrier, SocketAddr::new(address, port(&contact.uri, carrier)), connection);
+            }
+        }
     }
 
     /// The library's endpoint.
@@ -130,7 +165,7 @@ async fn bind(listen: ListenAddress, stop: &CancellationToken) -> Result<(Socket
         return Ok((address, Socket::Udp(socket, connection)));
     }
     let listener = TcpListener::bind(listen.address).await.map_err(bind_error)?;
-    Ok((listener.local_addr().map_err(bind_error)?, Socket::Stream(listener)))
+    Ok((listener.local_addr().map_err(bind_error)?, Socket::Stream(listener, listen.carrier)))
 }
 
 /// Starts to receive by every socket.
@@ -138,6 +173,7 @@ async fn receive(
     endpoint: &Endpoint,
     sockets: Vec<Socket>,
     streams: &Arc<stream::Streams>,
+    sources: &Arc<sources::Sources>,
     stop: &CancellationToken,
 ) -> Result<(), StartError> {
     // All datagrams reach the library as if by one connection, which nothing is sent by.
@@ -147,8 +183,10 @@ async fn receive(
     endpoint.inner.transport_layer.add_connection(inbox.into());
     for socket in sockets {
         match socket {
-            Socket::Udp(socket, connection) => drop(tokio::spawn(udp::receive(socket, connection, library.clone(), stop.clone()))),
-            Socket::Stream(listener) => drop(tokio::spawn(Arc::clone(streams).accept(listener))),
+            Socket::Udp(socket, connection) => {
+                tokio::spawn(udp::receive(socket, connection, library.clone(), Arc::clone(sources), stop.clone()));
+            }
+            Socket::Stream(listener, carrier) => drop(tokio::spawn(Arc::clone(streams).accept(listener, carrier))),
         }
     }
     Ok(())
@@ -157,6 +195,11 @@ async fn receive(
 #[allow(clippy::needless_pass_by_value, reason = "for map_err")]
 fn stack_error(error: rsipstack::Error) -> StartError {
     StartError::Stack(error.to_string())
+}
+
+/// The port of an address, said or not.
+fn port(uri: &Uri, carrier: Carrier) -> u16 {
+    uri.host_with_port.port.map_or_else(|| Transport::from(carrier).default_port().0, |port| port.0)
 }
 
 /// An address as the library writes it.
@@ -169,6 +212,57 @@ impl From<Carrier> for Transport {
         match carrier {
             Carrier::Udp => Self::Udp,
             Carrier::Tcp => Self::Tcp,
+            Carrier::Tls => Self::Tls,
+        }
+    }
+}
+
+/// Screens a datagram, and reads all of it that the server reads; the request, if it is a sound one.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn fuzz_datagram(bytes: &[u8]) -> Option<Request> {
+    use screen::{Screened, screen};
+    let from = SocketAddr::from(([127, 0, 0, 1], 9));
+    match screen(bytes, validate::Carriage::Datagram, from) {
+        Screened::Drop => None,
+        Screened::Answer(answer) => {
+            assert!(answer.starts_with(b"SIP/2.0 ") && answer.ends_with(b"\r\n\r\n"), "no answer");
+            None
+        }
+        Screened::Pass(message) => {
+            let written = message.to_bytes();
+            assert!(matches!(screen(&written, validate::Carriage::Stream, from), Screened::Pass(_)), "not read again");
+            assert!(message.from_header().is_ok_and(|from| from.tag().is_ok()), "From is not read");
+            assert!(message.to_header().is_ok_and(|to| to.tag().is_ok()), "To is not read");
+            assert!(message.typed_contact_headers().is_ok(), "Contact is not read");
+            assert!(message.typed_record_route_headers().is_ok(), "Record-Route is not read");
+            assert!(message.cseq_header().is_ok_and(|sequence| sequence.seq().is_ok()), "CSeq is not read");
+            Request::try_from(*message).ok()
+        }
+    }
+}
+
+/// Cuts a stream into messages, as it comes in pieces, and screens them.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn fuzz_stream(bytes: &[u8]) {
+    use framing::{Frame, frame};
+    let Some((length, bytes)) = bytes.split_first() else {
+        return;
+    };
+    let mut buffer = Vec::new();
+    for piece in bytes.chunks(usize::from(*length).max(1)) {
+        buffer.extend_from_slice(piece);
+        loop {
+            let consumed = match frame(&buffer) {
+                Frame::Incomplete => break,
+                Frame::Ping => 4,
+                Frame::Empty => 2,
+                Frame::Message(length) => {
+                    screen::screen(&buffer[..length], validate::Carriage::Stream, SocketAddr::from(([127, 0, 0, 1], 9)));
+                    length
+                }
+                Frame::Endless(_) | Frame::TooLong => return,
+            };
+            buffer.drain(..consumed);
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::SocketAddr;
 
 use rsipstack::sip::SipMessage;
 
@@ -17,8 +18,8 @@ pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, UPDATE, PRACK, REGISTE
 /// No more lines of a malformed message than this are looked at for what to copy.
 const MAX_COPIED_FROM: usize = 256;
 
-/// An answer to a malformed message is no longer than the message and this.
-const MAX_ADDED: usize = 512;
+/// An answer to a malformed message is at most so many times as long as the message: it may go to somebody else than who sent that.
+const MAX_AMPLIFICATION: usize = 3;
 
 /// The verdict on a message.
 #[derive(Debug, PartialEq)]
@@ -32,14 +33,14 @@ pub(super) enum Screened {
 }
 
 /// Judges one message.
-pub(super) fn screen(message: &[u8], carriage: Carriage) -> Screened {
+pub(super) fn screen(message: &[u8], carriage: Carriage, from: SocketAddr) -> Screened {
     // RFC 3261 section 7.5: empty lines before a message are nothing.
     let begin = message.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(message.len());
     let message = &message[begin..];
     if message.is_empty() {
         return Screened::Drop;
     }
-    match validate(message, carriage) {
+    match validate(message, carriage, from) {
         Ok(message) => Screened::Pass(Box::new(message)),
         Err(fault) => {
             tracing::debug!(%fault, "malformed message");
@@ -78,8 +79,15 @@ fn answer(message: &[u8], fault: Fault) -> Option<Vec<u8>> {
         return None;
     }
     let allow = if matches!(fault, Fault::Method) { format!("Allow: {ALLOW}\r\n") } else { String::new() };
-    write!(answer, "{allow}Warning: 399 svpn-gateway \"{fault}\"\r\nContent-Length: 0\r\n\r\n").ok()?;
-    (answer.len() <= message.len() + MAX_ADDED).then(|| answer.into_bytes())
+    let most = MAX_AMPLIFICATION * message.len();
+    // The reason goes first where there is no room for it.
+    let warning = format!("{allow}Warning: 399 svpn-gateway \"{fault}\"\r\n");
+    let end = "Content-Length: 0\r\n\r\n";
+    if answer.len() + warning.len() + end.len() <= most {
+        answer += &warning;
+    }
+    answer += end;
+    (answer.len() <= most).then(|| answer.into_bytes())
 }
 
 /// The header fields that an answer copies.
@@ -113,6 +121,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const FROM: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9);
+
     fn request(line: &str, extra: &str) -> Vec<u8> {
         format!(
             "{line}\r\nVia: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:a@b>\r\nCall-ID: x\r\n\
@@ -122,7 +132,7 @@ mod tests {
     }
 
     fn answered(message: &[u8]) -> Option<String> {
-        match screen(message, Carriage::Datagram) {
+        match screen(message, Carriage::Datagram, FROM) {
             Screened::Pass(_) | Screened::Drop => None,
             Screened::Answer(answer) => String::from_utf8(answer).ok(),
         }
@@ -131,10 +141,10 @@ mod tests {
     #[test]
     fn a_sound_request_passes() {
         let datagram = request("OPTIONS sip:a@b SIP/2.0", "Subject: folded\r\n  line\r\nContent-Length: 0\r\n");
-        assert!(matches!(screen(&datagram, Carriage::Datagram), Screened::Pass(_)));
+        assert!(matches!(screen(&datagram, Carriage::Datagram, FROM), Screened::Pass(_)));
         let after_empty_lines = [b"\r\n\r\n".as_slice(), &datagram].concat();
-        assert!(matches!(screen(&after_empty_lines, Carriage::Datagram), Screened::Pass(_)));
-        assert_eq!(screen(b"\r\n\r\n", Carriage::Datagram), Screened::Drop);
+        assert!(matches!(screen(&after_empty_lines, Carriage::Datagram, FROM), Screened::Pass(_)));
+        assert_eq!(screen(b"\r\n\r\n", Carriage::Datagram, FROM), Screened::Drop);
     }
 
     #[test]
@@ -161,9 +171,19 @@ mod tests {
 
     #[test]
     fn what_cannot_be_answered_is_dropped() {
-        assert_eq!(screen(&request("ACK sip:a@b SIP/9.0", ""), Carriage::Datagram), Screened::Drop);
-        assert_eq!(screen(&request("SIP/2.0 99 x", ""), Carriage::Datagram), Screened::Drop);
-        assert_eq!(screen(b"OPTIONS sip:a@b SIP/9.0\r\n\r\n", Carriage::Datagram), Screened::Drop);
+        assert_eq!(screen(&request("ACK sip:a@b SIP/9.0", ""), Carriage::Datagram, FROM), Screened::Drop);
+        assert_eq!(screen(&request("SIP/2.0 99 x", ""), Carriage::Datagram, FROM), Screened::Drop);
+        assert_eq!(screen(b"OPTIONS sip:a@b SIP/9.0\r\n\r\n", Carriage::Datagram, FROM), Screened::Drop);
+    }
+
+    #[test]
+    fn an_answer_is_not_much_longer_than_its_question() {
+        let short = b"A b SIP/7.0\r\nv:x\r\nCSeq:1\r\n\r\n";
+        let answer = answered(short);
+        assert!(answer.as_ref().is_none_or(|answer| answer.len() <= short.len() * MAX_AMPLIFICATION), "{answer:?}");
+        let longer = b"A b SIP/7.0\r\nv:xxxxxxxx\r\nCSeq:1xxxxxxxxxxxxxx\r\n\r\n";
+        let answer = answered(longer).unwrap();
+        assert!(answer.len() <= longer.len() * MAX_AMPLIFICATION && !answer.contains("Warning"), "{answer}");
     }
 
     #[test]
@@ -175,7 +195,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_get_a_verdict(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let _ = screen(&bytes, Carriage::Datagram);
+            let _ = screen(&bytes, Carriage::Datagram, FROM);
         }
 
         #[test]
@@ -183,10 +203,10 @@ mod tests {
             let mut datagram = request("OPTIONS sip:a@b SIP/2.0", "Content-Length: 0\r\n");
             let position = position % datagram.len();
             datagram[position] = byte;
-            if let Screened::Answer(answer) = screen(&datagram, Carriage::Datagram) {
+            if let Screened::Answer(answer) = screen(&datagram, Carriage::Datagram, FROM) {
                 prop_assert!(answer.starts_with(b"SIP/2.0 "));
                 prop_assert!(answer.ends_with(b"Content-Length: 0\r\n\r\n"));
-                prop_assert!(answer.len() <= datagram.len() + MAX_ADDED);
+                prop_assert!(answer.len() <= datagram.len() * MAX_AMPLIFICATION);
             }
         }
     }

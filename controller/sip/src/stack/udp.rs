@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use rsipstack::platform::net::UdpSocket as PlatformUdpSocket;
@@ -14,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::screen::{Screened, screen};
 use super::sip_address;
+use super::sources::Sources;
 use super::validate::Carriage;
 
 /// The longest datagram there is.
@@ -38,7 +40,13 @@ impl PlatformUdpSocket for SendingSocket {
 }
 
 /// Receives until told to stop; what is sound goes to the library as having come by `connection`.
-pub(super) async fn receive(socket: Arc<UdpSocket>, connection: UdpConnection, library: TransportSender, stop: CancellationToken) {
+pub(super) async fn receive(
+    socket: Arc<UdpSocket>,
+    connection: UdpConnection,
+    library: TransportSender,
+    sources: Arc<Sources>,
+    stop: CancellationToken,
+) {
     let mut buffer = vec![0; MAX_DATAGRAM];
     let connection = SipConnection::Udp(connection);
     loop {
@@ -55,6 +63,10 @@ pub(super) async fn receive(socket: Arc<UdpSocket>, connection: UdpConnection, l
                 continue;
             }
         };
+        if !sources.admit(from.ip(), Instant::now()) {
+            tracing::debug!(%from, "dropped a datagram of a flood");
+            continue;
+        }
         if let Some(answer) = take(&buffer[..length], from, &connection, &library)
             && let Err(error) = socket.send_to(&answer, from).await
         {
@@ -69,18 +81,12 @@ fn take(datagram: &[u8], from: SocketAddr, connection: &SipConnection, library: 
     if datagram == b"\r\n\r\n" {
         return Some(b"\r\n".to_vec());
     }
-    match screen(datagram, Carriage::Datagram) {
-        Screened::Pass(message) => match SipConnection::update_msg_received(*message, from, Transport::Udp) {
-            Ok(message) => {
-                // Nobody listens any more only when the server stops.
-                let _ = library.send(TransportEvent::Incoming(message, connection.clone(), sip_address(Transport::Udp, from)));
-                None
-            }
-            Err(error) => {
-                tracing::debug!(%from, %error, "dropped a message whose Via cannot be marked");
-                None
-            }
-        },
+    match screen(datagram, Carriage::Datagram, from) {
+        Screened::Pass(message) => {
+            // Nobody listens any more only when the server stops.
+            let _ = library.send(TransportEvent::Incoming(*message, connection.clone(), sip_address(Transport::Udp, from)));
+            None
+        }
         Screened::Drop => None,
         Screened::Answer(answer) => Some(answer),
     }

@@ -2,6 +2,7 @@
 //! and written again in the form the library reads right.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 
 use rsipstack::sip::{Method, SipMessage};
 
@@ -22,8 +23,6 @@ pub(super) enum Carriage {
     Datagram,
     /// A stream, cut by Content-Length.
     Stream,
-    /// The same, encrypted.
-    SecureStream,
 }
 
 /// What is wrong with a message.
@@ -49,7 +48,7 @@ pub(super) enum Fault {
     ContentLength,
     #[error("Content-Length says more than there is")]
     BodyCutShort,
-    #[error("only sip: addresses are served here, and sips: ones over TLS")]
+    #[error("only sip: addresses are served here; sips: promises encryption on every way, which a gateway in between cannot promise")]
     Scheme,
     #[error("this method is not served here, see Allow")]
     Method,
@@ -90,21 +89,26 @@ const SINGLES: [&str; 10] =
 /// Those without which a message is none.
 const REQUIRED: [&str; 5] = ["Via", "From", "To", "Call-ID", "CSeq"];
 
-/// Holds a message against the grammar, and returns it as the library reads it.
-pub(super) fn validate(message: &[u8], carriage: Carriage) -> Result<SipMessage, Fault> {
-    let canonical = canonical(message, carriage)?;
+/// Holds a message from there against the grammar, and returns it as the library reads it.
+pub(super) fn validate(message: &[u8], carriage: Carriage, from: SocketAddr) -> Result<SipMessage, Fault> {
+    let canonical = canonical(message, carriage, from)?;
     SipMessage::try_from(canonical.as_slice()).map_err(|_| Fault::Library)
 }
 
 /// The message as it is to be read.
-pub(super) fn canonical(message: &[u8], carriage: Carriage) -> Result<Vec<u8>, Fault> {
+pub(super) fn canonical(message: &[u8], carriage: Carriage, from: SocketAddr) -> Result<Vec<u8>, Fault> {
     let (first, rest) = message.split_at(message.windows(2).position(|window| window == b"\r\n").unwrap_or(message.len()));
     // The version first: what another one means by the rest is not known here.
     let is_response = first.starts_with(b"SIP/");
     let first = std::str::from_utf8(first).map_err(|_| if rest.is_empty() { Fault::NoEmptyLine } else { Fault::NotText })?;
-    let line = if is_response { status_line(first)? } else { request_line(first, carriage)? };
+    let line = if is_response { status_line(first)? } else { request_line(first)? };
     let head = Head::read(message)?;
-    let mut writer = Writer { text: line.text + "\r\n", method: line.method, counts: [0; COUNTED.len()] };
+    let mut writer = Writer {
+        text: line.text + "\r\n",
+        method: line.method,
+        topmost: if is_response { Hop::Own } else { Hop::Sender(from) },
+        counts: [0; COUNTED.len()],
+    };
     for (at, field) in head.fields.iter().enumerate() {
         let single = SINGLES.iter().find(|name| name.eq_ignore_ascii_case(field.name));
         if let Some(name) = single
@@ -151,7 +155,7 @@ fn status_line(line: &str) -> Result<Line<'_>, Fault> {
     }
 }
 
-fn request_line(line: &str, carriage: Carriage) -> Result<Line<'_>, Fault> {
+fn request_line(line: &str) -> Result<Line<'_>, Fault> {
     let mut parts = line.split(' ');
     let (Some(method), Some(uri), Some(version), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
         return Err(Fault::RequestLine);
@@ -165,7 +169,7 @@ fn request_line(line: &str, carriage: Carriage) -> Result<Line<'_>, Fault> {
     let uri = grammar::uri(uri).filter(|uri| !uri.headers).ok_or(Fault::RequestUri)?;
     // The library reads methods without regard to case, which RFC 3261 section 7.1 has.
     let known = method.parse::<Method>().is_ok_and(|known| known.to_string() == method);
-    let served = uri.scheme == UriScheme::Sip || uri.scheme == UriScheme::Sips && carriage == Carriage::SecureStream;
+    let served = uri.scheme == UriScheme::Sip;
     let fault = if !known {
         Some(Fault::Method)
     } else if !served {
@@ -194,6 +198,7 @@ const COUNTED: [(&str, usize); 4] =
 struct Writer<'a> {
     text: String,
     method: Option<&'a str>,
+    topmost: Hop,
     counts: [usize; COUNTED.len()],
 }
 
@@ -231,7 +236,7 @@ impl Writer<'_> {
                 return Err(Fault::TooManyHeaders);
             }
             let written = match name {
-                "Via" => grammar::via(element, if self.counts[which] == 1 { Hop::Nearest } else { Hop::Further }),
+                "Via" => grammar::via(element, if self.counts[which] == 1 { self.topmost } else { Hop::Further }),
                 "Contact" if element == "*" => Some("*".to_owned()),
                 "Contact" => address(element).map(|address| address.canonical()),
                 _ => address(element)

@@ -4,7 +4,7 @@ use std::net::UdpSocket;
 use std::time::Duration;
 
 use crate::support::{Bench, Blanks, backup, finish, storage};
-use svpn_sip::config::{Carrier, SessionTimer, SipConfig, StartError};
+use svpn_sip::config::{Carrier, SipConfig, StartError};
 use svpn_sip::server::Server;
 use svpn_sip::sessions::Kept;
 use svpn_vpn::request::{ApplicationId, Cause, CeName, MediaEnd, VpnName};
@@ -273,13 +273,7 @@ async fn a_taken_port_is_named() {
     for carrier in [Carrier::Udp, Carrier::Tcp] {
         let bench = Bench::start(carrier, LONG).await;
         let taken = bench.server.addresses()[0];
-        let config = SipConfig {
-            domain: "provider.example".to_owned(),
-            listen: vec![taken],
-            ring_timeout: LONG,
-            session_timer: SessionTimer::default(),
-            peering: svpn_sip::config::Peering::default(),
-        };
+        let config = SipConfig::new("provider.example", vec![taken]);
         match Server::start(config, bench.gateway.clone(), Vec::new(), unbounded_channel().1).await {
             Err(StartError::Bind { address, .. }) => assert_eq!(address, taken),
             Err(other) => panic!("{other}"),

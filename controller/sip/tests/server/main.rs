@@ -1,11 +1,14 @@
 //! The server as applications meet it: on loopback, over UDP and TCP.
 
+mod baresip;
 mod calls;
 mod changes;
+mod edge;
 mod forks;
 mod hostile;
 mod peers;
 mod reliable;
+mod scenarios;
 mod support;
 mod timers;
 mod torture;

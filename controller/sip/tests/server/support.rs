@@ -1,14 +1,14 @@
 //! A gateway's stand-in, and sipp.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use svpn_sip::config::{Carrier, ListenAddress, PeerConfig, Peering, SessionTimer, SipConfig};
+use svpn_sip::config::{Carrier, DigestAlgorithm, ListenAddress, PeerConfig, Peering, SessionTimer, SipConfig};
 use svpn_sip::server::Server;
 use svpn_sip::sessions::{HangUp, Kept, Resumed, Secret, Sessions};
 use svpn_vpn::domain::Proposal;
@@ -276,9 +276,17 @@ impl Drop for Process {
 /// An application as sipp plays it, on a loopback address of its own.
 #[derive(Clone, Copy)]
 pub(crate) struct Application {
-    name: &'static str,
-    ce: &'static str,
-    pub(crate) address: Ipv4Addr,
+    pub(crate) name: &'static str,
+    pub(crate) ce: &'static str,
+    pub(crate) address: IpAddr,
+    pub(crate) port: u16,
+}
+
+impl Application {
+    /// The same at another address.
+    pub(crate) fn at(self, address: IpAddr, port: u16) -> Self {
+        Self { address, port, ..self }
+    }
 }
 
 /// What stands in a scenario between `@` and `@`.
@@ -388,7 +396,7 @@ impl Bench {
         let secret = format!("{}-s3cret", application.name);
         command.arg("-sf").arg(written(scenario, application, blanks, self)).arg(self.address().to_string());
         command.args(["-m", "1", "-nostdin", "-timeout", "60s", "-timeout_error"]);
-        command.args(["-i", &application.address.to_string(), "-p", "5060"]);
+        command.args(["-i", &application.address.to_string(), "-p", &application.port.to_string()]);
         command.args(["-t", if self.config.listen[0].carrier == Carrier::Udp { "u1" } else { "t1" }]);
         command.args(["-au", application.name, "-ap", &secret]);
         command.args(["-key", "name", application.name, "-key", "ce", application.ce]);
@@ -426,8 +434,9 @@ impl Bench {
 /// A server of the domain provider.example at a port of the loopback address.
 pub(crate) fn config(carrier: Carrier, ring_timeout: Duration) -> SipConfig {
     let listen = ListenAddress { carrier, address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)) };
-    let session_timer = SessionTimer::default();
-    SipConfig { domain: "provider.example".to_owned(), listen: vec![listen], ring_timeout, session_timer, peering: Peering::default() }
+    // SIPp reads the first challenge only, and knows MD5 only.
+    let digest = vec![DigestAlgorithm::Md5, DigestAlgorithm::Sha256];
+    SipConfig { ring_timeout, digest, ..SipConfig::new("provider.example", vec![listen]) }
 }
 
 /// The scenario with its parts put in and its blanks filled, in a file.
@@ -449,7 +458,11 @@ fn written(scenario: &str, application: Application, blanks: Blanks<'_>, bench: 
     // Beside another provider, who calls is told by its full address; and the gateway is not everybody's loopback address.
     text = text.replace("vpn-a.provider.example", &format!("vpn-a.{}", bench.config.domain));
     text = text.replace(r"127\.0\.0\.1", &bench.address().ip().to_string().replace('.', r"\."));
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{scenario}-{}.xml", application.address));
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!(
+        "{scenario}-{}-{}.xml",
+        application.address.to_string().replace(':', "_"),
+        application.port
+    ));
     std::fs::write(&path, text).unwrap();
     path
 }
@@ -461,11 +474,11 @@ pub(crate) async fn finish(scenario: &str, sipp: Child) {
 }
 
 pub(crate) fn storage() -> Application {
-    Application { name: "storage", ce: "a-east", address: address() }
+    Application { name: "storage", ce: "a-east", address: address().into(), port: 5060 }
 }
 
 pub(crate) fn backup() -> Application {
-    Application { name: "backup", ce: "a-west", address: address() }
+    Application { name: "backup", ce: "a-west", address: address().into(), port: 5060 }
 }
 
 /// A loopback address that no other test of this or another process uses now.

@@ -1,5 +1,7 @@
 //! One element of Via.
 
+use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::str::FromStr as _;
 
 use rsipstack::sip::Transport;
@@ -8,15 +10,14 @@ use super::address::write_parameters;
 use super::uri::host_port;
 use super::{is_blank, is_token, parameters};
 
-/// Reads an element of Via, and writes it as the library reads it right. That of the topmost, by which the answer goes, must be a transport that
-/// exists.
-pub(in crate::stack) fn via(text: &str, topmost: Hop) -> Option<String> {
+/// Reads an element of Via, and writes it as the library reads it right.
+pub(in crate::stack) fn via(text: &str, hop: Hop) -> Option<String> {
     let (protocol, rest) = text.split_once('/')?;
     let (version, rest) = rest.split_once('/')?;
     let rest = rest.trim_start_matches(is_blank);
     let (transport, rest) = rest.split_once(is_blank)?;
     let sound = is_protocol(protocol, "SIP") && is_protocol(version, "2.0") && is_token(transport);
-    let known = topmost == Hop::Further || Transport::from_str(transport).is_ok();
+    let known = hop == Hop::Further || Transport::from_str(transport).is_ok();
     if !sound || !known {
         return None;
     }
@@ -24,22 +25,31 @@ pub(in crate::stack) fn via(text: &str, topmost: Hop) -> Option<String> {
     let (sent_by, after) = rest.split_at(rest.find(';').unwrap_or(rest.len()));
     // Spaces may stand around the colon of the port.
     let sent_by: String = sent_by.split(is_blank).collect();
-    let parameters = parameters(after)?;
+    let mut parameters = parameters(after)?;
     let named = |name: &str| parameters.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).and_then(|(_, value)| *value);
     let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
     if named("rport").is_some_and(|port| !is_port(port)) || named("branch").is_some_and(|branch| branch.len() > MAX_BRANCH) {
         return None;
     }
     let mut canonical = format!("SIP/2.0/{transport} {}", host_port(&sent_by)?);
+    if let Hop::Sender(_) = hop {
+        parameters.retain(|(name, _)| !["received", "rport"].iter().any(|marked| marked.eq_ignore_ascii_case(name)));
+    }
     write_parameters(&mut canonical, &parameters);
+    if let Hop::Sender(from) = hop {
+        // Where it came from, asked or not: an answer goes there and nowhere else (RFC 3261 section 18.2.1, RFC 3581 section 4).
+        write!(canonical, ";received={};rport={}", from.ip(), from.port()).ok()?;
+    }
     Some(canonical)
 }
 
 /// Which Via it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::stack) enum Hop {
-    /// The one the answer goes by.
-    Nearest,
+    /// The topmost of a request that came from here: its transport must exist, and the answer goes back here.
+    Sender(SocketAddr),
+    /// The topmost of a response, which is ours.
+    Own,
     /// One that is only copied.
     Further,
 }
@@ -60,15 +70,28 @@ mod tests {
     #[test]
     fn spaces_and_folds_go() {
         let text = "SIP  / 2.0  / TCP     spindle.example.com   ;   branch  =   z9hG4bK9ikj8";
-        assert_eq!(via(text, Hop::Nearest).unwrap(), "SIP/2.0/TCP spindle.example.com;branch=z9hG4bK9ikj8");
-        assert_eq!(via("SIP/2.0/UDP [2001:db8::1] : 5070;rport", Hop::Nearest).unwrap(), "SIP/2.0/UDP [2001:db8::1]:5070;rport");
+        assert_eq!(via(text, Hop::Own).unwrap(), "SIP/2.0/TCP spindle.example.com;branch=z9hG4bK9ikj8");
+        assert_eq!(via("SIP/2.0/UDP [2001:db8::1] : 5070;rport", Hop::Own).unwrap(), "SIP/2.0/UDP [2001:db8::1]:5070;rport");
         let received = "SIP/2.0/UDP [2001:db8::9:1];received=[2001:db8::9:255];branch=z9hG4bKas3-111";
-        assert_eq!(via(received, Hop::Nearest).as_deref(), Some(received));
+        assert_eq!(via(received, Hop::Own).as_deref(), Some(received));
+    }
+
+    #[test]
+    fn a_request_is_marked_with_where_it_came_from() {
+        let from = |text: &str| Hop::Sender(text.parse().unwrap());
+        assert_eq!(
+            via("SIP/2.0/UDP 10.0.0.1;rport;received=9.9.9.9;branch=b", from("192.0.2.1:5")).unwrap(),
+            "SIP/2.0/UDP 10.0.0.1;branch=b;received=192.0.2.1;rport=5"
+        );
+        assert_eq!(
+            via("SIP/2.0/UDP [2001:db8::1]:5060", from("[2001:db8::2]:6")).unwrap(),
+            "SIP/2.0/UDP [2001:db8::1]:5060;received=2001:db8::2;rport=6"
+        );
     }
 
     #[test]
     fn a_transport_that_does_not_exist_may_only_be_further_away() {
-        assert_eq!(via("SIP/2.0/UNKNOWN t4.example.com", Hop::Nearest), None);
+        assert_eq!(via("SIP/2.0/UNKNOWN t4.example.com", Hop::Own), None);
         assert!(via("SIP/2.0/UNKNOWN t4.example.com", Hop::Further).is_some());
     }
 
@@ -83,14 +106,14 @@ mod tests {
             "SIP/2.0/UDP a;rport=x",
             "SIP/2.0/UDP 2001:db8::1",
         ] {
-            assert_eq!(via(text, Hop::Nearest), None, "{text}");
+            assert_eq!(via(text, Hop::Own), None, "{text}");
         }
     }
 
     proptest! {
         #[test]
         fn the_library_reads_what_is_let_through(text in "SIP ?/2.0/ ?UDP [ab.:1\\[\\]]{1,9}[;a=\"b ]{0,9}") {
-            if let Some(canonical) = via(&text, Hop::Nearest) {
+            if let Some(canonical) = via(&text, Hop::Own) {
                 prop_assert!(typed::Via::parse(&canonical).is_ok(), "{canonical}");
             }
         }
