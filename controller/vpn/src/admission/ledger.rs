@@ -100,6 +100,9 @@ impl Ledger {
     /// Moves a start on to the first after which a rate may fit for a length, as far as one pool can tell: the same start, when
     /// it fits; `None` when it never does.
     pub(super) fn next_start(&self, classes: ClassSet, start: Tick, length: Option<u64>, rate: u64) -> Option<Tick> {
+        if rate == 0 {
+            return Some(start);
+        }
         let mut start = start;
         for account in self.of(classes) {
             if i128::from(rate) > i128::from(account.limit) {

@@ -58,6 +58,18 @@ fn a_denial_names_link_interval_what_fits_and_when_all_would() {
 }
 
 #[test]
+fn what_asks_for_nothing_fits_at_once_where_more_is_promised_than_there_is() {
+    let (mut topology, link) = (network(), LinkId(1));
+    let mut calendar = Calendar::new(&topology);
+    let _later = calendar.reserve(claim(17, None, 3, &[(3, 1)])).unwrap();
+    topology.set_state(link, LinkState { operation: Operation::Down, administration: Administration::InService, capacity: BitRate(0) });
+    calendar.follow(&topology);
+    let nothing = claim(4, None, 3, &[(3, 0)]);
+    assert_eq!(calendar.next_start(&nothing), Some(at(4)));
+    assert!(calendar.reserve(nothing).is_ok());
+}
+
+#[test]
 fn classes_share_as_the_pools_say() {
     let mut calendar = Calendar::new(&network());
     let room = |calendar: &Calendar, number| calendar.room(DirectedLinkId(0), class(number).into(), interval(0, None)).0;
