@@ -118,7 +118,7 @@ def main() -> None:
 
     # When the run that started this is over, however it ended (see backend.sh), the network goes.
     signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(1))
-    net = build(lab.read(arguments.config), ROUTERS[arguments.engine], arguments.state)
+    net = build(lab.read([arguments.config]), ROUTERS[arguments.engine], arguments.state)
     try:
         nodes = arguments.state / "nodes"
         unfinished = nodes.with_suffix(".part")
