@@ -15,8 +15,8 @@ pub(crate) struct Qsbr {
     readers: u32,
 }
 
-// SAFETY: every function of rte_rcu_qsbr used here may be called by several threads at once, but those that report for one reader, whose
-// callers promise that they alone do.
+// SAFETY: every function of rte_rcu_qsbr used here may be called by several threads at once: what they share are atomic counters. Two that
+// report for one reader at a time would make a wrong count, which is for `reclaim` to exclude, and touch nothing else.
 unsafe impl Send for Qsbr {}
 // SAFETY: as above.
 unsafe impl Sync for Qsbr {}
@@ -51,31 +51,25 @@ impl Qsbr {
         unsafe { sys::rte_rcu_qsbr_thread_unregister(self.rcu.as_ptr(), reader) };
     }
 
-    /// Checks wait for the reader from now on.
-    ///
-    /// # Safety
-    /// The reader is registered, and nobody else reports for it at the same time.
-    pub(crate) unsafe fn online(&self, reader: u32) {
-        // SAFETY: the caller's promise.
+    /// Checks wait for the reader from now on. It is registered, and nobody else reports for it at the same time.
+    pub(crate) fn online(&self, reader: u32) {
+        self.check(reader);
+        // SAFETY: as in `register`.
         unsafe { sys::svpn_rcu_qsbr_thread_online(self.rcu.as_ptr(), reader) };
     }
 
-    /// No check waits for the reader any more.
-    ///
-    /// # Safety
-    /// As [`Qsbr::online`]'s.
-    pub(crate) unsafe fn offline(&self, reader: u32) {
-        // SAFETY: the caller's promise.
+    /// No check waits for the reader any more. As [`Qsbr::online`].
+    pub(crate) fn offline(&self, reader: u32) {
+        self.check(reader);
+        // SAFETY: as in `register`.
         unsafe { sys::svpn_rcu_qsbr_thread_offline(self.rcu.as_ptr(), reader) };
     }
 
-    /// No check of a token made before waits for the reader any more.
-    ///
-    /// # Safety
-    /// As [`Qsbr::online`]'s; the reader is online.
+    /// No check of a token made before waits for the reader any more. As [`Qsbr::online`]; the reader is online.
     #[inline]
-    pub(crate) unsafe fn quiescent(&self, reader: u32) {
-        // SAFETY: the caller's promise.
+    pub(crate) fn quiescent(&self, reader: u32) {
+        self.check(reader);
+        // SAFETY: as in `register`.
         unsafe { sys::svpn_rcu_qsbr_quiescent(self.rcu.as_ptr(), reader) };
     }
 
@@ -91,6 +85,9 @@ impl Qsbr {
         unsafe { sys::svpn_rcu_qsbr_check(self.rcu.as_ptr(), token, false) == 1 }
     }
 
+    /// # Panics
+    /// If there is no such reader.
+    #[inline]
     fn check(&self, reader: u32) {
         assert!(reader < self.readers, "there are {} readers", self.readers);
     }

@@ -124,9 +124,9 @@ impl Reader {
     fn report_online(&mut self) {
         // Point 2 of the argument above: whoever finds this counter, whose store is relaxed, finds what was read before done.
         fence(Ordering::Release);
-        // SAFETY: `thread` is registered and only this reader reports for it. No reference taken in an earlier, leaked Online is
+        // `thread` is registered and only this reader reports for it. No reference taken in an earlier, leaked Online is
         // left: it would borrow this reader.
-        unsafe { self.domain.qsbr.online(self.thread) };
+        self.domain.qsbr.online(self.thread);
     }
 }
 
@@ -152,14 +152,14 @@ impl Online<'_> {
     /// ```
     #[inline]
     pub fn quiescent(&mut self) {
-        // SAFETY: `thread` is registered and online, and only this reader reports for it.
-        unsafe { self.reader.domain.qsbr.quiescent(self.reader.thread) };
+        // `thread` is registered and online, and only this reader reports for it.
+        self.reader.domain.qsbr.quiescent(self.reader.thread);
     }
 
     /// Is offline while `rest` runs, which may block: reclamation does not wait for it.
     pub fn rest<R>(&mut self, rest: impl FnOnce() -> R) -> R {
-        // SAFETY: as in `quiescent`; `&mut` is the proof that this reader holds no reference now.
-        unsafe { self.reader.domain.qsbr.offline(self.reader.thread) };
+        // As in `quiescent`; `&mut` is the proof that this reader holds no reference now.
+        self.reader.domain.qsbr.offline(self.reader.thread);
         let result = rest();
         self.reader.report_online();
         result
@@ -174,8 +174,8 @@ impl Online<'_> {
 
 impl Drop for Online<'_> {
     fn drop(&mut self) {
-        // SAFETY: as in `quiescent`; references borrow the Online, so none is left.
-        unsafe { self.reader.domain.qsbr.offline(self.reader.thread) };
+        // As in `quiescent`; references borrow the Online, so none is left.
+        self.reader.domain.qsbr.offline(self.reader.thread);
     }
 }
 
@@ -234,8 +234,8 @@ impl Domain {
 
     fn unregister(&self, thread: u32) {
         let mut books = self.books();
-        // SAFETY: `thread` is registered, and its Reader, with whatever borrowed it, is gone; offline even if its Online was leaked.
-        unsafe { self.qsbr.offline(thread) };
+        // `thread` is registered, and its Reader, with whatever borrowed it, is gone; offline even if its Online was leaked.
+        self.qsbr.offline(thread);
         self.qsbr.unregister(thread);
         if let Some(registered) = books.registered.get_mut(thread as usize) {
             *registered = false;

@@ -35,23 +35,17 @@ impl Qsbr {
         self.reader(reader).registered.store(false, Ordering::Release);
     }
 
-    /// # Safety
-    /// None is needed here.
-    pub(crate) unsafe fn online(&self, reader: u32) {
+    pub(crate) fn online(&self, reader: u32) {
         let token = self.token.load(Ordering::Relaxed);
         self.reader(reader).seen.store(token, Ordering::Relaxed);
         fence(Ordering::SeqCst);
     }
 
-    /// # Safety
-    /// None is needed here.
-    pub(crate) unsafe fn offline(&self, reader: u32) {
+    pub(crate) fn offline(&self, reader: u32) {
         self.reader(reader).seen.store(OFFLINE, Ordering::Release);
     }
 
-    /// # Safety
-    /// None is needed here.
-    pub(crate) unsafe fn quiescent(&self, reader: u32) {
+    pub(crate) fn quiescent(&self, reader: u32) {
         let token = self.token.load(Ordering::Acquire);
         let seen = &self.reader(reader).seen;
         if seen.load(Ordering::Relaxed) != token {
