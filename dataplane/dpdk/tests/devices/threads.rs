@@ -1,12 +1,10 @@
 //! Workers, queues, pools and tables together.
 
-mod support;
-
 use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use support::{eal, pool, port, small};
+use crate::support::{eal, pool, port, small};
 use svpn_dpdk::{Backing, Burst, LargeSlice, Placement, Publisher, Reclaimer, Worker};
 
 /// One worker sends, another receives and reads a table that this thread keeps replacing: no packet is lost or

@@ -1,12 +1,10 @@
 //! Packets handed from thread to thread.
 
-mod support;
-
 use std::collections::VecDeque;
 use std::num::NonZeroU16;
 
+use crate::support::{eal, pool};
 use proptest::prelude::*;
-use support::{eal, pool};
 use svpn_dpdk::{Burst, Placement, Pool, Worker, ring};
 
 fn capacity(packets: u16) -> NonZeroU16 {

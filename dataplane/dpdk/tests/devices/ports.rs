@@ -1,12 +1,10 @@
 //! Ports over virtual devices: packets in = packets out, and no buffer is lost.
 
-mod support;
-
 use std::fs;
 use std::path::PathBuf;
 
+use crate::support::{eal, pool, port, small};
 use nix::sched::{CloneFlags, unshare};
-use support::{eal, pool, port, small};
 use svpn_dpdk::{AttachError, AttachedPort, Burst, Link, Pool, PoolConfig, PortConfig, PortError, PortSpec, TakeQueueError};
 
 /// Fills a burst with frames that are all different.

@@ -1,5 +1,4 @@
 //! What tests over a real EAL share. Each test is a process of its own (cargo-nextest), so each has its own EAL.
-#![allow(dead_code, reason = "each test file uses a part")]
 
 use svpn_dpdk::{AttachedPort, Eal, EalOptions, Pool, PoolConfig, Port, PortConfig, PortSpec};
 

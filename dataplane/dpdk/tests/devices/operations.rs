@@ -1,7 +1,5 @@
 //! Telemetry, log and shared memory, as an operator's tools use them.
 
-mod support;
-
 use std::io;
 use std::sync::Mutex;
 
@@ -66,7 +64,7 @@ static LINES: Mutex<Vec<(LogLevel, String)>> = Mutex::new(Vec::new());
 #[test]
 fn the_log_comes_line_by_line_with_levels() {
     log_to(|level, line| LINES.lock().unwrap().push((level, line.to_owned())));
-    support::eal();
+    crate::support::eal();
     let lines = LINES.lock().unwrap();
     assert!(lines.iter().any(|(level, line)| *level == LogLevel::Info && line.starts_with("EAL: Detected CPU lcores")), "{lines:?}");
     assert!(lines.iter().all(|(_, line)| !line.is_empty() && !line.contains('\n')), "{lines:?}");

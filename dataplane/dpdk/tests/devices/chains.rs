@@ -1,13 +1,11 @@
 //! Frames that lie in several buffers: what they hold is what a plain vector would, and every buffer comes back.
 
-mod support;
-
 use std::time::{Duration, Instant};
 
+use crate::support::{eal, port, small};
 use nix::sched::{CloneFlags, unshare};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use support::{eal, port, small};
 use svpn_dpdk::{Burst, Mbuf, NoRoom, Pool, PoolConfig, PortConfig, RxQueue};
 
 /// Bytes that tell where they belong.

@@ -1,12 +1,10 @@
 //! Packets and bursts: what they hold is what a plain vector would, and every buffer comes back.
 
-mod support;
-
 use std::mem;
 
+use crate::support::{eal, pool};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use support::{eal, pool};
 use svpn_dpdk::{AllocWithError, Burst, Mbuf, NoRoom, Pool, PoolConfig, PoolError, PoolExhausted};
 
 #[derive(Debug, Clone)]

@@ -1,12 +1,10 @@
 //! Starting DPDK, and threads it knows.
 
-mod support;
-
 use svpn_dpdk::{Eal, EalError, EalOptions, Memory, PciDevices, Placement, Worker, WorkerError, tsc};
 
 #[test]
 fn the_eal_starts_once() {
-    let eal = support::eal();
+    let eal = crate::support::eal();
     assert!(!eal.has_hugepages());
     assert!(eal.tsc_hz().get() > 1_000_000, "{}", eal.tsc_hz());
     let again = Eal::init(&EalOptions::virtual_devices(128));
@@ -18,7 +16,7 @@ fn the_calling_thread_keeps_its_processors() {
     use nix::sched::sched_getaffinity;
     use nix::unistd::Pid;
     let before = sched_getaffinity(Pid::from_raw(0)).unwrap();
-    support::eal();
+    crate::support::eal();
     assert_eq!(before, sched_getaffinity(Pid::from_raw(0)).unwrap());
 }
 
@@ -58,7 +56,7 @@ fn hugepages_are_used_or_missed_by_name() {
 
 #[test]
 fn workers_have_lcores_of_their_own_and_give_them_back() {
-    let eal = support::eal();
+    let eal = crate::support::eal();
     let mut seen = Vec::new();
     for _ in 0..300 {
         let (first, second) = (
@@ -76,7 +74,7 @@ fn workers_have_lcores_of_their_own_and_give_them_back() {
 
 #[test]
 fn workers_alive_together_differ() {
-    let eal = support::eal();
+    let eal = crate::support::eal();
     let (end, wait) = std::sync::mpsc::channel::<()>();
     let first = Worker::spawn(eal, "first", Placement::Processor(0), move |worker| {
         let _ = wait.recv();
@@ -90,7 +88,7 @@ fn workers_alive_together_differ() {
 
 #[test]
 fn a_worker_needs_an_existing_processor() {
-    let eal = support::eal();
+    let eal = crate::support::eal();
     let refused = Worker::spawn(eal, "nowhere", Placement::Processor(1000), |_| ());
     assert!(matches!(refused, Err(WorkerError::Processor { processor: 1000, .. })));
     let refused = Worker::spawn(eal, "nowhere", Placement::Processor(1_000_000), |_| ());
