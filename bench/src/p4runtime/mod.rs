@@ -124,11 +124,16 @@ pub fn run(arguments: &Arguments, output: &mut impl Write) -> Result<(), P4Runti
     Ok(())
 }
 
+/// An object of JSON a line.
+fn write_json(row: &impl Serialize, output: &mut impl Write) -> Result<(), P4RuntimeError> {
+    serde_json::to_writer(&mut *output, row).map_err(io::Error::from)?;
+    writeln!(output)?;
+    Ok(())
+}
+
 fn write_row(arguments: &Arguments, row: &Row, output: &mut impl Write) -> Result<(), P4RuntimeError> {
     if arguments.json {
-        serde_json::to_writer(&mut *output, row).map_err(io::Error::from)?;
-        writeln!(output)?;
-        return Ok(());
+        return write_json(row, output);
     }
     let or_nothing = |text: Option<String>| text.unwrap_or_default();
     writeln!(

@@ -1,6 +1,6 @@
 //! A router that comes back empty: how long until it is whole again, and what the others notice of it.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use tonic::transport::Endpoint;
 use super::router::DEVICE;
 use super::worker::Carrier;
 use super::workload::{Kind, Version};
-use super::{P4RuntimeError, Service, start_eal, workload};
+use super::{P4RuntimeError, Service, start_eal, workload, write_json};
 use crate::pipeline::Count;
 
 /// A router that comes back empty, and one whose controller comes back: how long until their tables are known to be as desired.
@@ -75,9 +75,7 @@ pub fn run(arguments: &Arguments, output: &mut impl Write) -> Result<(), P4Runti
 
 fn write_row(arguments: &Arguments, row: &Row, output: &mut impl Write) -> Result<(), P4RuntimeError> {
     if arguments.json {
-        serde_json::to_writer(&mut *output, row).map_err(io::Error::from)?;
-        writeln!(output)?;
-        return Ok(());
+        return write_json(row, output);
     }
     let or_nothing = |number: Option<u64>| number.map_or_else(String::new, |number| number.to_string());
     let Row { what, entries, milliseconds, synchronising_milliseconds, packets, lost } = row;
