@@ -91,7 +91,7 @@ pub(super) async fn reserve<S: Sessions>(
         return reserve_on_a_link(services, request, crossing.peer.nnis()).await;
     }
     // A mapping that came before the INVITE has waited for this; one that comes while we reserve is not missed.
-    let expected = services.peers.labels.expect(crossing.key());
+    let expected = services.peers.labels.wait_for(crossing.key());
     let terms = services.sessions.reserve(request).await?;
     match exchange(services, &crossing, &terms, expected).await {
         Ok(()) => Ok(terms),
@@ -118,7 +118,7 @@ impl Exchange {
     /// Begins it; the call hears how it ends.
     pub(super) fn begin<S: Sessions>(services: Arc<Services<S>>, crossing: Crossing, terms: Terms, call: Sender) -> Self {
         let (tell, done) = watch::channel(None);
-        let expected = services.peers.labels.expect(crossing.key());
+        let expected = services.peers.labels.wait_for(crossing.key());
         let task = tokio::spawn(async move {
             let result = exchange(&services, &crossing, &terms, expected).await;
             tell.send_replace(Some(result.clone()));

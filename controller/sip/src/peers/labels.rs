@@ -75,7 +75,7 @@ impl Labels {
     }
 
     /// Waits for a mapping from now on; one that came before is there.
-    pub(crate) fn expect(self: &Arc<Self>, key: Key) -> Expected {
+    pub(crate) fn wait_for(self: &Arc<Self>, key: Key) -> Expected {
         let mut known = self.known();
         let mapped = known.entry(key.clone()).or_insert_with(|| Mapped { told: watch::Sender::new(None), early: None });
         mapped.early = None;
@@ -123,16 +123,16 @@ mod tests {
         let (labels, now) = (Arc::new(Labels::default()), Instant::now());
         labels.arrived(key("1"), mapping(20), now).unwrap();
         labels.arrived(key("1"), mapping(20), now).unwrap();
-        let mut early = labels.expect(key("1"));
+        let mut early = labels.wait_for(key("1"));
         assert_eq!(early.within(SOON).await, Some(mapping(20)));
-        let mut late = labels.expect(key("2"));
+        let mut late = labels.wait_for(key("2"));
         let (came, ()) = tokio::join!(late.within(SOON), async {
             labels.arrived(key("2"), mapping(30), now).unwrap();
             labels.arrived(key("2"), mapping(30), now).unwrap();
         });
         assert_eq!(came, Some(mapping(30)));
         assert_eq!(labels.arrived(key("2"), mapping(31), now), Err(LabelError::Another));
-        assert_eq!(labels.expect(key("3")).within(Duration::from_millis(1)).await, None);
+        assert_eq!(labels.wait_for(key("3")).within(Duration::from_millis(1)).await, None);
         drop((early, late));
         assert!(labels.known().is_empty(), "nothing is left behind");
     }
@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn mappings_nobody_asks_for_are_forgotten_and_few() {
         let (labels, now) = (Arc::new(Labels::default()), Instant::now());
-        let waiting = labels.expect(key("waiting"));
+        let waiting = labels.wait_for(key("waiting"));
         for number in 0..MAX_EARLY {
             labels.arrived(key(&number.to_string()), mapping(20), now).unwrap();
         }
