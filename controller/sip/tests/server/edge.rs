@@ -256,8 +256,7 @@ async fn who_does_not_exist_is_asked_like_anybody() {
 
 #[tokio::test]
 async fn a_flood_over_udp_is_dropped_and_leaves_others_alone() {
-    let limits = Limits { messages_per_source: 20, ..Limits::default() };
-    let bench = Bench::configured(SipConfig { limits, ..config(Carrier::Udp, LONG) }).await;
+    let bench = Bench::limited(Limits { messages_per_source: 20, ..Limits::default() }, LONG).await;
     let server = bench.address();
     let counted = tokio::task::spawn_blocking(move || {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -287,8 +286,7 @@ async fn a_flood_over_udp_is_dropped_and_leaves_others_alone() {
 
 #[tokio::test]
 async fn a_full_server_turns_new_requests_away() {
-    let limits = Limits { transactions: 0, ..Limits::default() };
-    let bench = Bench::configured(SipConfig { limits, ..config(Carrier::Udp, LONG) }).await;
+    let bench = Bench::limited(Limits { transactions: 0, ..Limits::default() }, LONG).await;
     let server = bench.address();
     let answers = tokio::task::spawn_blocking(move || {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();

@@ -4,11 +4,11 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::support::{Bench, config};
+use crate::support::Bench;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
-use svpn_sip::config::{Carrier, Limits, SipConfig};
+use svpn_sip::config::Limits;
 
 const METHODS: [&str; 10] = ["INVITE", "ACK", "BYE", "CANCEL", "REGISTER", "OPTIONS", "UPDATE", "PRACK", "SUBSCRIBE", "REFER"];
 
@@ -93,8 +93,7 @@ fn is_alive(server: SocketAddr, number: usize) -> bool {
 async fn no_message_stops_the_server_or_makes_it_panic() {
     let panics = count_panics();
     // All that a flood may be, it may be here.
-    let limits = Limits { messages_per_source: u32::MAX, ..Limits::default() };
-    let bench = Bench::configured(SipConfig { limits, ..config(Carrier::Udp, Duration::from_secs(30)) }).await;
+    let bench = Bench::limited(Limits { messages_per_source: u32::MAX, ..Limits::default() }, Duration::from_secs(30)).await;
     let server = bench.address();
     tokio::task::spawn_blocking(move || throw(server, 20_000)).await.unwrap();
     assert_eq!(panics.load(Ordering::Relaxed), 0);

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::support::{Bench, backup, config, storage};
-use svpn_sip::config::{Carrier, Limits, SipConfig};
+use crate::support::{Bench, backup, storage};
+use svpn_sip::config::{Carrier, Limits};
 use svpn_vpn::request::Cause;
 
 const LONG: Duration = Duration::from_secs(40);
@@ -65,8 +65,7 @@ async fn requests_outside_dialogs_get_their_status() {
 
 #[tokio::test]
 async fn a_full_server_says_when_to_come_back() {
-    let limits = Limits { transactions: 0, ..Limits::default() };
-    let bench = Bench::configured(SipConfig { limits, ..config(Carrier::Udp, LONG) }).await;
+    let bench = Bench::limited(Limits { transactions: 0, ..Limits::default() }, LONG).await;
     let blanks = [("METHOD", "OPTIONS"), ("URI", "sip:provider.example"), ("STATUS", "503"), ("EXPECTED", "Retry-After: [0-9]+")];
     bench.play("ask", storage(), &blanks).await;
     let blanks = [

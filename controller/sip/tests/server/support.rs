@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use svpn_sip::config::{Carrier, DigestAlgorithm, ListenAddress, PeerConfig, Peering, SessionTimer, SipConfig};
+use svpn_sip::config::{Carrier, DigestAlgorithm, Limits, ListenAddress, PeerConfig, Peering, SessionTimer, SipConfig};
 use svpn_sip::server::Server;
 use svpn_sip::sessions::{HangUp, Kept, Resumed, Secret, Sessions};
 use svpn_vpn::domain::Proposal;
@@ -323,6 +323,11 @@ impl Bench {
     pub(crate) async fn start_hasty() -> Self {
         let session_timer = SessionTimer { interval: Duration::from_secs(4), minimum: Duration::from_secs(3) };
         Self::configured(SipConfig { session_timer, ..config(Carrier::Udp, Duration::from_secs(40)) }).await
+    }
+
+    /// A server over UDP that takes no more than this.
+    pub(crate) async fn limited(limits: Limits, ring_timeout: Duration) -> Self {
+        Self::configured(SipConfig { limits, ..config(Carrier::Udp, ring_timeout) }).await
     }
 
     /// A server of any configuration.
