@@ -11,9 +11,9 @@ import signal
 import socket
 import time
 
+import datagrams
+
 PORT = 9000
-# Linux: a receive buffer beyond the system's limit, for root.
-SO_RCVBUFFORCE = 33
 
 
 def send(arguments: argparse.Namespace) -> None:
@@ -40,10 +40,7 @@ def receive(arguments: argparse.Namespace) -> None:
     """Counts datagrams with this customer's mark and with any other, until none has come for two seconds after the first."""
     mark = arguments.mark.encode()
     counts = {"own": 0, "foreign": 0}
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as connection:
-        connection.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 4 << 20)
-        connection.bind((arguments.bind, PORT))
-        connection.settimeout(10)
+    with datagrams.receiver(arguments.bind, PORT) as connection:
         deadline = time.monotonic() + arguments.limit
         while time.monotonic() < deadline:
             try:

@@ -12,13 +12,13 @@ import socket
 import struct
 import time
 
+import datagrams
+
 PORT = 9001
 FLOWS = 16
 SPACING = 0.001
 NUMBER = struct.Struct("!I")
 PADDING = bytes(96)
-# Linux: a receive buffer beyond the system's limit, for root.
-SO_RCVBUFFORCE = 33
 
 
 def send(arguments: argparse.Namespace) -> None:
@@ -39,10 +39,7 @@ def receive(arguments: argparse.Namespace) -> None:
     seen = set()
     last = [-1] * FLOWS
     duplicated = overtaken = 0
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as connection:
-        connection.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 4 << 20)
-        connection.bind((arguments.bind, PORT))
-        connection.settimeout(10)
+    with datagrams.receiver(arguments.bind, PORT) as connection:
         while len(seen) < arguments.count:
             try:
                 (number,) = NUMBER.unpack_from(connection.recv(2048))
