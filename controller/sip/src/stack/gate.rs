@@ -1,5 +1,5 @@
-//! Between the library's transports and its transactions: requests that begin something are turned away here when there are too many of them, or when they are
-//! over and done with one answer. What is answered here leaves nothing behind.
+//! Between the library's transports and its transactions: requests that begin something are turned away here when there are too many of them,
+//! or when they are over and done with one answer. What is answered here leaves nothing behind.
 
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock, Weak};
