@@ -134,7 +134,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_library_reads_what_is_let_through(text in "[\"\\\\a ,]{0,6}<?sip:[ab;]{0,4}@[ab.]{1,4}>?[;a=\" ,]{0,8}") {
+        fn the_library_reads_what_is_let_through(text in "[\"\\\\a ,]{0,6}<?(sip|x):[ab;]{0,4}@[ab.;:]{0,4}>?[;a=\" ,]{0,8}") {
             if let Some(read) = address(&text) {
                 let canonical = read.canonical();
                 prop_assert!(typed::From::parse(&canonical).is_ok(), "{canonical}");

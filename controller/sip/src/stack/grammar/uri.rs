@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::net::Ipv6Addr;
 
-use rsipstack::sip::Transport;
+use rsipstack::sip::{self, Transport};
 
 /// An honest address is shorter.
 const MAX_URI: usize = 1024;
@@ -72,7 +72,9 @@ fn other(scheme: &str, rest: &str, text: &str) -> Option<Uri> {
     let named = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
         && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
     let sound = named && !rest.is_empty() && is_made_of(rest, b";/?:@&=+$,");
-    sound.then(|| Uri { scheme: UriScheme::Other, canonical: text.to_owned(), headers: false })
+    // The library looks for a host behind `@` whatever the scheme.
+    let readable = sound && sip::Uri::try_from(text).is_ok();
+    readable.then(|| Uri { scheme: UriScheme::Other, canonical: text.to_owned(), headers: false })
 }
 
 /// `unreserved`, `escaped`, and these.
@@ -211,6 +213,9 @@ mod tests {
             "sip:a@b;transport=pigeon",
             "1x:y",
             "x:<y>",
+            // Sound, but of no use, and the library does not read them.
+            "x:y@",
+            "x:y@;z:a",
             "sip:\u{e9}@b",
         ] {
             assert_eq!(uri(text), None, "{text}");
@@ -222,9 +227,9 @@ mod tests {
     proptest! {
         /// Whatever is let through, the library reads, and reads the same host.
         #[test]
-        fn the_library_reads_what_is_let_through(text in "sip:[ab;?%:&=+$,/3BD]{0,8}@?[a-c.:\\[\\]0-9-]{1,9}[;a-z=?&%]{0,9}") {
+        fn the_library_reads_what_is_let_through(text in "(sip|x):[ab;?%:&=+$,/3BD]{0,8}@?[a-c.:\\[\\]0-9-]{1,9}[;a-z=?&%]{0,9}") {
             if let Some(read) = uri(&text) {
-                let library = rsipstack::sip::Uri::try_from(read.canonical.as_str());
+                let library = sip::Uri::try_from(read.canonical.as_str());
                 prop_assert!(library.is_ok(), "{}", read.canonical);
                 prop_assert_eq!(uri(&read.canonical).map(|again| again.canonical), Some(read.canonical));
             }
