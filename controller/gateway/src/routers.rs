@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use svpn_contract::packet::PacketOut;
 use svpn_contract::wire::SessionId;
-use svpn_switch::{ElectionId, Event, SessionCounters, State, Switch};
+use svpn_switch::{ElectionId, Event, SessionCounters, State, Switch, WriteError};
 use svpn_vpn::{Domain, RouterId, Step};
 use tokio::sync::mpsc;
 
@@ -32,6 +32,13 @@ pub(crate) struct PlanError {
     pub(crate) router: String,
     #[source]
     pub(crate) source: WorkError,
+}
+
+impl PlanError {
+    /// Whether the router said no, and not only nothing.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(&self.source, WorkError::Refused(error) if matches!(**error, WriteError::Refused { .. } | WriteError::Rejected(_)))
+    }
 }
 
 /// One of the provider's routers.
@@ -110,6 +117,12 @@ impl Routers {
     /// Whether a router takes packets from us and gives us its own.
     pub(crate) fn speaks(&self, id: RouterId) -> bool {
         self.0.get(&id).is_some_and(|router| router.switch.state() == State::Ready)
+    }
+
+    /// Waits for an answer of a router; whether one came.
+    pub(crate) async fn ping(&self, id: RouterId) -> bool {
+        let Some(router) = self.0.get(&id) else { return false };
+        router.switch.ping().await.is_ok()
     }
 
     /// Sends a packet out of a router's port; one that cannot be sent now is not.

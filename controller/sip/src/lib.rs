@@ -48,6 +48,7 @@
 //!   methods it does not know, accepts wrong versions, lengths and `CSeq`, and takes punctuation in quotes for punctuation. At level `info` it logs whole messages: filter it at `warn`.
 //! - `sdp-types`: SDP (RFC 8866) in and out.
 //! - `tokio-rustls` with `ring`: TLS 1.2 and 1.3, in memory-safe code and without a C library to keep up to date.
+//! - `fail`: names the points at which tests kill the gateway; only a build for such tests has them.
 //! - `md-5`, `sha2`, `hmac`: the hashes of digest authentication; `rand`: its nonces.
 
 #![allow(clippy::similar_names, reason = "caller and callee are the words of the trade")]

@@ -133,6 +133,7 @@ pub trait Sessions: Send + Sync + 'static {
     /// The change is off: the old terms go on.
     fn withdraw(&self, session: SessionNumber) -> impl Future<Output = ()> + Send;
 
-    /// The session is over: everything reserved or programmed for it is undone.
+    /// The session is over: everything reserved or programmed for it is undone. Returns when that is durable, so that no restart brings the
+    /// session back; routers that are away are told later.
     fn release(&self, session: SessionNumber, cause: Cause) -> impl Future<Output = ()> + Send;
 }

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use fail::fail_point;
 use sqlx::Connection as _;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -68,6 +69,7 @@ impl Journal {
 
     /// Queues changes; they become durable together or not at all, after those that were queued before them. Does not wait.
     pub fn append(&self, changes: Vec<Change>) -> Commit {
+        fail_point!("journal: before an append");
         let (done, commit) = oneshot::channel();
         // A writer that is gone drops the sender, which the commit tells.
         let _closed = self.0.send(Append { changes, done });
@@ -128,9 +130,13 @@ async fn commit(owned: &mut Owned, address: &Address, group: &[Append]) -> Resul
 }
 
 async fn transact(owned: &mut Owned, address: &Address, group: &[Append]) -> Result<(), sqlx::Error> {
+    fail_point!("journal: before a transaction");
     let mut transaction = owned.connection.begin().await?;
     for change in group.iter().flat_map(|append| &append.changes) {
         change.write(&mut transaction, &address.gateway).await?;
     }
-    transaction.commit().await
+    fail_point!("journal: before a commit");
+    transaction.commit().await?;
+    fail_point!("journal: after a commit");
+    Ok(())
 }

@@ -5,7 +5,7 @@
 //! written in the transaction that ends it, so that it is neither lost nor doubled.
 //!
 //! `sqlx` speaks to SQLite, which is built in, and to PostgreSQL, by one set of statements; `serde_json` writes the bodies of rows and
-//! `jiff` times, as RFC 3339 has them.
+//! `jiff` times, as RFC 3339 has them. `fail` names the points at which tests kill the gateway, in builds for such tests.
 
 mod change;
 mod database;

@@ -19,7 +19,7 @@ impl Timestamp {
     }
 
     /// Milliseconds since 1970.
-    pub(crate) fn milliseconds(self) -> i64 {
+    pub fn milliseconds(self) -> i64 {
         self.0.as_millisecond()
     }
 }

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use fail::fail_point;
 use p4runtime_proto::p4::v1 as proto;
 use p4runtime_proto::p4::v1::p4_runtime_client::P4RuntimeClient;
 use p4runtime_proto::p4::v1::stream_message_request::Update as Request;
@@ -77,7 +78,9 @@ impl Client {
     pub(crate) async fn write(&self, updates: Vec<proto::Update>) -> Result<(), Status> {
         let request =
             proto::WriteRequest { device_id: self.device, election_id: Some(self.election.encode()), updates, ..Default::default() };
+        fail_point!("router: before a write");
         within(self.deadline, self.stub.clone().write(request)).await?;
+        fail_point!("router: after a write");
         Ok(())
     }
 

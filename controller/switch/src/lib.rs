@@ -17,7 +17,7 @@
 //! entry that nobody wants.
 //!
 //! `tonic` and `p4runtime-proto` speak to the router, `svpn-contract` gives entries their types; `fnv` names a pipeline by a hash
-//! that is the same in every build.
+//! that is the same in every build; `fail` names the points at which tests kill the gateway, in builds for such tests.
 
 mod client;
 mod counters;

@@ -148,7 +148,8 @@ impl Switch {
     }
 
     /// Makes these updates part of the desired set at once, and carries them out on the router, in their order, now or with the next
-    /// reconciliation: there is no way back. An entry to be deleted that is not there is no error.
+    /// reconciliation: there is no way back. An entry to be deleted that is not there is no error, nor is one to be inserted that is: a
+    /// reconciliation under way may have been faster. The tables are read again then.
     ///
     /// # Errors
     /// [`WriteError`] says why the router does not have them yet. There is nothing to be done: it will.
@@ -159,11 +160,17 @@ impl Switch {
         let _shared_gate = shared.gate.read().await;
         let client = shared.ready_client().map_err(WriteError::NotReady)?;
         let mut refusals = Vec::new();
+        let mut as_known = true;
         for (number, batch) in updates.chunks(shared.settings.batch.get()).enumerate() {
             let Err(status) = client.write(batch.iter().map(Update::encode).collect()).await else { continue };
             let before = number * shared.settings.batch.get();
             match BatchError::read(status, batch.len(), before) {
-                BatchError::Refused(refused) => refusals.extend(refused.into_iter().filter(|refusal| !is_gone(updates, refusal))),
+                BatchError::Refused(refused) => {
+                    let refused = refused.into_iter().filter(|refusal| !is_gone(updates, refusal));
+                    let (differing, refused): (Vec<_>, Vec<_>) = refused.partition(|refusal| differs(updates, refusal));
+                    as_known &= differing.is_empty();
+                    refusals.extend(refused);
+                }
                 BatchError::Rejected(status) => return Err(WriteError::Rejected(status)),
                 BatchError::Unknown(status) => return Err(WriteError::Unknown(status)),
             }
@@ -171,7 +178,19 @@ impl Switch {
         if !refusals.is_empty() {
             return Err(WriteError::Refused { refusals, updates: updates.len() });
         }
-        unsettled.settle();
+        if as_known {
+            unsettled.settle();
+        }
+        Ok(())
+    }
+
+    /// Asks the router for next to nothing: a connection may stand though nobody answers.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the router is away or does not answer.
+    pub async fn ping(&self) -> Result<(), ReadError> {
+        let client = self.shared.client().map_err(ReadError::NotConnected)?;
+        client.pipeline_cookie().await.map_err(Box::new)?;
         Ok(())
     }
 
@@ -214,6 +233,15 @@ impl Switch {
 /// Whether a refusal says that an entry to be deleted is not there.
 fn is_gone(updates: &[Update], refusal: &Refusal) -> bool {
     refusal.code == Code::NotFound && matches!(updates.get(refusal.index), Some(Update::Delete(_)))
+}
+
+/// Whether a refusal says that an entry is there, or is not, where the opposite was thought.
+fn differs(updates: &[Update], refusal: &Refusal) -> bool {
+    match updates.get(refusal.index) {
+        Some(Update::Insert(_)) => refusal.code == Code::AlreadyExists,
+        Some(Update::Modify(_)) => refusal.code == Code::NotFound,
+        Some(Update::Delete(_)) | None => false,
+    }
 }
 
 /// Has the tables read again unless it is settled that they are as desired.

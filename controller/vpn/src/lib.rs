@@ -21,6 +21,8 @@ pub mod session;
 mod testing;
 pub mod topology;
 
-pub use domain::{Admission, AnswerError, Answered, Begun, Domain, Due, Effects, NotNow, Release, RestoreError, Restored, Summary};
+pub use domain::{
+    Admission, AnswerError, Answered, Begun, ClockStep, Domain, Due, Effects, NotNow, Release, RestoreError, Restored, Summary,
+};
 pub use network::{InvalidNetwork, Network, NetworkSpec, RouterId};
 pub use plan::Step;

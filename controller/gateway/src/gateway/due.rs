@@ -9,8 +9,8 @@ use super::Gateway;
 use super::ending::settle;
 use crate::routers::Firmness;
 
-/// Clocks are set: what is due is looked at again at least this often.
-const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// Clocks are set: what is due is looked at again at least this often, which costs next to nothing.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 impl Gateway {
     /// Starts and stops what is due, for ever.
@@ -18,7 +18,8 @@ impl Gateway {
         loop {
             let next = {
                 let mut domain = self.domain();
-                self.do_what_is_due(&mut domain, SystemTime::now());
+                let now = self.now(&mut domain);
+                self.do_what_is_due(&mut domain, now);
                 domain.next_due()
             };
             let wait = next.map_or(LOOK_AGAIN, |next| next.duration_since(SystemTime::now()).unwrap_or_default());
@@ -53,17 +54,27 @@ impl Gateway {
     }
 
     fn begin(&self, domain: &Domain, session: SessionNumber, terms: Terms, effects: Effects) {
-        let enacted = self.enact(domain, effects, Vec::new(), Firmness::OrNot);
+        // It was promised: a router that is away at this moment does not undo it.
+        let enacted = self.enact(domain, effects, Vec::new(), Firmness::Surely);
         let gateway = self.clone();
         self.0.tasks.spawn(async move {
-            let Err(error) = enacted.done().await else {
-                tracing::info!(session = session.0, ?terms, "a booked session has started");
-                return;
+            let Some(durable) = enacted.durable().await else { return };
+            let error = match durable.carried_out().await {
+                Ok(()) => {
+                    tracing::info!(session = session.0, ?terms, "a booked session has started");
+                    return;
+                }
+                Err(error) if !error.is_refusal() => {
+                    tracing::warn!(session = session.0, ?terms, %error, "a booked session has started, and a router gets it when it answers");
+                    return;
+                }
+                Err(error) => error,
             };
             tracing::warn!(session = session.0, %error, "a booked session cannot be started: it is released");
             let gone = {
                 let mut domain = gateway.domain();
-                domain.released(session, Cause::Network, SystemTime::now()).map(|release| {
+                let now = gateway.now(&mut domain);
+                domain.released(session, Cause::Network, now).map(|release| {
                     gateway.tell(&release.summary);
                     (gateway.enact(&domain, release.effects, Vec::new(), Firmness::Surely), release.summary)
                 })

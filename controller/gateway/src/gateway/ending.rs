@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use fail::fail_point;
 use svpn_contract::wire::SessionId;
 use svpn_sip::sessions::HangUp;
 use svpn_store::{Change, ChargeRecord, CountersRead, Timestamp, Traffic};
@@ -10,6 +11,7 @@ use svpn_vpn::domain::Summary;
 use svpn_vpn::price::Carried;
 use svpn_vpn::request::Direction;
 use svpn_vpn::{Domain, Release};
+use tokio::sync::oneshot;
 
 use super::Gateway;
 use crate::routers::Firmness;
@@ -20,18 +22,23 @@ const PATIENCE: Duration = Duration::from_mins(10);
 const AGAIN: Duration = Duration::from_secs(1);
 
 impl Gateway {
-    /// A session was released: what ends when it carries nothing any more. Its accounts are settled after that, by themselves.
+    /// A session was released: what ends when that is durable. What its routers hold is taken away and its accounts are settled after that,
+    /// by themselves.
     pub(super) fn let_go(&self, domain: &Domain, release: Release) -> impl Future<Output = ()> + Send + use<> {
         let Release { effects, summary } = release;
         let enacted = self.enact(domain, effects, Vec::new(), Firmness::Surely);
         let gateway = self.clone();
-        let stopped = self.0.tasks.spawn(async move {
-            enacted.surely().await;
+        let (durable, over) = oneshot::channel();
+        self.0.tasks.spawn(async move {
+            let Some(ended) = enacted.durable().await else { return };
+            // Not everybody waits for it.
+            let _nobody = durable.send(());
+            ended.sooner_or_later().await;
             gateway.0.tasks.spawn(settle(gateway.clone(), summary));
         });
         async move {
-            // It is not cancelled; a panic has been reported.
-            let _ended = stopped.await;
+            // It fails where the gateway stops: then nobody is told anything.
+            let _stopped = over.await;
         }
     }
 
@@ -99,6 +106,7 @@ impl Gateway {
 pub(super) async fn settle(gateway: Gateway, summary: Summary) {
     let mut record = gateway.record(&summary).await;
     let carried = carried(&record);
+    fail_point!("gateway: after the counters are read");
     let settled = {
         let mut domain = gateway.domain();
         record.bill = domain.bill(&summary, carried);

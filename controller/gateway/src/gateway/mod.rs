@@ -4,6 +4,7 @@
 //! routers. So everything reaches journal and routers in the order in which it was decided, and nobody waits for a disk or a router with
 //! the domain in hand. Nothing is written to a router before its facts are durable.
 
+mod clock;
 mod due;
 mod enact;
 mod ending;
@@ -23,7 +24,8 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::task::TaskTracker;
 
 use crate::routers::{Firmness, Routers};
-use enact::EnactError;
+use clock::Clock;
+use enact::{EnactError, Unwritten};
 pub use start::{Begun, StartError};
 
 /// The gateway behind the SIP server. Clones are the same gateway.
@@ -38,6 +40,10 @@ struct Shared {
     secrets: HashMap<ApplicationId, Secret>,
     /// Those of the gateway before this one, until signalling takes them up.
     registrations: Mutex<Vec<(ApplicationId, Kept)>>,
+    /// What was not written, and not again yet.
+    unwritten: Mutex<Unwritten>,
+    /// When the clock was looked at first, or was set.
+    clock: Mutex<Clock>,
     /// Sessions that end for another reason than that a peer hung up.
     hang_up: mpsc::UnboundedSender<HangUp>,
     /// Something may be due sooner than it was.
@@ -67,7 +73,7 @@ impl Gateway {
     /// Decides, and queues what that asks for.
     fn admit(&self, request: SessionRequest) -> Result<(Admission, enact::Enacted), Refusal> {
         let mut domain = self.domain();
-        let now = SystemTime::now();
+        let now = self.now(&mut domain);
         // What is over by now has given its bandwidth back.
         self.do_what_is_due(&mut domain, now);
         let mut admission = domain.request(request, now)?;
@@ -81,7 +87,8 @@ impl Gateway {
         tracing::warn!(session = session.0, %error, "the session cannot be had: it is undone");
         let undone = {
             let mut domain = self.domain();
-            domain.programming_failed(session, SystemTime::now()).map(|effects| self.enact(&domain, effects, Vec::new(), Firmness::Surely))
+            let now = self.now(&mut domain);
+            domain.programming_failed(session, now).map(|effects| self.enact(&domain, effects, Vec::new(), Firmness::Surely))
         };
         match undone {
             Ok(undone) => undone.surely().await,
@@ -99,25 +106,23 @@ impl Gateway {
         noted.map_err(unexpected)?.done().await.map_err(|error| error.refusal())
     }
 
-    async fn answer(
+    /// What both ends have agreed on is decided, and queued with what is kept of it.
+    fn agree(
         &self,
         session: SessionNumber,
         kept: Kept,
-        decide: impl FnOnce(&mut Domain) -> Result<Answered, AnswerError>,
-    ) -> Result<Terms, Refusal> {
+        firmness: Firmness,
+        decide: impl FnOnce(&mut Domain, SystemTime) -> Result<Answered, AnswerError>,
+    ) -> Result<(Terms, enact::Enacted), Refusal> {
         let (terms, enacted) = {
             let mut domain = self.domain();
-            let Answered { terms, effects } = decide(&mut domain).map_err(answer_refused)?;
+            let now = self.now(&mut domain);
+            let Answered { terms, effects } = decide(&mut domain, now).map_err(answer_refused)?;
             let dialogs = Change::Dialogs { session, body: kept.0 };
-            (terms, self.enact(&domain, effects, vec![dialogs], Firmness::OrNot))
+            (terms, self.enact(&domain, effects, vec![dialogs], firmness))
         };
         self.0.sooner.notify_one();
-        enacted.done().await.map_err(|error| {
-            // Signalling releases the session now, and that undoes it.
-            tracing::warn!(session = session.0, %error, "what was agreed cannot be had");
-            error.refusal()
-        })?;
-        Ok(terms)
+        Ok((terms, enacted))
     }
 }
 
@@ -209,7 +214,12 @@ impl Sessions for Gateway {
     }
 
     async fn establish(&self, session: SessionNumber, answer: Answer, kept: Kept) -> Result<Terms, Refusal> {
-        let terms = self.answer(session, kept, |domain| domain.answered(session, &answer, SystemTime::now())).await?;
+        let (terms, enacted) = self.agree(session, kept, Firmness::OrNot, |domain, now| domain.answered(session, &answer, now))?;
+        enacted.done().await.map_err(|error| {
+            // Signalling releases the session now, and that undoes it.
+            tracing::warn!(session = session.0, %error, "what was agreed cannot be had");
+            error.refusal()
+        })?;
         tracing::info!(session = session.0, "session established");
         Ok(terms)
     }
@@ -217,7 +227,8 @@ impl Sessions for Gateway {
     async fn propose(&self, session: SessionNumber, proposal: Proposal) -> Result<Terms, Refusal> {
         let (terms, enacted) = {
             let mut domain = self.domain();
-            let proposed = domain.propose(session, proposal, SystemTime::now()).map_err(answer_refused)?;
+            let now = self.now(&mut domain);
+            let proposed = domain.propose(session, proposal, now).map_err(answer_refused)?;
             (proposed.terms, self.enact(&domain, proposed.effects, Vec::new(), Firmness::OrNot))
         };
         match enacted.done().await {
@@ -230,7 +241,9 @@ impl Sessions for Gateway {
     }
 
     async fn confirm(&self, session: SessionNumber, answer: Answer, kept: Kept) -> Result<Terms, Refusal> {
-        let terms = self.answer(session, kept, |domain| domain.confirm(session, &answer, SystemTime::now())).await?;
+        // Both ends hold the new terms for agreed, and there is no way back to the old ones: who is away is waited for, or told later.
+        let (terms, enacted) = self.agree(session, kept, Firmness::Surely, |domain, now| domain.confirm(session, &answer, now))?;
+        enacted.surely().await;
         tracing::info!(session = session.0, ?terms, "session changed");
         Ok(terms)
     }
@@ -244,7 +257,8 @@ impl Sessions for Gateway {
     async fn release(&self, session: SessionNumber, cause: Cause) {
         let released = {
             let mut domain = self.domain();
-            domain.released(session, cause, SystemTime::now()).map(|release| self.let_go(&domain, release))
+            let now = self.now(&mut domain);
+            domain.released(session, cause, now).map(|release| self.let_go(&domain, release))
         };
         match released {
             Ok(gone) => gone.await,

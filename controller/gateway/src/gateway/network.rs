@@ -1,7 +1,5 @@
 //! Links that fail and come back, and what becomes of the sessions on them.
 
-use std::time::SystemTime;
-
 use svpn_contract::packet::PacketOut;
 use svpn_vpn::RouterId;
 use svpn_vpn::domain::Rerouted;
@@ -19,6 +17,11 @@ impl Gateway {
     /// Whether a router takes packets from us and gives us its own.
     pub(crate) fn speaks(&self, router: RouterId) -> bool {
         self.0.routers.speaks(router)
+    }
+
+    /// Waits for an answer of a router; whether one came.
+    pub(crate) async fn ping(&self, router: RouterId) -> bool {
+        self.0.routers.ping(router).await
     }
 
     /// Sends a packet out of a router's port; one that cannot be sent now is not.
@@ -43,7 +46,8 @@ impl Gateway {
             }
             let name = domain.network().topology().link(link.directions()[0]).name.clone();
             tracing::warn!(link = name, ?operation, "the link has changed");
-            let mut rerouted = domain.link_changed(link, LinkState { operation, ..state }, SystemTime::now());
+            let now = self.now(&mut domain);
+            let mut rerouted = domain.link_changed(link, LinkState { operation, ..state }, now);
             let effects = std::mem::take(&mut rerouted.effects);
             let enacted = self.enact(&domain, effects, Vec::new(), Firmness::Surely);
             (rerouted, enacted)

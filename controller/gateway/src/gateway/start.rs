@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
+use fail::fail_point;
 use svpn_sip::sessions::{HangUp, Resumed, Secret};
 use svpn_store::{Journal, Kept};
 use svpn_switch::ElectionId;
@@ -13,6 +14,7 @@ use svpn_vpn::{Domain, Network, RestoreError};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::task::TaskTracker;
 
+use super::clock::Clock;
 use super::ending::{bill, settle};
 use super::{Gateway, Shared};
 use crate::config::RouterConfig;
@@ -56,6 +58,7 @@ impl Gateway {
         kept: Kept,
         journal: Journal,
     ) -> Result<Begun, StartError> {
+        let clock = Clock::read();
         let now = SystemTime::now();
         let Kept { facts, dialogs, registrations } = kept;
         let registrations = registrations.into_iter().map(|(application, body)| (application, svpn_sip::sessions::Kept(body))).collect();
@@ -77,9 +80,11 @@ impl Gateway {
         }
         let over = restored.releasing.into_iter().chain(restored.rerouted.ended).collect::<Vec<_>>();
         let lost = restored.lost.into_iter().map(|lost| lost.summary);
+        fail_point!("start: before the journal is brought up to date");
         // Routers are brought to what the domain expects of them now: the steps are in that.
         journal.append(effects.facts.into_iter().map(Into::into).collect()).await?;
         let resumed = resumed(&domain, dialogs);
+        fail_point!("start: after the journal is brought up to date");
         tracing::info!(sessions = resumed.len(), unsettled = over.len(), "the journal is read");
         let (routers, notices) = Routers::start(routers, election, &domain);
         let (hang_up, told) = mpsc::unbounded_channel();
@@ -89,12 +94,16 @@ impl Gateway {
             journal,
             secrets,
             registrations: Mutex::new(registrations),
+            unwritten: Mutex::default(),
+            clock: Mutex::new(clock),
             hang_up,
             sooner: Notify::new(),
             tasks: TaskTracker::new(),
         };
         let gateway = Self(Arc::new(shared));
         for summary in over {
+            // Its ends may not have heard of it.
+            gateway.tell(&summary);
             gateway.0.tasks.spawn(settle(gateway.clone(), summary));
         }
         for summary in lost {
@@ -104,9 +113,11 @@ impl Gateway {
     }
 }
 
-/// Those that go on, with their dialogs.
+/// Those that go on, and those whose ends are still to be told that they are over; with their dialogs.
 fn resumed(domain: &Domain, dialogs: Vec<(svpn_vpn::request::SessionNumber, String)>) -> Vec<Resumed> {
     let states: HashMap<_, _> = domain.sessions().collect();
-    let kept = dialogs.into_iter().filter(|(session, _)| matches!(states.get(session), Some(State::Established | State::Booked)));
+    let kept = dialogs
+        .into_iter()
+        .filter(|(session, _)| matches!(states.get(session), Some(State::Established | State::Booked | State::Releasing)));
     kept.filter_map(|(session, body)| Some(Resumed { terms: domain.terms(session).ok()?, kept: svpn_sip::sessions::Kept(body) })).collect()
 }

@@ -1,10 +1,12 @@
 //! Links watched by probes: every router sends one out of each of its links' ports at an interval, and tells which arrived.
 //!
 //! A link is down when at one of its ends none of the last probes has arrived. Nothing is told of a link while one of its routers
-//! does not speak with the gateway: it may forward as ever.
+//! does not speak with the gateway: it may forward as ever. Whether it does is asked as often as probes are sent, for a network between
+//! gateway and router that swallows everything swallows probes, too.
 
 mod lldp;
 mod monitor;
+mod pulse;
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -21,6 +23,7 @@ use crate::gateway::Gateway;
 use crate::routers::Notice;
 use lldp::Probe;
 use monitor::{Able, Health, Monitor};
+use pulse::Pulse;
 
 /// How links are watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +74,8 @@ pub struct Liveness {
     /// The directions that have passed a probe.
     proven: HashSet<DirectedLinkId>,
     monitor: Monitor,
+    /// Whether routers answer.
+    pulse: Pulse,
 }
 
 impl Liveness {
@@ -91,7 +96,8 @@ impl Liveness {
             Operation::Down => Health::Down,
         });
         let monitor = Monitor::new(health, settings.misses);
-        Self { settings, links, directions, arrivals, proven: HashSet::new(), monitor }
+        let pulse = Pulse::new(network.routers().map(|(id, _)| id));
+        Self { settings, links, directions, arrivals, proven: HashSet::new(), monitor, pulse }
     }
 
     /// Watches, for ever; other things that routers tell are logged.
@@ -102,6 +108,7 @@ impl Liveness {
         if probes == Probes::Off {
             self.trust(&gateway);
         }
+        let _feeling = (probes == Probes::Sent).then(|| self.pulse.feel(&gateway, self.settings.interval / 2));
         loop {
             tokio::select! {
                 _ = ticks.tick(), if probes == Probes::Sent => self.tick(&gateway),
@@ -123,11 +130,13 @@ impl Liveness {
     }
 
     fn tick(&mut self, gateway: &Gateway) {
+        // A router that falls silent is noticed before its links seem to be broken.
+        self.pulse.look(gateway, self.settings.interval * self.settings.misses / 2);
         let life =
             u16::try_from(self.settings.interval.as_secs().saturating_mul(u64::from(self.settings.misses)).max(1)).unwrap_or(u16::MAX);
         for direction in &self.directions {
             let (router, port) = direction.from;
-            let able = if gateway.speaks(router) && gateway.speaks(direction.to) { Able::Yes } else { Able::No };
+            let able = if self.pulse.beats(router) && self.pulse.beats(direction.to) { Able::Yes } else { Able::No };
             self.monitor.probe(direction.id.link().index(), direction.id.index() % 2, able);
             if able == Able::Yes {
                 gateway.send(router, PacketOut { egress_port: port, frame: direction.probe.frame(direction.mac, life) });

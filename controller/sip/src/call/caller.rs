@@ -2,6 +2,8 @@
 
 use std::pin::pin;
 
+use fail::fail_point;
+
 use crate::stack::sip::prelude::HeadersExt;
 
 use super::fork::No;
@@ -70,6 +72,7 @@ impl CallerLeg {
 
     /// Sends a response once.
     pub(super) fn send(&self, response: Response) {
+        fail_point!("signalling: before an answer to INVITE");
         // Fails only when the transaction is gone, which the call hears of by itself.
         let _ = self.responder.send(TransactionEvent::Respond(response));
     }

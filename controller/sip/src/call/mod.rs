@@ -27,6 +27,8 @@ pub(crate) use talk::resume;
 pub(crate) use timers::{Answered as TimerAnswer, answer as answer_timer};
 pub(crate) use within::{Asked, Side, attend_within, check_content_type};
 
+use std::convert::Infallible;
+
 use crate::refusal::Rejection;
 use crate::stack::sip::Response;
 use svpn_vpn::request::{Refusal, Terms};
@@ -35,6 +37,8 @@ use svpn_vpn::request::{Refusal, Terms};
 pub(crate) enum Input {
     /// Something that says all by itself.
     Event(Event),
+    /// BYE, and who waits to answer it until the session is released.
+    Bye(Side, Leaving),
     /// What `reserve` returned.
     Reserved(Result<Terms, Refusal>),
     /// What `establish` returned.
@@ -62,6 +66,9 @@ pub(crate) enum Input {
     /// Something about a change that says all by itself.
     Change(change::Event),
 }
+
+/// Dropped when the session of whoever hangs up is released.
+pub(crate) type Leaving = tokio::sync::oneshot::Sender<Infallible>;
 
 /// How a call is reached.
 pub(crate) type Sender = tokio::sync::mpsc::UnboundedSender<Input>;

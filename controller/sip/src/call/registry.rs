@@ -1,9 +1,11 @@
 //! The calls under way: how a request within a dialog finds its call, and how all of them are ended.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use svpn_vpn::request::SessionNumber;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -28,8 +30,10 @@ struct Leg {
 
 /// What a request within a dialog met.
 pub(crate) enum Found {
-    /// Its call, which knows of it if it was BYE, and from which end of it the request comes.
+    /// Its call, and from which end of it the request comes.
     Call(Sender, Side),
+    /// Its call, which was told that this end hangs up: this fails when the session is released.
+    Leaving(oneshot::Receiver<Infallible>),
     /// A call that has seen a later request: this one is out of order (RFC 3261 section 12.2.2).
     Later,
     /// No call.
@@ -116,8 +120,10 @@ impl Calls {
         }
         leg.sequence = sequence;
         if method == Method::Bye {
+            let (leaving, left) = oneshot::channel();
             // A call that has ended meanwhile needs no BYE.
-            let _ = leg.call.send(Input::Event(leg.side.bye()));
+            let _ = leg.call.send(Input::Bye(leg.side, leaving));
+            return Found::Leaving(left);
         }
         Found::Call(leg.call.clone(), leg.side)
     }

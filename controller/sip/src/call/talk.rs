@@ -19,7 +19,7 @@ use super::machine::{Action, Event, State, step};
 use super::registry::Place;
 use super::setup::{LOOK_AGAIN, unheard};
 use super::within::Side;
-use super::{Input, Sender, change, reason};
+use super::{Input, Leaving, Sender, change, reason};
 use crate::refusal::Rejection;
 use crate::sdp::SdpError;
 use crate::services::Services;
@@ -50,6 +50,8 @@ pub(super) struct Talk<S: Sessions> {
     pub(super) agreed: Agreed,
     /// BYE and CANCEL under way.
     pub(super) farewells: JoinSet<()>,
+    /// Who waits for the release.
+    pub(super) leaving: Vec<Leaving>,
     pub(super) keys: Vec<DialogKey>,
     change: change::State,
     /// What an end waits for.
@@ -96,6 +98,7 @@ impl<S: Sessions> Talk<S> {
             terms,
             agreed,
             farewells: JoinSet::new(),
+            leaving: Vec::new(),
             keys: Vec::new(),
             change: change::State::Idle,
             pending: None,
@@ -118,7 +121,8 @@ impl<S: Sessions> Talk<S> {
             state = next;
             self.perform(actions).await;
         }
-        // Who asked too late is told so.
+        // Nobody is left to wait for the release, and who asked too late is told so.
+        self.leaving.clear();
         inputs.close();
         while let Some(input) = inputs.recv().await {
             unheard(&self.services, input, None).await;
@@ -159,7 +163,11 @@ impl<S: Sessions> Talk<S> {
 
     async fn understand(&mut self, input: Input) {
         match input {
-            Input::Event(event @ (Event::CallerBye | Event::CalleeBye | Event::HangUp(_) | Event::Shutdown)) => self.end(event).await,
+            Input::Event(event @ (Event::HangUp(_) | Event::Shutdown)) => self.end(event).await,
+            Input::Bye(side, leaving) => {
+                self.leaving.push(leaving);
+                self.end(side.bye()).await;
+            }
             Input::Asked(asked) | Input::Held(asked) if asked.request.method == Method::PRack => {
                 asked.reject(&self.services.stack, Rejection::new(481, "no response waits for this PRACK"));
             }
@@ -197,6 +205,7 @@ impl<S: Sessions> Talk<S> {
                 Action::ByeCallee => self.hang_up(Side::Callee, cause),
                 Action::Release(cause) => {
                     self.services.sessions.release(self.terms.session, cause).await;
+                    self.leaving.clear();
                     self.place.reservation.take();
                 }
                 Action::Leave => tracing::debug!(session = self.terms.session.0, "left to the next gateway"),

@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 
+use fail::fail_point;
 use svpn_vpn::request::Cause;
 
 use super::setup::abandoned;
@@ -95,6 +96,7 @@ impl Asked {
     pub(super) fn respond(&self, stack: &Stack, status: u16, headers: Vec<Header>, body: Option<Vec<u8>>) {
         let mut response = stack.endpoint().make_response(&self.request, StatusCode::from(status), body);
         response.headers.extend(headers);
+        fail_point!("signalling: before an answer to a change");
         // Fails only when the transaction is gone, and then nobody waits.
         let _ = self.responder.send(TransactionEvent::Respond(response));
     }

@@ -10,6 +10,8 @@ pub(crate) use front::Front;
 
 use std::sync::Arc;
 
+use fail::fail_point;
+
 use crate::stack::sip::prelude::HeadersExt;
 use tokio::sync::Semaphore;
 
@@ -118,9 +120,11 @@ async fn refuse(transaction: &mut Transaction, rejection: Rejection) {
 }
 
 async fn reply(transaction: &mut Transaction, status: u16, headers: Vec<Header>) {
+    fail_point!("signalling: before an answer");
     if let Err(error) = transaction.reply_with(StatusCode::from(status), headers, None).await {
         tracing::debug!(%error, status, "could not answer");
     }
+    fail_point!("signalling: after an answer");
 }
 
 /// Lets a transaction that was answered absorb repetitions and ACK.

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use fail::fail_point;
 use rsipstack::sip::uri::ParamsExt;
 use rsipstack::sip::{Auth, Header, Host, Method, Request, Response, SipMessage, StatusCodeKind, Transport, Uri, typed};
 use rsipstack::transaction::key::{TransactionKey, TransactionRole};
@@ -96,10 +97,12 @@ impl Stack {
         };
         let mut transaction = Transaction::new_client(key, request, Arc::clone(&self.endpoint), Some(connection));
         transaction.destination = Some(destination);
+        fail_point!("signalling: before a request");
         if let Err(error) = transaction.send().await {
             tracing::debug!(%error, %hop, "could not send");
             return None;
         }
+        fail_point!("signalling: after a request");
         Some(transaction)
     }
 

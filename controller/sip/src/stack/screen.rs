@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 
+use fail::fail_point;
 use rsipstack::sip::SipMessage;
 
 use super::head::{long, split};
@@ -34,6 +35,7 @@ pub(super) enum Screened {
 
 /// Judges one message.
 pub(super) fn screen(message: &[u8], carriage: Carriage, from: SocketAddr) -> Screened {
+    fail_point!("signalling: after a message");
     // RFC 3261 section 7.5: empty lines before a message are nothing.
     let begin = message.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(message.len());
     let message = &message[begin..];

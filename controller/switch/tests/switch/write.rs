@@ -145,6 +145,16 @@ async fn what_is_applied_goes_where_it_is_there() {
     assert!(switch.reconcile().await.expect("reconciled").is_empty());
 }
 
+/// As when a reconciliation has written it already; what is there is made what it should be.
+#[tokio::test]
+async fn what_is_there_already_is_no_error() {
+    let router = Router::new();
+    let (switch, _events) = ready(&router, network()).await;
+    router.device().put(session(1, 77).encode());
+    switch.apply(&inserts([session(1, 1000)])).await.expect("it is there, or will be");
+    until(|| router.has_just(&with([session(1, 1000)]))).await;
+}
+
 #[tokio::test]
 async fn what_is_applied_while_the_router_is_away_is_kept() {
     let mut router = Router::new();

@@ -38,6 +38,23 @@ impl Effects {
 }
 
 impl Domain {
+    /// What is to be done where facts and entries of earlier effects could not be written: they are told, and written, as they are to be now,
+    /// for others may rest on them, as on a tunnel that they ride. What nobody rests on goes.
+    pub fn again(&self, facts: &[Fact], entries: &[(RouterId, EntryKey)]) -> Effects {
+        let mut effects = Effects { facts: self.tell_again(facts), steps: Vec::new() };
+        let mut gone = Vec::new();
+        for &(router, key) in entries {
+            match self.tables.get(router, &key).cloned() {
+                Some(entry) => effects.write(router, Update::Insert(entry)),
+                None => gone.push((router, key)),
+            }
+        }
+        for (router, key) in gone.into_iter().rev() {
+            effects.write(router, Update::Delete(key));
+        }
+        effects
+    }
+
     /// Has routers hold these entries, written in this order.
     pub(super) fn put(&mut self, planned: impl IntoIterator<Item = (RouterId, Entry)>, effects: &mut Effects) {
         for (router, entry) in planned {

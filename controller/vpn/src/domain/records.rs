@@ -4,12 +4,30 @@ use svpn_contract::wire::{Label, TunnelId};
 
 use super::Domain;
 use super::session::{Leg, Session};
-use crate::durable::{BorderRecord, ChangeRecord, LinkWay, RouteRecord, SessionRecord, TunnelHop, TunnelRecord, WayRecord};
+use crate::durable::{BorderRecord, ChangeRecord, Fact, LinkWay, RouteRecord, SessionRecord, TunnelHop, TunnelName, TunnelRecord, WayRecord};
 use crate::network::RouterId;
 use crate::plan::{Labels, Route, Tunnel};
 use crate::topology::Path;
 
 impl Domain {
+    /// How those things are now of which these facts told.
+    pub(super) fn tell_again(&self, facts: &[Fact]) -> Vec<Fact> {
+        let router = |name: &str| self.network.routers().find(|(_, router)| router.name == name).map(|(id, _)| id);
+        let tunnel = |name: &TunnelName| {
+            let (ingress, id) = (router(&name.ingress)?, TunnelId::new(name.tunnel).ok()?);
+            Some(Fact::Tunnel(self.tunnel_record(ingress, id, self.tunnels.get(ingress, id)?)))
+        };
+        let session = |number| Some(Fact::Session(Box::new(self.record(self.sessions.get(&number)?))));
+        let again = |fact: &Fact| match fact {
+            Fact::Session(record) => session(record.number).unwrap_or(Fact::SessionGone(record.number)),
+            Fact::SessionGone(number) => session(*number).unwrap_or(Fact::SessionGone(*number)),
+            Fact::Tunnel(TunnelRecord { name, .. }) | Fact::TunnelGone(name) => tunnel(name).unwrap_or(Fact::TunnelGone(name.clone())),
+            // Who tells of these does not give up before they are durable.
+            other => other.clone(),
+        };
+        facts.iter().map(again).collect()
+    }
+
     pub(super) fn record(&self, session: &Session) -> SessionRecord {
         let change = session.change.as_ref().map(|change| ChangeRecord {
             request: change.request.clone(),

@@ -201,15 +201,7 @@ impl Domain {
             }
         }
         if session.state.is_live() {
-            for way in 0..session.legs.len() {
-                let claim = session.held_claim(way);
-                if let (Some(leg), Some(claim)) = (session.legs[way].as_mut(), claim) {
-                    leg.booking = self.calendar.restore(claim).ok();
-                }
-            }
-            let (rates, interval) = session.accounted();
-            self.accounts[session.contract.index()].restore(rates, interval);
-            self.claims.add(&session.classification(&self.network), session.number, session.interval);
+            self.account(&mut session);
             if let Some(stop) = session.interval.stop() {
                 self.stops.insert((stop, session.number));
             }

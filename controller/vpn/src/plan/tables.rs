@@ -47,7 +47,6 @@ impl Tables {
         })
     }
 
-    #[cfg(test)]
     pub(crate) fn get(&self, router: RouterId, key: &EntryKey) -> Option<&Entry> {
         self.routers[router.index()].get(key)
     }

@@ -26,7 +26,7 @@ use super::registry::Place;
 use super::reliable::{Outbox, Timed};
 use super::talk::{Ends, Talk};
 use super::within::{Asked, Side};
-use super::{CallerLeg, Input, Sender, reason, timers};
+use super::{CallerLeg, Input, Leaving, Sender, reason, timers};
 use crate::refusal::Rejection;
 use crate::sdp::{Offer, read_answer};
 use crate::services::Services;
@@ -89,6 +89,8 @@ struct Call<S: Sessions> {
     stopping: bool,
     /// BYE under way.
     farewells: JoinSet<()>,
+    /// Who waits for the release.
+    leaving: Vec<Leaving>,
     keys: Vec<DialogKey>,
 }
 
@@ -123,6 +125,7 @@ pub(crate) fn spawn<S: Sessions>(setup: Setup<S>) -> Sender {
         cause: None,
         stopping: false,
         farewells: JoinSet::new(),
+        leaving: Vec::new(),
         keys: vec![key],
     };
     tokio::spawn(call.run(inputs));
@@ -152,6 +155,8 @@ impl<S: Sessions> Call<S> {
         if let Some(terms) = &self.terms {
             self.setup.services.calls.forget(terms.session, &self.sender);
         }
+        // Nobody is left to wait for the release.
+        self.leaving.clear();
         self.close_offering();
         inputs.close();
         while let Some(input) = inputs.recv().await {
@@ -173,6 +178,7 @@ impl<S: Sessions> Call<S> {
         let services = Arc::clone(&self.setup.services);
         let mut talk = Talk::new(services, self.setup.place.take(), self.sender.clone(), ends, terms, agreed);
         talk.farewells = std::mem::take(&mut self.farewells);
+        talk.leaving = std::mem::take(&mut self.leaving);
         talk.keys = std::mem::take(&mut self.keys);
         Some(talk)
     }
@@ -247,6 +253,10 @@ impl<S: Sessions> Call<S> {
                 None
             }
             Input::Mapped(Err(rejection)) => Some(Event::Unmapped(rejection)),
+            Input::Bye(side, leaving) => {
+                self.leaving.push(leaving);
+                Some(side.bye())
+            }
             Input::Reserved(Ok(terms)) => {
                 self.setup.services.calls.name(terms.session, self.sender.clone());
                 self.terms = Some(terms);
@@ -391,6 +401,7 @@ impl<S: Sessions> Call<S> {
         if let Some(terms) = &self.terms {
             self.setup.services.sessions.release(terms.session, cause).await;
         }
+        self.leaving.clear();
         self.setup.place.reservation.take();
     }
 

@@ -42,6 +42,8 @@ enum Operation {
         operation: Service,
     },
     Restart,
+    /// The clock is set by so many seconds.
+    SetClock(i64),
 }
 
 fn rates() -> impl Strategy<Value = Vec<(u64, Direction)>> {
@@ -85,6 +87,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         2 => (0..8_u32, 0..5_u8, MEGA..120 * MEGA).prop_map(|(link, state, capacity)| Operation::Link { link, state, capacity }),
         1 => (router, state).prop_map(|(router, operation)| Operation::Router { router, operation }),
         1 => Just(Operation::Restart),
+        1 => (-300..300_i64).prop_map(Operation::SetClock),
     ]
 }
 
@@ -112,6 +115,7 @@ fn run(world: &mut World, operation: Operation) -> Option<()> {
         Operation::Link { link, state, capacity } => drop(world.link(link, change_of(state, capacity))),
         Operation::Router { router, operation } => drop(world.router(router, operation)),
         Operation::Restart => world.restart(),
+        Operation::SetClock(seconds) => world.set_clock(seconds),
     }
     Some(())
 }

@@ -214,6 +214,24 @@ impl World {
         assert!(self.domain.next_due().is_none_or(|next| next > at(self.now)));
     }
 
+    /// The clock is set; what each session is charged for by time stays what it was.
+    pub(super) fn set_clock(&mut self, seconds: i64) {
+        let lengths = |world: &Self| -> BTreeMap<_, Vec<_>> {
+            let since = |past: SystemTime| at(world.now).duration_since(past).unwrap();
+            let live = world.domain.sessions.values().filter(|session| session.state.is_live());
+            live.map(|session| (session.number, session.periods.iter().map(|period| since(period.since)).collect())).collect()
+        };
+        let (was, before) = (self.now, lengths(self));
+        self.now = was.saturating_add_signed(seconds);
+        let by = std::time::Duration::from_secs(self.now.abs_diff(was));
+        let step = if self.now < was { ClockStep::Back(by) } else { ClockStep::Forward(by) };
+        let effects = self.domain.clock_set(step, at(self.now));
+        self.carry_out(effects);
+        assert_eq!(lengths(self), before);
+        self.check();
+        self.wait(0);
+    }
+
     pub(super) fn link(&mut self, link: u32, change: impl FnOnce(&mut LinkState)) -> Rerouted {
         let link = LinkId(link);
         let mut state = self.domain.network().topology().state(link);
