@@ -159,9 +159,9 @@ async fn serve(config: Config) -> Result<(), Failure> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let (kept, journal, writer) = svpn_store::open(&config.records.database, &config.records.gateway).await?;
     let listen = config.sip.listen.clone();
-    let liveness = Liveness::new(&config.network, config.liveness);
     let begun = Gateway::start(config.network, &config.routers, election(), config.secrets, kept, journal).await?;
     let Begun { gateway, resumed, hang_up, notices } = begun;
+    let liveness = Liveness::new(&gateway, config.liveness);
     let keeping = [tokio::spawn(gateway.clone().keep_time()), tokio::spawn(liveness.watch(gateway.clone(), notices))];
     let server = Server::start(config.sip, Arc::new(gateway.clone()), resumed, hang_up).await?;
     for address in listen {
@@ -186,6 +186,6 @@ async fn serve(config: Config) -> Result<(), Failure> {
         tracing::warn!("some sessions that are over are not settled yet: the next gateway settles them");
     }
     drop(gateway);
-    let _not_in_time = tokio::time::timeout(FAREWELL, writer.finished()).await;
+    let _not_in_time = tokio::time::timeout(FAREWELL, writer.close()).await;
     Ok(())
 }

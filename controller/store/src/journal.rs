@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use fail::fail_point;
 use sqlx::Connection as _;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::change::Change;
@@ -39,7 +39,10 @@ pub struct Journal(mpsc::UnboundedSender<Append>);
 
 /// The writer behind a [`Journal`].
 #[derive(Debug)]
-pub struct Writer(JoinHandle<()>);
+pub struct Writer {
+    task: JoinHandle<()>,
+    close: Arc<Notify>,
+}
 
 #[derive(Debug)]
 struct Append {
@@ -64,7 +67,9 @@ impl Journal {
     /// Starts the writer. Must be called within a tokio runtime.
     pub(crate) fn start(address: Address, owned: Owned) -> (Self, Writer) {
         let (sender, appends) = mpsc::unbounded_channel();
-        (Self(sender), Writer(tokio::spawn(write(address, owned, appends))))
+        let close = Arc::new(Notify::new());
+        let task = tokio::spawn(write(address, owned, appends, Arc::clone(&close)));
+        (Self(sender), Writer { task, close })
     }
 
     /// Queues changes; they become durable together or not at all, after those that were queued before them. Does not wait.
@@ -78,16 +83,27 @@ impl Journal {
 }
 
 impl Writer {
-    /// Waits until everything appended is written; returns when the last [`Journal`] is gone.
-    pub async fn finished(self) {
+    /// Writes what was appended so far, and closes the database in order, whoever still holds a [`Journal`]: what they append later is
+    /// [`AppendError::Closed`].
+    pub async fn close(self) {
+        self.close.notify_one();
         // It ends by itself, or the runtime ends it: there is nothing more to wait for.
-        let _ended = self.0.await;
+        let _ended = self.task.await;
     }
 }
 
-async fn write(address: Address, mut owned: Owned, mut appends: mpsc::UnboundedReceiver<Append>) {
+/// Until it is told to close, or the last journal is gone.
+async fn write(address: Address, mut owned: Owned, mut appends: mpsc::UnboundedReceiver<Append>, close: Arc<Notify>) {
     let mut group = Vec::with_capacity(GROUP);
-    while appends.recv_many(&mut group, GROUP).await > 0 {
+    loop {
+        tokio::select! {
+            // What was appended before is received all the same.
+            () = close.notified() => appends.close(),
+            received = appends.recv_many(&mut group, GROUP) => if received == 0 { break },
+        }
+        if group.is_empty() {
+            continue;
+        }
         let together = commit(&mut owned, &address, &group).await;
         if together.is_ok() || group.len() == 1 {
             let result = together.map_err(|source| failed(&address, source));

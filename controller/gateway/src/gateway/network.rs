@@ -1,14 +1,19 @@
 //! Links that fail and come back, and what becomes of the sessions on them.
 
 use svpn_contract::packet::PacketOut;
-use svpn_vpn::RouterId;
 use svpn_vpn::domain::Rerouted;
 use svpn_vpn::topology::{LinkId, LinkState, Operation};
+use svpn_vpn::{Network, RouterId};
 
 use super::Gateway;
 use crate::routers::Firmness;
 
 impl Gateway {
+    /// The network as it is now, for a short look.
+    pub(crate) fn network<T>(&self, look: impl FnOnce(&Network) -> T) -> T {
+        look(self.domain().network())
+    }
+
     /// A router's name.
     pub(crate) fn router_name(&self, router: RouterId) -> &str {
         self.0.routers.name(router)

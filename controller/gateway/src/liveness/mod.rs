@@ -79,8 +79,13 @@ pub struct Liveness {
 }
 
 impl Liveness {
-    /// Watches the links of a network.
-    pub fn new(network: &Network, settings: Settings) -> Self {
+    /// Watches the links of a gateway's network. What its journal says of them holds until probes say otherwise: a link that was down when the
+    /// gateway before this one ended may have come back meanwhile.
+    pub fn new(gateway: &Gateway, settings: Settings) -> Self {
+        gateway.network(|network| Self::of(network, settings))
+    }
+
+    fn of(network: &Network, settings: Settings) -> Self {
         let topology = network.topology();
         let mut arrivals = HashMap::new();
         let direction = |(number, (id, link)): (usize, (DirectedLinkId, &DirectedLink))| {

@@ -40,7 +40,7 @@ async fn without_probes_every_link_counts_as_up() {
     let (network, begun) = with_a_failed_link("west", journal).await;
     assert_eq!(health(&begun.gateway, &network, "west"), Operation::Down, "as the journal says");
     let settings = Settings { probes: Probes::Off, ..Settings::default() };
-    let liveness = Liveness::new(&network, settings);
+    let liveness = Liveness::new(&begun.gateway, settings);
     let watching = tokio::spawn(liveness.watch(begun.gateway.clone(), begun.notices));
     while health(&begun.gateway, &network, "west") == Operation::Down {
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -53,10 +53,24 @@ async fn a_failed_link_stays_down_until_its_probes_arrive() {
     let folder = tempfile::tempdir().expect("a folder");
     let (journal, _writer) = journal(folder.path()).await;
     let (network, begun) = with_a_failed_link("west", journal).await;
-    let mut liveness = Liveness::new(&network, Settings { interval: Duration::from_millis(1), ..Settings::default() });
+    let mut liveness = Liveness::new(&begun.gateway, Settings { interval: Duration::from_millis(1), ..Settings::default() });
     for _ in 0..20 {
         liveness.tick(&begun.gateway);
     }
     assert_eq!(health(&begun.gateway, &network, "west"), Operation::Down);
     assert_eq!(health(&begun.gateway, &network, "pe1-p1"), Operation::Up, "no router speaks with us, so nothing is known of it");
+}
+
+#[tokio::test]
+async fn a_link_that_came_back_while_there_was_no_gateway_is_up_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (journal, _writer) = journal(folder.path()).await;
+    let (network, begun) = with_a_failed_link("west", journal).await;
+    let mut liveness = Liveness::new(&begun.gateway, Settings::default());
+    let west = network.topology().link_named("west").expect("it is configured").index();
+    for direction in 0..2 {
+        liveness.monitor.probe(west, direction, Able::Yes);
+        liveness.monitor.heard(west, direction);
+    }
+    assert_eq!(liveness.monitor.changes(), [(west, Health::Up)]);
 }

@@ -73,7 +73,7 @@ async fn keep(config: &Config) {
     changes.push(Fact::Link(failed).into());
     journal.append(changes).await.expect("it is durable");
     drop(journal);
-    writer.finished().await;
+    writer.close().await;
 }
 
 async fn listed(config: &Config, listing: Listing) -> Vec<Value> {

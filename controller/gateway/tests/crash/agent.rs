@@ -73,6 +73,8 @@ struct State {
     /// What was answered to a request, by its branch and method.
     answered: HashMap<String, String>,
     manner: Option<Manner>,
+    /// Its REGISTER was answered with 200.
+    registered: bool,
     /// An INVITE that rings.
     ringing: HashMap<String, Message>,
 }
@@ -305,7 +307,14 @@ impl Agent {
         let uri = "sip:vpn-a.provider.example";
         let to = format!("<sip:{}@vpn-a.provider.example>", self.name);
         let call_id = format!("{}-r{}", self.name, self.number());
-        Some(self.ask_signed("REGISTER", uri, &to, &call_id, "").await?.0.status().unwrap())
+        let status = self.ask_signed("REGISTER", uri, &to, &call_id, "").await?.0.status().unwrap();
+        self.state().registered |= status == 200;
+        Some(status)
+    }
+
+    /// Whether it was told that it is registered.
+    pub(crate) fn is_registered(&self) -> bool {
+        self.state().registered
     }
 
     /// Calls somebody for a session of this rate and time (NTP); the final status.

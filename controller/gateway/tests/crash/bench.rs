@@ -165,9 +165,14 @@ impl Bench {
         fs::rename(self.path("clock.new"), self.path("clock")).unwrap();
     }
 
+    /// By how many seconds the gateway's clock was set.
+    pub(crate) fn offset(&self) -> i64 {
+        self.offset.load(Ordering::Relaxed)
+    }
+
     /// The time by the gateway's clock.
     pub(crate) fn now(&self) -> SystemTime {
-        let offset = self.offset.load(Ordering::Relaxed);
+        let offset = self.offset();
         let seconds = Duration::from_secs(offset.unsigned_abs());
         if offset < 0 { SystemTime::now() - seconds } else { SystemTime::now() + seconds }
     }

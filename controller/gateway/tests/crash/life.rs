@@ -16,6 +16,8 @@ pub(crate) const BOOKED: Range<u16> = 4010..4020;
 pub(crate) const LAST: u16 = 4030;
 
 const MEGA: u64 = 1_000_000;
+/// By so many seconds the clock is set to stop what is booked.
+const STOPPED: i64 = 220;
 pub(crate) const NOW: (u64, u64) = (0, 0);
 
 /// A script.
@@ -39,12 +41,12 @@ impl Life {
         if self == Self::Bookings { Clock::Settable } else { Clock::System }
     }
 
-    /// Calls that may end by themselves in it.
-    pub(crate) fn ends_by_itself(self) -> BTreeSet<u16> {
+    /// Calls that may end by themselves, as far as it has come.
+    pub(crate) fn ends_by_itself(self, bench: &Bench) -> BTreeSet<u16> {
         match self {
-            Self::Calls | Self::Return => BTreeSet::new(),
-            Self::Bookings => BTreeSet::from([4010]),
-            Self::Failures => BTreeSet::from([4000]),
+            Self::Bookings if bench.offset() >= STOPPED => BTreeSet::from([4010]),
+            Self::Failures if !bench.provider.is_up(2) => BTreeSet::from([4000]),
+            _ => BTreeSet::new(),
         }
     }
 
@@ -126,7 +128,7 @@ async fn bookings(bench: &Bench, gateway: &Log) {
     bench.exchange(4010, [3, 5]);
     assert_eq!(bench.caller.hang_up(4011).await, Some(200));
     gateway.says("session settled").await;
-    bench.set_clock(220);
+    bench.set_clock(STOPPED);
     gateway.says_times("session settled", 2).await;
     until("the caller is told", || bench.caller.dialog(4010).filter(|dialog| dialog.end == End::Ended)).await;
 }

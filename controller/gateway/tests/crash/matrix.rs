@@ -21,7 +21,7 @@ async fn go(life: Life, end: Option<(usize, String)>) -> BTreeMap<String, usize>
         *passed.entry(point).or_default() += 1;
     }
     let mut charged = began(&bench).await;
-    let mut gateway = verdict::judge(&bench, &life.ends_by_itself()).await;
+    let mut gateway = verdict::judge(&bench, &life.ends_by_itself(&bench)).await;
     charged.extend(began(&bench).await);
     verdict::close(&bench, &gateway, &charged).await;
     assert!(!gateway.is_dead(), "{:#?}", gateway.log());

@@ -214,6 +214,11 @@ impl Provider {
         self.network().up[link] = up;
     }
 
+    /// Whether a link is whole.
+    pub(crate) fn is_up(&self, link: usize) -> bool {
+        self.network().up[link]
+    }
+
     /// Every link is whole again.
     pub(crate) fn mend(&self) {
         self.network().up = [true; LINKS.len()];

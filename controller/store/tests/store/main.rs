@@ -58,11 +58,11 @@ async fn what_is_appended_is_found_again(address: &str) {
     };
     assert_eq!(sorted(look(address, NAME).await.unwrap()), expected, "also while it is written");
     drop(journal);
-    writer.finished().await;
+    writer.close().await;
     let (kept, journal, writer) = open(address, NAME).await.unwrap();
     assert_eq!(sorted(kept), expected);
     drop(journal);
-    writer.finished().await;
+    writer.close().await;
 }
 
 async fn a_session_is_charged_once(address: &str) {
@@ -75,7 +75,7 @@ async fn a_session_is_charged_once(address: &str) {
     assert_eq!(charges(address, NAME).await.unwrap(), [charge(7, 0, 1000), charge(7, 5, 3000)], "its number is used again");
     assert_eq!(look(address, NAME).await.unwrap().facts, []);
     drop(journal);
-    writer.finished().await;
+    writer.close().await;
 }
 
 async fn many_at_once_are_all_kept_in_order(address: &str) {
@@ -90,8 +90,14 @@ async fn many_at_once_are_all_kept_in_order(address: &str) {
     for number in 0..300 {
         assert!(kept.facts.contains(&session(number, State::Established)), "{number}");
     }
-    drop(journal);
-    writer.finished().await;
+    // Who still holds a journal does not hold up its end.
+    let last = journal.append(facts([session(300, State::Established)]));
+    writer.close().await;
+    last.await.unwrap();
+    let late = journal.append(facts([session(301, State::Established)])).await;
+    assert!(matches!(late, Err(AppendError::Closed)), "{late:?}");
+    let kept = look(address, NAME).await.unwrap();
+    assert_eq!([300, 301].map(|number| kept.facts.contains(&session(number, State::Established))), [true, false]);
 }
 
 async fn another_of_the_name_is_turned_away(address: &str) {
@@ -99,10 +105,10 @@ async fn another_of_the_name_is_turned_away(address: &str) {
     let error = open(address, NAME).await.expect_err("it is in use");
     assert!(matches!(error, ReadError::Open(OpenError::InUse { .. })), "{error}");
     drop(journal);
-    writer.finished().await;
+    writer.close().await;
     let (_, journal, writer) = open(address, NAME).await.expect("it is free again");
     drop(journal);
-    writer.finished().await;
+    writer.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -128,7 +134,7 @@ async fn postgresql_keeps_what_it_is_given() {
     server.restart();
     other.append(facts([link("pe1-p1", true)])).await.expect("a server that was restarted is connected to again");
     drop(other);
-    writer.finished().await;
+    writer.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -151,7 +157,7 @@ async fn a_full_disk_loses_nothing_that_was_accepted() {
     std::fs::remove_file(folder.path().join("ballast")).unwrap();
     journal.append(facts([session(accepted, State::Established)])).await.expect("there is room again");
     drop(journal);
-    writer.finished().await;
+    writer.close().await;
     assert_eq!(look(&address, NAME).await.unwrap().facts.len(), usize::try_from(accepted + 1).unwrap());
     drop(disk);
 }

@@ -4,7 +4,9 @@ use svpn_contract::wire::{Label, TunnelId};
 
 use super::Domain;
 use super::session::{Leg, Session};
-use crate::durable::{BorderRecord, ChangeRecord, Fact, LinkWay, RouteRecord, SessionRecord, TunnelHop, TunnelName, TunnelRecord, WayRecord};
+use crate::durable::{
+    BorderRecord, ChangeRecord, Fact, LinkWay, RouteRecord, SessionRecord, TunnelHop, TunnelName, TunnelRecord, WayRecord,
+};
 use crate::network::RouterId;
 use crate::plan::{Labels, Route, Tunnel};
 use crate::topology::Path;
