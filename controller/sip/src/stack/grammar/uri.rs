@@ -65,7 +65,7 @@ pub(in crate::stack) fn uri(text: &str) -> Option<Uri> {
     if let Some(headers) = headers {
         headers.split('&').map(header).collect::<Option<()>>()?;
     }
-    Some(Uri { scheme: kind, canonical, headers: headers.is_some() })
+    (canonical.len() <= MAX_URI).then_some(Uri { scheme: kind, canonical, headers: headers.is_some() })
 }
 
 fn other(scheme: &str, rest: &str, text: &str) -> Option<Uri> {
@@ -91,7 +91,8 @@ fn write_user(canonical: &mut String, user: &str) -> Option<()> {
         Some((name, password)) => (name, Some(password)),
         None => (user, None),
     };
-    if name.is_empty() || user.len() > MAX_USER || !is_made_of(name, b"&=+$,;?/") || !is_made_of(password.unwrap_or(""), b"&=+$,") {
+    let begin = canonical.len();
+    if name.is_empty() || !is_made_of(name, b"&=+$,;?/") || !is_made_of(password.unwrap_or(""), b"&=+$,") {
         return None;
     }
     for character in name.chars() {
@@ -103,6 +104,10 @@ fn write_user(canonical: &mut String, user: &str) -> Option<()> {
     }
     if let Some(password) = password {
         write!(canonical, ":{password}").ok()?;
+    }
+    // As it is written: what is let through once is let through again.
+    if canonical.len() - begin > MAX_USER {
+        return None;
     }
     canonical.push('@');
     Some(())
@@ -221,6 +226,8 @@ mod tests {
             assert_eq!(uri(text), None, "{text}");
         }
         assert_eq!(uri(&format!("sip:{}@b", "a".repeat(MAX_USER + 1))), None);
+        // What is escaped is longer than it was.
+        assert_eq!(uri(&format!("sip:{}@b", ";".repeat(MAX_USER / 2))), None);
         assert_eq!(uri(&format!("x:{}", "a".repeat(MAX_URI))), None);
     }
 
