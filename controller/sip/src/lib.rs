@@ -49,6 +49,7 @@
 //! - `sdp-types`: SDP (RFC 8866) in and out.
 //! - `tokio-rustls` with `ring`: TLS 1.2 and 1.3, in memory-safe code and without a C library to keep up to date.
 //! - `fail`: names the points at which tests kill the gateway; only a build for such tests has them.
+//! - `percent-encoding`: undoes escapes in addresses.
 //! - `md-5`, `sha2`, `hmac`: the hashes of digest authentication; `rand`: its nonces.
 
 #![allow(clippy::similar_names, reason = "caller and callee are the words of the trade")]

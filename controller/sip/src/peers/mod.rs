@@ -24,10 +24,10 @@ pub(crate) use mapping::{serve, tell};
 use crate::address::{Place, place_in};
 use crate::config::{Carrier, PeerConfig, Peering};
 use crate::refusal::Rejection;
-use crate::stack::sip::prelude::{HeadersExt, ToTypedHeader};
+use crate::stack::sip::prelude::HeadersExt;
 use crate::stack::sip::uri::ParamsExt;
 use crate::stack::sip::{Auth, Header, Host, Request, Uri};
-use crate::stack::source;
+use crate::stack::{from_uri, source};
 
 /// The parameter of the Request-URI that names the link a session is to cross.
 const NNI_PARAMETER: &str = "svpn-nni";
@@ -155,8 +155,8 @@ impl Peers {
     /// # Errors
     /// A rejection, if it says so and comes from elsewhere.
     pub(crate) fn caller(&self, request: &Request) -> Result<Option<Beyond>, Rejection> {
-        let from = request.from_header().and_then(ToTypedHeader::typed).map_err(|_| Rejection::new(400, "From is malformed"))?;
-        let Some(caller) = self.application(&from.uri, None) else { return Ok(None) };
+        let from = from_uri(request).ok_or_else(|| Rejection::new(400, "From is malformed"))?;
+        let Some(caller) = self.application(&from, None) else { return Ok(None) };
         let caller = caller?;
         comes_from(&caller.peer, request)?;
         Ok(Some(caller))
@@ -164,14 +164,13 @@ impl Peers {
 
     /// Whether a request says that it is a peer's.
     pub(crate) fn speaks(&self, request: &Request) -> bool {
-        let from = request.from_header().and_then(ToTypedHeader::typed);
-        from.is_ok_and(|from| self.named(&from.uri).is_some())
+        from_uri(request).is_some_and(|from| self.named(&from).is_some())
     }
 
     /// The peer that sends a request for itself.
     fn sender(&self, request: &Request) -> Result<Arc<Peer>, Rejection> {
-        let from = request.from_header().and_then(ToTypedHeader::typed).map_err(|_| Rejection::new(400, "From is malformed"))?;
-        let (peer, _) = self.named(&from.uri).ok_or_else(|| Rejection::new(403, format!("{} is no peer", from.uri)))?;
+        let from = from_uri(request).ok_or_else(|| Rejection::new(400, "From is malformed"))?;
+        let (peer, _) = self.named(&from).ok_or_else(|| Rejection::new(403, format!("{from} is no peer")))?;
         comes_from(peer, request)?;
         Ok(Arc::clone(peer))
     }

@@ -7,7 +7,7 @@ use svpn_vpn::request::{ApplicationId, CeName};
 
 use super::{Binding, MAX_EXPIRES, Preference, Registrar};
 use crate::sessions::Kept;
-use crate::stack::sip::Uri;
+use crate::stack::read_again;
 
 /// A clock that goes on while the gateway is away, beside the one that bindings are timed by.
 #[derive(Debug, Clone, Copy)]
@@ -67,7 +67,7 @@ impl Registrar {
         let mut bindings = Vec::new();
         for kept in serde_json::from_str::<Vec<KeptBinding>>(&kept.0)? {
             let left = kept.expires.duration_since(clocks.date).unwrap_or_default().min(longest);
-            let contact = Uri::try_from(kept.contact.as_str()).map_err(|_| KeptError::Contact(kept.contact))?;
+            let contact = read_again(&kept.contact).ok_or(KeptError::Contact(kept.contact))?;
             self.order = self.order.max(kept.order);
             if !left.is_zero() {
                 let KeptBinding { ce, preference, call_id, cseq, order, .. } = kept;

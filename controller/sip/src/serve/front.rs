@@ -14,8 +14,8 @@ use crate::address::Domain;
 use crate::digest::{Authenticator, DigestFault};
 use crate::peers::Peers;
 use crate::refusal::Rejection;
-use crate::stack::sip::prelude::{HeadersExt, ToTypedHeader};
 use crate::stack::sip::{Method, Request};
+use crate::stack::{from_uri, to_uri};
 
 /// What is needed to judge a request that begins something.
 pub(crate) struct Front {
@@ -43,11 +43,9 @@ impl Front {
             if self.peers.caller(request)?.is_some() {
                 return Ok(());
             }
-            let caller = request.from_header().and_then(ToTypedHeader::typed).map_err(|_| malformed("From"))?;
-            (Challenge::Proxy, caller.uri, 403)
+            (Challenge::Proxy, from_uri(request).ok_or_else(|| malformed("From"))?, 403)
         } else {
-            let who = request.to_header().and_then(ToTypedHeader::typed).map_err(|_| malformed("To"))?;
-            (Challenge::Registrar, who.uri, 404)
+            (Challenge::Registrar, to_uri(request).ok_or_else(|| malformed("To"))?, 404)
         };
         let address = self.domain.application(&uri).map_err(|error| Rejection::new(foreign, error.to_string()))?;
         let realm = self.domain.realm(&address);

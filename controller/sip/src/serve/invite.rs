@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use crate::stack::sip::prelude::{HeadersExt, ToTypedHeader};
+use crate::stack::sip::prelude::HeadersExt;
 use svpn_vpn::request::{ApplicationId, CeName, SessionRequest};
 
 use super::identity::{Challenge, authenticate};
@@ -17,7 +17,7 @@ use crate::sdp::{CONTENT_TYPE, Offer, read_offer};
 use crate::services::Services;
 use crate::sessions::Sessions;
 use crate::stack::sip::{Header, Request, Uri};
-use crate::stack::{Dialog, SipConnection, Transaction, to_with_new_tag};
+use crate::stack::{Dialog, SipConnection, Transaction, from_uri, to_with_new_tag};
 
 /// The Max-Forwards of a request that has none (RFC 3261 section 16.6).
 const MAX_FORWARDS: u8 = 70;
@@ -158,9 +158,8 @@ pub(super) fn max_forwards(invite: &Request) -> Result<u8, Rejection> {
 }
 
 async fn identify<S: Sessions>(services: &Services<S>, invite: &Request) -> Result<ApplicationId, Rejection> {
-    let from = invite.from_header().and_then(ToTypedHeader::typed);
-    let from = from.map_err(|_| Rejection::new(400, "From is malformed"))?;
-    let address = services.domain.application(&from.uri).map_err(|error| Rejection::new(403, error.to_string()))?;
+    let from = from_uri(invite).ok_or_else(|| Rejection::new(400, "From is malformed"))?;
+    let address = services.domain.application(&from).map_err(|error| Rejection::new(403, error.to_string()))?;
     authenticate(services, invite, &address, Challenge::Proxy).await
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::stack::sip::prelude::{HeadersExt, ToTypedHeader};
+use crate::stack::sip::prelude::HeadersExt;
 use crate::stack::sip::uri::ParamsExt;
 use svpn_vpn::request::{ApplicationId, CeName, Refusal};
 
@@ -11,17 +11,16 @@ use crate::refusal::Rejection;
 use crate::registrar::{Binding, Clocks, Contact, DEFAULT_EXPIRES, MIN_EXPIRES, Preference, RegisterError, Sequence, Wish};
 use crate::services::Services;
 use crate::sessions::Sessions;
-use crate::stack::sequence;
 use crate::stack::sip::{Header, Request, Scheme, typed};
+use crate::stack::{sequence, to_uri, unescaped};
 
 /// The Contact parameter that names the CE.
 const CE_PARAMETER: &str = "svpn-ce";
 
 /// Serves a REGISTER; returns the header fields of its 200.
 pub(super) async fn serve<S: Sessions>(request: &Request, services: &Services<S>) -> Result<Vec<Header>, Rejection> {
-    let to = request.to_header().and_then(ToTypedHeader::typed);
-    let to = to.map_err(|_| Rejection::new(400, "To is malformed"))?;
-    let address = services.domain.application(&to.uri).map_err(|error| Rejection::new(404, error.to_string()))?;
+    let to = to_uri(request).ok_or_else(|| Rejection::new(400, "To is malformed"))?;
+    let address = services.domain.application(&to).map_err(|error| Rejection::new(404, error.to_string()))?;
     let application = authenticate(services, request, &address, Challenge::Registrar).await?;
     let wish = wish(request)?;
     if let Wish::Update(contacts) = &wish {
@@ -111,7 +110,7 @@ fn read_contact(contact: &typed::Contact, default: Option<u32>) -> Result<Contac
         Some(text) => Preference::read(text).ok_or_else(|| Rejection::new(400, "the q of Contact is no number from 0 to 1"))?,
         None => Preference::DEFAULT,
     };
-    Ok(Contact { uri: contact.uri.clone(), ce: CeName(ce.to_owned()), preference, expires })
+    Ok(Contact { uri: unescaped(contact.uri.clone()), ce: CeName(ce.to_owned()), preference, expires })
 }
 
 fn contact_header(binding: &Binding, now: Instant) -> Header {

@@ -1,5 +1,7 @@
 //! Dialogs (RFC 3261 section 12): what a request within one is made of.
 
+use super::escapes::{read_again, unescaped};
+use super::grammar::address;
 use super::sequence;
 use rsipstack::dialog::DialogId;
 use rsipstack::sip::prelude::{HeadersExt, ToTypedHeader};
@@ -124,7 +126,7 @@ impl Dialog {
             id: DialogId { call_id, local_tag, remote_tag },
             local,
             remote,
-            target: Uri::try_from(target).map_err(|_| DialogError::Kept)?,
+            target: read_again(&target).ok_or(DialogError::Kept)?,
             route: route.into_iter().map(|route| Header::Route(route.into())).collect(),
             sequence: sequence.saturating_add(UNKNOWN_REQUESTS),
             connection: None,
@@ -159,10 +161,7 @@ impl Dialog {
     /// Where its requests go: the first Route, or else the peer's Contact.
     pub(crate) fn next_hop(&self) -> Uri {
         let route = self.route.first().map(Header::value);
-        route
-            .and_then(|route| typed::Route::parse_header_list(route).ok())
-            .and_then(|routes| routes.into_iter().next())
-            .map_or_else(|| self.target.clone(), |route| route.uri)
+        route.and_then(|route| read_again(&address(route)?.uri.canonical)).unwrap_or_else(|| self.target.clone())
     }
 
     /// The next request of the dialog.
@@ -184,12 +183,35 @@ impl Dialog {
 
 fn contact(message: &impl HeadersExt) -> Result<Uri, DialogError> {
     let contact = message.contact_header().map_err(|_| DialogError::Contact)?;
-    let mut uri = contact.typed().map_err(|_| DialogError::Contact)?.uri;
+    let mut uri = unescaped(contact.typed().map_err(|_| DialogError::Contact)?.uri);
     uri.headers.clear();
     Ok(uri)
 }
 
 fn record_route(message: &impl HeadersExt) -> Result<Vec<Header>, DialogError> {
     let routes = message.typed_record_route_headers().map_err(|_| DialogError::RecordRoute)?;
-    Ok(routes.into_iter().map(|route| Header::Route(typed::Route::from(route.uri).into())).collect())
+    Ok(routes.into_iter().map(|route| Header::Route(typed::Route::from(unescaped(route.uri)).into())).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INVITE: &str = "INVITE sip:backup@provider.example SIP/2.0\r\nVia: SIP/2.0/UDP 10.1.0.5;branch=z9hG4bK1\r\nFrom: <sip:storage@provider.example>;tag=1\r\n\
+                          To: <sip:backup@provider.example>;tag=2\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\nContact: <sip:%3Ba%40b%20c@10.1.0.5>\r\n\
+                          Record-Route: <sip:%3Bp%2525@10.1.0.9;lr>\r\nContent-Length: 0\r\n\r\n";
+
+    #[test]
+    fn the_peer_is_called_by_its_contact_as_it_wrote_it() {
+        let invite = Request::try_from(INVITE).unwrap();
+        let dialog = Dialog::as_callee(&invite, None).unwrap();
+        let kept = Dialog::resume(dialog.keep()).unwrap();
+        for mut dialog in [dialog, kept] {
+            let bye =
+                dialog.request(Method::Bye, typed::Via::parse("SIP/2.0/UDP 10.0.0.1;branch=z9hG4bK2").unwrap(), Vec::new()).to_string();
+            assert_eq!(dialog.next_hop().host().to_string(), "10.1.0.9");
+            assert!(bye.starts_with("BYE sip:;a%40b%20c@10.1.0.5 SIP/2.0\r\n"), "{bye}");
+            assert!(bye.contains("\r\nRoute: <sip:;p%2525@10.1.0.9;lr>\r\n"), "{bye}");
+        }
+    }
 }

@@ -8,6 +8,7 @@
 
 mod client;
 mod dialog;
+mod escapes;
 mod framing;
 mod gate;
 mod grammar;
@@ -39,6 +40,7 @@ use gate::Judge;
 
 pub(crate) use client::InviteClient;
 pub(crate) use dialog::{Dialog, DialogError, DialogKey, KeptDialog};
+pub(crate) use escapes::{from_uri, read_again, to_uri, unescaped};
 pub(crate) use message::{quotable, sequence, source, to_with_new_tag, warning, with_other_tag};
 pub(crate) use rsipstack::sip;
 pub(crate) use rsipstack::transaction::TransactionReceiver;

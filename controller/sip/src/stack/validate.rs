@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
+use super::escapes::unescaped;
 use rsipstack::sip::{Method, SipMessage};
 
 use super::grammar::{self, Hop, UriScheme, address, elements, is_call_id, is_date, is_token, media_type};
@@ -92,7 +93,11 @@ const REQUIRED: [&str; 5] = ["Via", "From", "To", "Call-ID", "CSeq"];
 /// Holds a message from there against the grammar, and returns it as the library reads it.
 pub(super) fn validate(message: &[u8], carriage: Carriage, from: SocketAddr) -> Result<SipMessage, Fault> {
     let canonical = canonical(message, carriage, from)?;
-    SipMessage::try_from(canonical.as_slice()).map_err(|_| Fault::Library)
+    let mut message = SipMessage::try_from(canonical.as_slice()).map_err(|_| Fault::Library)?;
+    if let SipMessage::Request(request) = &mut message {
+        request.uri = unescaped(std::mem::take(&mut request.uri));
+    }
+    Ok(message)
 }
 
 /// The message as it is to be read.
