@@ -1,11 +1,13 @@
 //! Lets sessions in.
 
+use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use super::effects::Effects;
 use super::examine;
 use super::resources::Wish;
 use super::session::{Session, claim};
+use super::sessions::Mark;
 use super::{Domain, Summary};
 use crate::admission::Holder;
 use crate::agreement::Preemption;
@@ -73,7 +75,7 @@ impl Domain {
         }
         let terms = self.terms_of(&session);
         let number = session.number;
-        self.sessions.insert(number, session);
+        self.hand_back(session);
         self.tell_session(number, &mut effects);
         Ok(Admission { session: number, terms, effects, ousted })
     }
@@ -168,14 +170,14 @@ impl Domain {
             return Err(why);
         }
         // A way that is free without them, and then those among them that it takes.
-        let candidates = self.yielding(session);
+        let candidates = self.yielding(session, way, wish);
         for &number in &candidates {
             self.suspend(number);
         }
         let route = self.route(session, way, wish, None);
         self.reinstate(&candidates);
         let asked = claim(wish.demand, &route?, wish.class, wish.interval);
-        let candidates = candidates.iter().filter_map(|number| self.sessions.get(number));
+        let candidates = candidates.iter().filter_map(|&number| self.sessions.get(number));
         let holders: Vec<_> = candidates
             .flat_map(|other| {
                 let bookings = other.legs.iter().flatten().filter_map(|leg| leg.booking.as_ref());
@@ -192,28 +194,32 @@ impl Domain {
         self.take_way(session, way, wish)
     }
 
-    /// The sessions that may be ousted for another.
-    fn yielding(&self, session: &Session) -> Vec<SessionNumber> {
-        let yields = |other: &&Session| {
+    /// The sessions that may be ousted for another: those that hold room on a link that has not enough for it.
+    fn yielding(&self, session: &Session, way: usize, wish: Wish) -> Vec<SessionNumber> {
+        let yields = |other: &Session| {
             let options = &self.network.contract(other.contract).options;
             other.state.is_live() && options.yields(other.priority, session.priority)
         };
-        self.sessions.values().filter(yields).map(|other| other.number).collect()
+        let (journey, topology) = (self.journey(session, way, wish, None), self.network.topology());
+        let full = topology.links().filter(|&(id, link)| topology.in_service(id) && !journey.has_room(id, link, &self.calendar));
+        let holders: BTreeSet<_> = full.flat_map(|(id, _)| self.sessions.marked(Mark::Link(id))).collect();
+        holders.into_iter().filter(|&number| self.sessions.get(number).is_some_and(yields)).collect()
     }
 
     /// Takes a session's bandwidth, to be given back to it or not.
     fn suspend(&mut self, number: SessionNumber) {
-        if let Some(mut session) = self.sessions.remove(&number) {
+        if let Some(mut session) = self.sessions.take(number) {
             self.give_back(&mut session);
-            self.sessions.insert(number, session);
+            self.hand_back(session);
         }
     }
 
     /// Gives sessions their bandwidth again that was theirs a moment ago; nobody took it since.
     fn reinstate(&mut self, numbers: &[SessionNumber]) {
-        for number in numbers {
-            let Some(session) = self.sessions.get_mut(number).filter(|session| session.state.is_live()) else { continue };
-            for way in 0..session.legs.len() {
+        for &number in numbers {
+            let Some(mut session) = self.sessions.take(number) else { continue };
+            let ways = if session.state.is_live() { 0..session.legs.len() } else { 0..0 };
+            for way in ways {
                 let claim = session.held_claim(way);
                 if let (Some(leg), Some(claim)) = (session.legs[way].as_mut(), claim)
                     && leg.booking.is_none()
@@ -221,6 +227,7 @@ impl Domain {
                     leg.booking = self.calendar.restore(claim).ok();
                 }
             }
+            self.hand_back(session);
         }
     }
 }

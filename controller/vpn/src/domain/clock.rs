@@ -39,17 +39,17 @@ impl Domain {
         self.calendar.advance(now);
         self.accounts = vec![Account::default(); self.network.contracts().len()];
         self.claims = claims::Claims::default();
-        let mut numbers: Vec<SessionNumber> = self.sessions.keys().copied().collect();
+        let mut numbers: Vec<SessionNumber> = self.sessions.numbers().copied().collect();
         numbers.sort_unstable();
         let mut effects = Effects::default();
         for number in numbers {
-            let Some(mut session) = self.sessions.remove(&number) else { continue };
+            let Some(mut session) = self.sessions.take(number) else { continue };
             // What is over and only waits for its counters has its length already.
             if session.state.is_live() {
                 session.clock_set(step, now);
                 self.account(&mut session);
             }
-            self.sessions.insert(number, session);
+            self.hand_back(session);
             self.tell_session(number, &mut effects);
         }
         effects

@@ -47,7 +47,7 @@ impl Domain {
             domain.use_quota(session, carried, &mut effects);
             Ok::<_, NotNow>(())
         })?;
-        self.sessions.remove(&session);
+        self.sessions.forget(session);
         self.session_numbers.give_back(session.0);
         effects.tell(Fact::SessionGone(session));
         Ok(effects)
@@ -100,7 +100,7 @@ impl Domain {
     /// # Errors
     /// [`NotNow`]: it is not there, or not over.
     pub fn summary(&self, session: SessionNumber) -> Result<Summary, NotNow> {
-        let found = self.sessions.get(&session).ok_or(NotNow::Unknown(session))?;
+        let found = self.sessions.get(session).ok_or(NotNow::Unknown(session))?;
         let ended = found.ended.ok_or(life::OutOfTurn { state: found.state, event: Event::Settled })?;
         Ok(found.summary(&self.network, ended))
     }

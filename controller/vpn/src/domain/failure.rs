@@ -12,6 +12,7 @@ use super::effects::Effects;
 use super::reroute::Move;
 use super::resources::Wish;
 use super::session::{Session, claim};
+use super::sessions::Mark;
 use super::{Domain, Summary};
 use crate::admission::Holder;
 use crate::agreement::Protection;
@@ -121,16 +122,15 @@ impl Domain {
     }
 
     fn is_live(&self, number: SessionNumber) -> bool {
-        self.sessions.get(&number).is_some_and(|session| session.state.is_live())
+        self.sessions.get(number).is_some_and(|session| session.state.is_live())
     }
 
     /// The ways that use any of these links and can do something about it. What was proposed for their sessions is withdrawn.
     fn affected(&mut self, links: &BTreeSet<DirectedLinkId>, rerouted: &mut Rerouted) -> Vec<WayOf> {
         let mut affected = Vec::new();
-        let mut numbers: Vec<_> = self.sessions.keys().copied().collect();
-        numbers.sort_unstable();
+        let numbers: BTreeSet<_> = links.iter().flat_map(|&link| self.sessions.marked(Mark::Link(link))).collect();
         for number in numbers {
-            let Some(mut session) = self.sessions.remove(&number) else { continue };
+            let Some(mut session) = self.sessions.take(number) else { continue };
             let uses = |session: &Session, way: usize| {
                 let booked = session.legs[way].as_ref().and_then(|leg| leg.booking.as_ref());
                 booked.is_some_and(|booking| booking.claim().demands().iter().any(|(link, _)| links.contains(link)))
@@ -144,7 +144,7 @@ impl Domain {
                 let ways = ways.filter(|&way| self.can_move(&session, way) || self.stands_in_the_way(&session, way, links));
                 affected.extend(ways.map(|way| (number, way)));
             }
-            self.sessions.insert(number, session);
+            self.hand_back(session);
         }
         affected
     }
@@ -180,14 +180,14 @@ impl Domain {
             self.vacate(number, way);
             homeless.push((number, way));
         }
-        homeless.sort_by_key(|(number, _)| Reverse(self.sessions.get(number).map(Session::standing)));
+        homeless.sort_by_key(|(number, _)| Reverse(self.sessions.get(*number).map(Session::standing)));
         homeless
     }
 
     /// Of these, those that cannot stay where they are: those that give way first in front.
     fn displaced(&mut self, affected: &[WayOf]) -> Vec<WayOf> {
         let holders = affected.iter().filter_map(|&(number, way)| {
-            let session = self.sessions.get(&number)?;
+            let session = self.sessions.get(number)?;
             let booking = session.legs[way].as_ref()?.booking.as_ref()?;
             Some(Holder { key: (number, way), standing: session.standing(), booking })
         });
@@ -199,7 +199,7 @@ impl Domain {
     fn fall_back(&mut self, displaced: Vec<WayOf>) -> (Vec<Move>, Vec<WayOf>) {
         let (mut moves, mut others) = (Vec::new(), Vec::new());
         for (number, way) in displaced {
-            let Some(mut session) = self.sessions.remove(&number) else { continue };
+            let Some(mut session) = self.sessions.take(number) else { continue };
             match self.surviving(&session, way) {
                 Some(route) => {
                     let demand = session.legs[way].as_ref().and_then(|leg| leg.demand);
@@ -211,7 +211,7 @@ impl Domain {
                 }
                 None => others.push((number, way)),
             }
-            self.sessions.insert(number, session);
+            self.hand_back(session);
         }
         (moves, others)
     }
@@ -230,17 +230,18 @@ impl Domain {
     }
 
     fn vacate(&mut self, number: SessionNumber, way: usize) {
-        let leg = self.sessions.get_mut(&number).and_then(|session| session.legs[way].as_mut());
-        if let Some(booking) = leg.and_then(|leg| leg.booking.take()) {
+        let Some(mut session) = self.sessions.take(number) else { return };
+        if let Some(booking) = session.legs[way].as_mut().and_then(|leg| leg.booking.take()) {
             self.calendar.cancel(booking);
         }
+        self.hand_back(session);
     }
 
     /// Finds room for those that have none, in this order; who finds none is lost.
     fn place(&mut self, homeless: Vec<WayOf>, lost: &mut Vec<SessionNumber>) -> Vec<Move> {
         let mut moves = Vec::new();
         for (number, way) in homeless {
-            let Some(mut session) = self.sessions.remove(&number) else { continue };
+            let Some(mut session) = self.sessions.take(number) else { continue };
             if !lost.contains(&number) {
                 if let Some(route) = self.place_way(&mut session, way) {
                     moves.push(Move { session: number, way, route });
@@ -250,7 +251,7 @@ impl Domain {
                     lost.push(number);
                 }
             }
-            self.sessions.insert(number, session);
+            self.hand_back(session);
         }
         moves
     }
@@ -277,16 +278,16 @@ impl Domain {
     fn protect_again(&mut self) -> Vec<Move> {
         let mut moves = Vec::new();
         let mut order: Vec<_> =
-            self.unprotected().into_iter().filter_map(|number| Some((self.sessions.get(&number)?.standing(), number))).collect();
+            self.unprotected().into_iter().filter_map(|number| Some((self.sessions.get(number)?.standing(), number))).collect();
         order.sort_unstable();
         for (_, number) in order.into_iter().rev() {
-            let Some(mut session) = self.sessions.remove(&number) else { continue };
+            let Some(mut session) = self.sessions.take(number) else { continue };
             for way in 0..session.legs.len() {
                 if let Some(route) = self.protect_way(&mut session, way) {
                     moves.push(Move { session: number, way, route });
                 }
             }
-            self.sessions.insert(number, session);
+            self.hand_back(session);
         }
         moves
     }
@@ -306,23 +307,18 @@ impl Domain {
 
     /// The sessions that were to have two paths and have one.
     fn unprotected(&self) -> Vec<SessionNumber> {
-        let lacks = |session: &&Session| {
-            let wanted = self.network.contract(session.contract).options.protection == Protection::Disjoint;
-            wanted && session.state.is_live() && session.legs.iter().flatten().any(|leg| leg.demand.is_some() && leg.route.backup.is_none())
-        };
-        let mut numbers: Vec<_> = self.sessions.values().filter(lacks).map(|session| session.number).collect();
-        numbers.sort_unstable();
-        numbers
+        self.sessions.marked(Mark::Unprotected).collect()
     }
 
     /// Holds what a session rides and no more.
     fn keep_what_it_rides(&mut self, number: SessionNumber) {
-        let Some(session) = self.sessions.get_mut(&number) else { return };
+        let Some(mut session) = self.sessions.take(number) else { return };
         for way in 0..session.legs.len() {
             let claim = session.claim(way);
             if let (Some(booking), Some(claim)) = (session.legs[way].as_mut().and_then(|leg| leg.booking.as_mut()), claim) {
                 self.calendar.keep(booking, &claim);
             }
         }
+        self.hand_back(session);
     }
 }

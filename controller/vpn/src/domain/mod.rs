@@ -28,11 +28,12 @@ mod reroute;
 mod resources;
 mod restore;
 mod session;
+mod sessions;
 mod summary;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use svpn_contract::Entry;
@@ -59,6 +60,7 @@ pub use ending::Release;
 pub use failure::Rerouted;
 pub use restore::{Lost, RestoreError, Restored, WhyLost};
 use session::Session;
+use sessions::Sessions;
 pub use summary::Summary;
 
 /// The two ways a session's packets can go; the index of everything that is kept for each.
@@ -80,7 +82,7 @@ pub struct Domain {
     tables: Tables,
     /// Whose packets are whose.
     claims: claims::Claims,
-    sessions: HashMap<SessionNumber, Session>,
+    sessions: Sessions,
     /// Booked sessions, the next to start first.
     starts: BTreeSet<(SystemTime, SessionNumber)>,
     /// Sessions with a stop time, soonest first.
@@ -191,7 +193,7 @@ impl Domain {
     /// # Errors
     /// [`NotNow::Unknown`]
     pub fn terms(&self, session: SessionNumber) -> Result<Terms, NotNow> {
-        self.sessions.get(&session).map(|session| self.terms_of(session)).ok_or(NotNow::Unknown(session))
+        self.sessions.get(session).map(|session| self.terms_of(session)).ok_or(NotNow::Unknown(session))
     }
 
     /// What a session that ended costs, if its contract has a price.
@@ -207,8 +209,10 @@ impl Domain {
     }
 
     fn moved_on(&mut self, number: SessionNumber, event: Event) -> Result<Effects, NotNow> {
-        let session = self.sessions.get_mut(&number).ok_or(NotNow::Unknown(number))?;
-        session.state = life::next(session.state, event)?.0;
+        self.with(number, |_, session| {
+            session.state = life::next(session.state, event)?.0;
+            Ok::<_, NotNow>(())
+        })?;
         let mut effects = Effects::default();
         self.tell_session(number, &mut effects);
         Ok(effects)
@@ -220,14 +224,14 @@ impl Domain {
         number: SessionNumber,
         change: impl FnOnce(&mut Self, &mut Session) -> Result<T, E>,
     ) -> Result<T, E> {
-        let mut session = self.sessions.remove(&number).ok_or(NotNow::Unknown(number))?;
+        let mut session = self.sessions.take(number).ok_or(NotNow::Unknown(number))?;
         let changed = change(self, &mut session);
-        self.sessions.insert(number, session);
+        self.hand_back(session);
         changed
     }
 
     fn tell_session(&self, number: SessionNumber, effects: &mut Effects) {
-        if let Some(session) = self.sessions.get(&number) {
+        if let Some(session) = self.sessions.get(number) {
             effects.tell(Fact::Session(Box::new(self.record(session))));
         }
     }

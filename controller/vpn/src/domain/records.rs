@@ -19,7 +19,7 @@ impl Domain {
             let (ingress, id) = (router(&name.ingress)?, TunnelId::new(name.tunnel).ok()?);
             Some(Fact::Tunnel(self.tunnel_record(ingress, id, self.tunnels.get(ingress, id)?)))
         };
-        let session = |number| Some(Fact::Session(Box::new(self.record(self.sessions.get(&number)?))));
+        let session = |number| Some(Fact::Session(Box::new(self.record(self.sessions.get(number)?))));
         let again = |fact: &Fact| match fact {
             Fact::Session(record) => session(record.number).unwrap_or(Fact::SessionGone(record.number)),
             Fact::SessionGone(number) => session(*number).unwrap_or(Fact::SessionGone(*number)),

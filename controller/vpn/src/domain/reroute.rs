@@ -7,6 +7,7 @@ use svpn_contract::wire::TunnelId;
 use super::Domain;
 use super::effects::Effects;
 use super::session::Session;
+use super::sessions::Mark;
 use crate::durable::TunnelOrigin;
 use crate::network::RouterId;
 use crate::plan::{Ground, Reroute, Route};
@@ -33,20 +34,19 @@ impl Domain {
     ) -> Vec<SessionNumber> {
         let mut by_tunnel: BTreeMap<TunnelKey, Vec<Move>> = BTreeMap::new();
         for each in moves {
-            let Some(leg) = self.sessions.get_mut(&each.session).and_then(|session| session.legs[each.way].as_mut()) else { continue };
+            let Some(leg) = self.sessions.get(each.session).and_then(|session| session.legs[each.way].as_ref()) else { continue };
             touched.insert(each.session);
             match leg.tunnel {
+                _ if leg.route == each.route => {}
                 // Nothing is programmed yet.
-                None => leg.route = each.route,
-                Some(_) if leg.route == each.route => {}
+                None => self.take_route(each.session, each.way, each.route),
                 Some(id) => by_tunnel.entry((leg.route.ingress(&self.network), id)).or_default().push(each),
             }
         }
-        let riders = self.riders(&by_tunnel.keys().copied().collect());
         let mut stuck = Vec::new();
         for (tunnel, moves) in by_tunnel {
-            let riders = riders.get(&tunnel).map_or(&[][..], Vec::as_slice);
-            if !self.move_tunnel(tunnel, &moves, riders, effects, touched) {
+            let riders = self.riders(tunnel);
+            if !self.move_tunnel(tunnel, &moves, &riders, effects, touched) {
                 for each in moves {
                     let session = each.session;
                     if !self.move_session(each, effects) {
@@ -58,21 +58,22 @@ impl Domain {
         stuck
     }
 
-    /// Who rides some tunnels.
-    fn riders(&self, tunnels: &BTreeSet<TunnelKey>) -> BTreeMap<TunnelKey, Vec<(SessionNumber, usize)>> {
-        let mut riders: BTreeMap<TunnelKey, Vec<_>> = BTreeMap::new();
-        if tunnels.is_empty() {
-            return riders;
+    /// Who rides a tunnel.
+    fn riders(&self, (ingress, id): TunnelKey) -> Vec<(SessionNumber, usize)> {
+        let sessions = self.sessions.marked(Mark::Tunnel(ingress, id)).filter_map(|number| self.sessions.get(number));
+        let rides = |session: &Session, way: usize| {
+            session.legs[way].as_ref().is_some_and(|leg| leg.tunnel == Some(id) && leg.route.ingress(&self.network) == ingress)
+        };
+        let ways = sessions.flat_map(|session| (0..session.legs.len()).map(move |way| (session, way)));
+        ways.filter(|&(session, way)| rides(session, way)).map(|(session, way)| (session.number, way)).collect()
+    }
+
+    fn take_route(&mut self, number: SessionNumber, way: usize, route: Route) {
+        let Some(mut session) = self.sessions.take(number) else { return };
+        if let Some(leg) = session.legs[way].as_mut() {
+            leg.route = route;
         }
-        for session in self.sessions.values() {
-            for (way, leg) in session.legs.iter().enumerate() {
-                let key = leg.as_ref().and_then(|leg| Some((leg.route.ingress(&self.network), leg.tunnel?)));
-                if let Some(key) = key.filter(|key| tunnels.contains(key)) {
-                    riders.entry(key).or_default().push((session.number, way));
-                }
-            }
-        }
-        riders
+        self.hand_back(session);
     }
 
     /// Moves a tunnel with all that ride it; false where they part, or where another tunnel has the route.
@@ -89,16 +90,14 @@ impl Domain {
         if !self.network.is_own(ingress) {
             return false;
         }
-        let flows = |&&(number, way): &&(SessionNumber, usize)| self.sessions.get(&number).is_some_and(|session| flows(session, way));
+        let flows = |&&(number, way): &&(SessionNumber, usize)| self.sessions.get(number).is_some_and(|session| flows(session, way));
         let flowing = riders.iter().filter(flows).count();
         if moves.iter().any(|each| each.route != route) || flowing != moves.len() || !self.reroute_tunnel((ingress, id), &route, effects) {
             return false;
         }
         for &(number, way) in riders {
-            if let Some(leg) = self.sessions.get_mut(&number).and_then(|session| session.legs[way].as_mut()) {
-                leg.route = route.clone();
-                touched.insert(number);
-            }
+            self.take_route(number, way, route.clone());
+            touched.insert(number);
         }
         true
     }
@@ -115,9 +114,9 @@ impl Domain {
 
     /// Moves one way of a session to another tunnel; false where a router has no number left.
     fn move_session(&mut self, each: Move, effects: &mut Effects) -> bool {
-        let Some(mut session) = self.sessions.remove(&each.session) else { return true };
+        let Some(mut session) = self.sessions.take(each.session) else { return true };
         let moved = self.move_way(&mut session, each.way, each.route, effects);
-        self.sessions.insert(each.session, session);
+        self.hand_back(session);
         moved
     }
 

@@ -31,7 +31,7 @@ impl Domain {
         Wish { demand, class: session.class, interval: session.interval, protection }
     }
 
-    fn journey<'h>(&self, session: &Session, way: usize, wish: Wish, held: Option<&'h Claim>) -> Journey<'h> {
+    pub(super) fn journey<'h>(&self, session: &Session, way: usize, wish: Wish, held: Option<&'h Claim>) -> Journey<'h> {
         let [from, to] = session.ends(&self.network, way);
         Journey {
             from: from.router,

@@ -1,6 +1,6 @@
 //! The domain, made again of what was kept.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use svpn_contract::wire::{Class, Label, TunnelId};
@@ -8,6 +8,7 @@ use svpn_contract::wire::{Class, Label, TunnelId};
 use super::border::border_router;
 use super::claims::Claims;
 use super::session::{Border, Change, Leg, Session};
+use super::sessions::Sessions;
 use super::{Domain, Effects, Rerouted, Summary};
 use crate::admission::{Calendar, Interval};
 use crate::agreement::{Account, Usage};
@@ -147,7 +148,7 @@ impl Domain {
             tunnels,
             tables,
             claims: Claims::default(),
-            sessions: HashMap::new(),
+            sessions: Sessions::default(),
             starts: BTreeSet::new(),
             stops: BTreeSet::new(),
             network,
@@ -176,7 +177,7 @@ impl Domain {
                 if session.change.is_some() {
                     restored.changing.push(number);
                 }
-                self.sessions.insert(number, session);
+                self.hand_back(session);
             }
             Err(why) => {
                 if let Some(&(router, label)) = labels.get(&record.number) {

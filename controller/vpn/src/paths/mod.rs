@@ -103,7 +103,8 @@ impl Journey<'_> {
         BitRate(asked.0.saturating_sub(held))
     }
 
-    fn has_room(&self, id: DirectedLinkId, link: &DirectedLink, calendar: &Calendar) -> bool {
+    /// Whether a link has room for it throughout.
+    pub(crate) fn has_room(&self, id: DirectedLinkId, link: &DirectedLink, calendar: &Calendar) -> bool {
         calendar.has_room(id, self.classes, self.interval, self.asked(id, link))
     }
 

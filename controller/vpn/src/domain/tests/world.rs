@@ -303,6 +303,7 @@ impl World {
         self.check_links();
         self.check_ways();
         self.check_references();
+        self.domain.check_marks();
     }
 
     /// What the sessions need of each link, told from the sessions alone, is what is not free, and never more than there is, as
