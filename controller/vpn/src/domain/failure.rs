@@ -2,7 +2,8 @@
 //!
 //! A protected session whose one path fails goes on with the other, at once. Whatever else rides what is gone or too small now takes
 //! another way, the most important and oldest first; what finds none is released. Then second paths are sought for those that lost
-//! one. A booked session is left where it is when its path fails, for it may be repaired in time; when it starts it is seen to.
+//! one. Booked sessions are treated like those that run: whoever relies on a promise that cannot be kept as things stand hears of it now,
+//! and not when its time has come. Only who waits for a router at one of its ends waits on.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -158,15 +159,14 @@ impl Domain {
         !self.displaced(&ways).is_empty()
     }
 
-    /// Whether it is of any use to look for another way now.
+    /// Whether it is of any use to look for another way now: there is none to a router that is down.
     fn can_move(&self, session: &Session, way: usize) -> bool {
         let Some(leg) = &session.legs[way] else { return false };
         let ends = [leg.route.ingress(&self.network), leg.route.egress(&self.network)];
-        let up = ends.iter().all(|&router| self.network.topology().router(router) == Operation::Up);
-        up && (leg.tunnel.is_some() || leg.route.in_service(&self.network))
+        ends.iter().all(|&router| self.network.topology().router(router) == Operation::Up)
     }
 
-    /// Whether what waits for a repair holds too much of a link that works: then it cannot wait any longer.
+    /// Whether what waits for a router holds too much of a link that works: then it cannot wait any longer.
     fn stands_in_the_way(&self, session: &Session, way: usize, links: &BTreeSet<DirectedLinkId>) -> bool {
         let Some(booking) = session.legs[way].as_ref().and_then(|leg| leg.booking.as_ref()) else { return false };
         let claim = booking.claim();

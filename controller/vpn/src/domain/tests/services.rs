@@ -62,6 +62,10 @@ impl World {
     }
 }
 
+fn ways<const WAYS: usize, const HOPS: usize>(ways: [[&str; HOPS]; WAYS]) -> Vec<Vec<String>> {
+    ways.map(|way| way.map(str::to_owned).to_vec()).to_vec()
+}
+
 #[test]
 fn a_booking_starts_by_itself() {
     let mut world = World::new();
@@ -92,24 +96,62 @@ fn a_booking_starts_by_itself() {
 }
 
 #[test]
-fn a_booking_whose_path_failed_takes_another_or_is_released() {
+fn a_booking_whose_path_fails_takes_another_at_once_or_is_released() {
     let mut world = World::new();
-    let later = Asked { start: Some(39), ..asked(MEGA) };
-    let [moved, lost] = [7, 8].map(|host| world.agreed(&Asked { rates: vec![(40 * MEGA, Direction::FromCaller)], ..later.clone() }, host));
-    assert_eq!(
-        (world.way(moved), world.way(lost)),
-        (vec![vec!["p1".to_owned(), "pe2".to_owned()]], vec![vec!["p1".to_owned(), "pe2".to_owned()]])
-    );
-    // It may be repaired in time, so nobody is moved yet.
-    let rerouted = world.link(0, |link| link.operation = Operation::Down);
-    assert_eq!((rerouted.moved, rerouted.ended), (vec![], vec![]));
-    // And on all other ways there is room for one only.
+    let later = Asked { start: Some(39), rates: vec![(40 * MEGA, Direction::FromCaller)], ..asked(MEGA) };
+    let [moved, lost] = [7, 8].map(|host| {
+        world.now += 1;
+        world.agreed(&later, host)
+    });
+    assert_eq!((world.way(moved), world.way(lost)), (ways([["p1", "pe2"]]), ways([["p1", "pe2"]])));
+    // On all other ways there is room for one only.
     world.link(3, |link| link.capacity = BitRate(60 * MEGA));
+    let rerouted = world.link(0, |link| link.operation = Operation::Down);
+    world.check();
+    assert_eq!((rerouted.moved, rerouted.effects.steps), (vec![moved], vec![]), "nothing of it is programmed yet");
+    let ended: Vec<_> = rerouted.ended.iter().map(|summary| (summary.session, summary.cause, summary.established)).collect();
+    assert_eq!(ended, [(lost, Cause::Network, None)], "it is told long before its time");
+    assert_eq!((world.state(moved), world.way(moved)), (State::Booked, ways([["p2", "pe2"]])));
+    world.restart();
     world.wait(100);
     world.check();
-    assert_eq!((world.state(moved), world.state(lost)), (State::Established, State::Releasing));
-    assert_eq!(world.way(moved), [["p2", "pe2"]]);
-    assert_eq!(world.domain.summary(lost).unwrap().cause, Cause::Network);
+    assert_eq!((world.state(moved), world.way(moved)), (State::Established, ways([["p2", "pe2"]])));
+}
+
+#[test]
+fn a_link_that_is_back_before_a_booking_starts_is_free_for_others() {
+    let mut world = World::new();
+    let later = Asked { start: Some(39), length: Some(50), rates: vec![(90 * MEGA, Direction::FromCaller)], ..asked(MEGA) };
+    let session = world.agreed(&later, 7);
+    world.link(0, |link| link.operation = Operation::Down);
+    assert_eq!(world.way(session), [["p2", "pe2"]]);
+    let rerouted = world.link(0, |link| link.operation = Operation::Up);
+    world.check();
+    assert_eq!((rerouted.moved, rerouted.ended), (vec![], vec![]), "it has a way, and stays there");
+    world.restart();
+    let other = world.agreed(&later, 8);
+    assert_eq!(world.way(other), [["p1", "pe2"]]);
+    world.wait(100);
+    world.check();
+    assert_eq!([session, other].map(|session| world.state(session)), [State::Established; 2]);
+    world.wait(50);
+    assert_eq!([session, other].map(|session| world.state(session)), [State::Releasing; 2]);
+}
+
+#[test]
+fn a_booking_whose_end_is_down_waits_for_it() {
+    let mut world = World::new();
+    let later = Asked { to: 2, start: Some(39), ..asked(MEGA) };
+    let session = world.agreed(&later, 7);
+    let before = world.way(session);
+    let rerouted = world.router("pe3", Operation::Down);
+    world.check();
+    assert_eq!((rerouted.moved, rerouted.ended, world.state(session)), (vec![], vec![], State::Booked));
+    world.restart();
+    world.router("pe3", Operation::Up);
+    world.wait(100);
+    world.check();
+    assert_eq!((world.state(session), world.way(session)), (State::Established, before));
 }
 
 #[test]
@@ -418,18 +460,19 @@ fn tunnels_are_made_in_advance() {
 }
 
 #[test]
-fn a_booking_on_a_broken_path_does_not_fill_what_has_become_small() {
+fn a_protected_booking_uses_what_is_left_of_its_paths() {
     let mut world = World::new();
     let booked = Asked { start: Some(40), protection: Protection::Disjoint, ..asked(20 * MEGA) };
     let session = world.agreed(&booked, 7);
-    world.link(1, |link| link.operation = Operation::Down);
+    let rerouted = world.link(1, |link| link.operation = Operation::Down);
     world.check();
-    assert_eq!(world.state(session), State::Booked, "it waits for the repair");
+    assert_eq!((world.state(session), world.way(session)), (State::Booked, ways([["p2", "pe2"]])));
+    assert_eq!((rerouted.moved, rerouted.unprotected), (vec![session], vec![session]));
     let rerouted = world.link(2, |link| link.capacity = BitRate(8 * MEGA));
     world.check();
-    assert_eq!(
-        (world.state(session), world.way(session)),
-        (State::Booked, vec![vec!["pe3".to_owned(), "p2".to_owned(), "pe2".to_owned()]])
-    );
+    assert_eq!((world.state(session), world.way(session)), (State::Booked, ways([["pe3", "p2", "pe2"]])));
     assert_eq!(rerouted.unprotected, [session]);
+    let rerouted = world.link(1, |link| link.operation = Operation::Up);
+    world.check();
+    assert_eq!((rerouted.moved, rerouted.unprotected), (vec![session], vec![]), "it is protected again before it starts");
 }
