@@ -300,31 +300,57 @@ fn a_router_that_comes_back_empty_gets_what_it_had() {
     });
 }
 
+/// A session, one that is about to end, and one that is booked; what goes on with them while a PE is away, and forwards.
+async fn without_a_router(bench: &Bench, gateway: &Gateway) {
+    // Longer than a link may be silent: nobody says that the router's links have failed.
+    gateway.log().says("the router does not answer").await;
+    assert_eq!(bench.caller.call("backup", 4002, MEGA, NOW).await, Some(503));
+    assert_eq!(bench.caller.hang_up(4001).await, Some(200), "who hangs up is heard");
+    // What both ends have agreed on holds, and the router gets it when it answers.
+    assert_eq!(bench.caller.modify(4000, 20 * MEGA, NOW).await, Some(200));
+    // What was promised for now begins, even so.
+    bench.set_clock(1001);
+    gateway.log().says("a booked session has started, and a router gets it when it answers").await;
+}
+
+/// What is so at the end of that, and when the router is back.
+async fn with_the_router_again<T>(bench: &Bench, gateway: &Gateway, back: impl FnOnce() -> T) {
+    bench.exchange(4000, [1, 1]);
+    assert_eq!(gateway.log().said("the link has changed"), 0, "{:#?}", gateway.log());
+    assert_eq!(gateway.log().said("session settled"), 0, "it cannot be settled: {:#?}", gateway.log());
+    back();
+    gateway.log().says("session settled").await;
+    until("what has begun forwards", || matches!(bench.send(4010, true), Arrival::At { .. }).then_some(())).await;
+    all_is_well(bench, gateway).await;
+}
+
+async fn in_service_with_more() -> (Bench, Gateway) {
+    let (bench, gateway) = in_service(Clock::Settable).await;
+    call(&bench, 4001, 10, NOW).await;
+    bench.exchange(4001, [3, 5]);
+    call(&bench, 4010, 10, (bench.ntp(1000), bench.ntp(9000))).await;
+    (bench, gateway)
+}
+
 #[test]
-fn a_router_that_does_not_answer_for_a_minute_keeps_its_sessions_and_takes_no_new_ones() {
+fn a_router_that_does_not_answer_keeps_its_sessions_and_takes_no_new_ones() {
     alone(async {
-        let (bench, gateway) = in_service(Clock::Settable).await;
-        call(&bench, 4001, 10, NOW).await;
-        bench.exchange(4001, [3, 5]);
-        call(&bench, 4010, 10, (bench.ntp(1000), bench.ntp(9000))).await;
-        let over = tokio::time::Instant::now() + Duration::from_mins(1);
+        let (bench, gateway) = in_service_with_more().await;
         bench.provider.set_silent(0, true);
-        // Longer than a link may be silent: nobody says that the router's links have failed.
-        gateway.log().says("the router does not answer").await;
-        assert_eq!(bench.caller.call("backup", 4002, MEGA, NOW).await, Some(503));
-        assert_eq!(bench.caller.hang_up(4001).await, Some(200), "who hangs up is heard");
-        // What both ends have agreed on holds, and the router gets it when it answers.
-        assert_eq!(bench.caller.modify(4000, 20 * MEGA, NOW).await, Some(200));
-        // What was promised for now begins, even so.
-        bench.set_clock(1001);
-        gateway.log().says("a booked session has started, and a router gets it when it answers").await;
+        without_a_router(&bench, &gateway).await;
+        with_the_router_again(&bench, &gateway, || bench.provider.set_silent(0, false)).await;
+    });
+}
+
+#[test]
+fn a_router_that_cannot_be_reached_for_a_minute_keeps_its_sessions_and_takes_no_new_ones() {
+    alone(async {
+        let (bench, gateway) = in_service_with_more().await;
+        let over = tokio::time::Instant::now() + Duration::from_mins(1);
+        let away = bench.provider.cut_off(0);
+        without_a_router(&bench, &gateway).await;
         tokio::time::sleep_until(over).await;
-        bench.exchange(4000, [1, 1]);
-        assert_eq!(gateway.log().said("the link has changed"), 0, "{:#?}", gateway.log());
-        assert_eq!(gateway.log().said("session settled"), 0, "it cannot be settled: {:#?}", gateway.log());
-        bench.provider.set_silent(0, false);
-        gateway.log().says("session settled").await;
-        until("what has begun forwards", || matches!(bench.send(4010, true), Arrival::At { .. }).then_some(())).await;
-        all_is_well(&bench, &gateway).await;
+        gateway.log().says("the link to the router is down").await;
+        with_the_router_again(&bench, &gateway, || drop(away)).await;
     });
 }

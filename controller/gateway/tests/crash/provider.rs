@@ -2,6 +2,7 @@
 //! they do with a customer's packet can be seen.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
@@ -229,6 +230,15 @@ impl Provider {
         self.silent[router].send_replace(silent);
     }
 
+    /// A router's management network breaks, until what is returned is dropped: what is sent there is taken by nobody. It forwards on.
+    pub(crate) fn cut_off(&self, router: usize) -> CutOff {
+        let (whole, broken) = std::sync::mpsc::channel::<Infallible>();
+        let servers = self.servers.lock().unwrap();
+        // The only thread of its server waits, so that not even the connection is kept alive.
+        servers[router].as_ref().expect("it runs").spawn(async move { broken.recv().is_err() });
+        CutOff(whole)
+    }
+
     /// A router loses its power, and comes back empty.
     pub(crate) async fn reboot(&self, router: usize) {
         let old = self.servers.lock().unwrap()[router].take();
@@ -250,6 +260,9 @@ impl Provider {
         self.network().send(from, frame)
     }
 }
+
+/// As long as this is kept a router cannot be reached.
+pub(crate) struct CutOff(#[expect(dead_code, reason = "it is only dropped")] std::sync::mpsc::Sender<Infallible>);
 
 impl Drop for Provider {
     fn drop(&mut self) {

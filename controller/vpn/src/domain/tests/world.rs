@@ -322,16 +322,17 @@ impl World {
         }
     }
 
-    /// What is programmed goes where it can arrive, unless its end is down.
+    /// What is programmed or booked goes where it can arrive, unless its end is down.
     fn check_ways(&self) {
         let network = self.domain.network();
         for session in self.domain.sessions.values().filter(|session| session.state.is_live()) {
-            for leg in session.legs.iter().flatten().filter(|leg| leg.tunnel.is_some() && leg.demand.is_some()) {
+            for leg in session.legs.iter().flatten().filter(|leg| leg.demand.is_some()) {
                 let ends = [leg.route.ingress(network), leg.route.egress(network)];
                 let up = ends.iter().all(|&router| network.topology().router(router) == Operation::Up);
                 assert!(!up || leg.route.in_service(network), "session {:?} goes over what is down", session.number);
-                let tunnel = self.domain.tunnels.get(ends[0], leg.tunnel.unwrap()).unwrap();
-                assert_eq!(tunnel.route, leg.route);
+                if let Some(id) = leg.tunnel {
+                    assert_eq!(self.domain.tunnels.get(ends[0], id).unwrap().route, leg.route);
+                }
             }
         }
     }
