@@ -19,7 +19,7 @@ use svpn_sip::config::StartError;
 use svpn_sip::server::Server;
 use svpn_store::ReadError;
 use svpn_switch::ElectionId;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 /// The S-VPN gateway: applications ask it by SIP for a guaranteed path between two sites, and it programs the provider's routers by
@@ -149,17 +149,31 @@ fn print_records(path: &Path, listing: Listing) -> Result<(), Failure> {
 
 fn run(path: &Path) -> Result<(), Failure> {
     let config = config::load(path)?;
-    tokio::runtime::Runtime::new()?.block_on(serve(config))
+    tokio::runtime::Runtime::new()?.block_on(serve(path, config))
 }
 
 /// How long what is under way at the end is waited for; the next gateway goes on with the rest.
 const FAREWELL: Duration = Duration::from_secs(5);
 
-async fn serve(config: Config) -> Result<(), Failure> {
+/// Reads the configuration again whenever somebody asks for it. One that is wrong changes nothing.
+async fn follow(path: &Path, gateway: &Gateway, mut asked: Signal) {
+    while asked.recv().await.is_some() {
+        match config::load(path) {
+            Ok(config) => {
+                gateway.configure(&config);
+                tracing::info!("the configuration is read again: links are as it says; what else it changes counts from the next start");
+            }
+            Err(error) => tracing::error!(%error, "the configuration is not taken: all stays as it was"),
+        }
+    }
+}
+
+async fn serve(path: &Path, config: Config) -> Result<(), Failure> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let hangup = signal(SignalKind::hangup())?;
     let (kept, journal, writer) = svpn_store::open(&config.records.database, &config.records.gateway).await?;
     let listen = config.sip.listen.clone();
-    let begun = Gateway::start(config.network, &config.routers, election(), config.secrets, kept, journal).await?;
+    let begun = Gateway::start(&config, election(), kept, journal).await?;
     let Begun { gateway, resumed, hang_up, notices } = begun;
     let liveness = Liveness::new(&gateway, config.liveness);
     let keeping = [tokio::spawn(gateway.clone().keep_time()), tokio::spawn(liveness.watch(gateway.clone(), notices))];
@@ -174,6 +188,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
     };
     tokio::select! {
         () = ready => {}
+        () = follow(path, &gateway, hangup) => {}
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }

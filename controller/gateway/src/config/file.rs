@@ -221,6 +221,9 @@ pub(crate) struct Router {
     pub(crate) device_config: Option<Spanned<PathBuf>>,
     #[serde(default)]
     pub(crate) labels: Option<Labels>,
+    /// Whether sessions are to go around it.
+    #[serde(default)]
+    pub(crate) drained: bool,
 }
 
 /// `labels = { first = 16, last = 1048575 }`
@@ -240,6 +243,9 @@ pub(crate) struct Link {
     #[serde(default)]
     pub(crate) name: Option<String>,
     pub(crate) capacity: Rate,
+    /// Whether sessions are to go around it.
+    #[serde(default)]
+    pub(crate) drained: bool,
     #[serde(default)]
     pub(crate) metric: Option<u32>,
     #[serde(default, deserialize_with = "maybe_number")]

@@ -3,6 +3,7 @@
 mod agreements;
 mod error;
 mod file;
+mod links;
 mod peers;
 mod units;
 
@@ -27,12 +28,15 @@ use tonic::transport::Endpoint;
 use crate::liveness::{self, Probes};
 pub use error::ConfigError;
 use error::{Place, Span};
+pub use links::LinkConfig;
 
 /// Everything the gateway was told.
 #[derive(Debug)]
 pub struct Config {
     /// The network and who may use it.
     pub network: Network,
+    /// What of each link is to be used, and how much: this may change while the gateway runs.
+    pub links: Vec<LinkConfig>,
     /// How each router is reached.
     pub routers: Vec<RouterConfig>,
     /// The passwords.
@@ -111,6 +115,7 @@ fn read(path: &Path, text: &str) -> Result<Config, ConfigError> {
         });
     }
     Ok(Config {
+        links: links::links(&file, &network),
         routers: routers.collect::<Result<_, _>>()?,
         secrets,
         sip: SipConfig {

@@ -44,6 +44,9 @@ pub(crate) struct Nni {
     #[serde(deserialize_with = "text")]
     pub(crate) peer_mac: MacAddr,
     pub(crate) capacity: Rate,
+    /// Whether nothing is to cross it.
+    #[serde(default)]
+    pub(crate) drained: bool,
     #[serde(default)]
     pub(crate) metric: Option<u32>,
     #[serde(default, deserialize_with = "maybe_number")]

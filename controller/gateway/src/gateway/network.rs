@@ -1,4 +1,4 @@
-//! Links that fail and come back, and what becomes of the sessions on them.
+//! Links that fail and come back, are drained or have another capacity, and what becomes of the sessions on them.
 
 use svpn_contract::packet::PacketOut;
 use svpn_vpn::domain::Rerouted;
@@ -6,6 +6,7 @@ use svpn_vpn::topology::{LinkId, LinkState, Operation};
 use svpn_vpn::{Network, RouterId};
 
 use super::Gateway;
+use crate::config::{Config, LinkConfig};
 use crate::routers::Firmness;
 
 impl Gateway {
@@ -43,16 +44,34 @@ impl Gateway {
     /// A link carries frames from now on, or does not: tunnels move to other links, or back to being protected; what fits nowhere is
     /// ended.
     pub(crate) fn link_is(&self, link: LinkId, operation: Operation) {
+        self.change(link, |state| LinkState { operation, ..state });
+    }
+
+    /// Links are to be used, and as much of them, as a configuration says from now on: what rides a drained one goes around it before it
+    /// leaves it, and what fits nowhere is ended. Of the configuration's links those are meant that this gateway was started with.
+    pub fn configure(&self, config: &Config) {
+        let links: Vec<_> = {
+            let domain = self.domain();
+            config.links.iter().filter_map(|link| link.within(&config.network, domain.network())).collect()
+        };
+        for LinkConfig { link, administration, capacity } in links {
+            self.change(link, |state| LinkState { administration, capacity, ..state });
+        }
+    }
+
+    fn change(&self, link: LinkId, change: impl FnOnce(LinkState) -> LinkState) {
         let (rerouted, enacted) = {
             let mut domain = self.domain();
-            let state = domain.network().topology().state(link);
-            if state.operation == operation {
+            let before = domain.network().topology().state(link);
+            let state = change(before);
+            if state == before {
                 return;
             }
             let name = domain.network().topology().link(link.directions()[0]).name.clone();
-            tracing::warn!(link = name, ?operation, "the link has changed");
+            let LinkState { operation, administration, capacity } = state;
+            tracing::warn!(link = name, ?operation, ?administration, capacity = capacity.0, "the link has changed");
             let now = self.now(&mut domain);
-            let mut rerouted = domain.link_changed(link, LinkState { operation, ..state }, now);
+            let mut rerouted = domain.link_changed(link, state, now);
             let effects = std::mem::take(&mut rerouted.effects);
             let enacted = self.enact(&domain, effects, Vec::new(), Firmness::Surely);
             (rerouted, enacted)

@@ -5,19 +5,18 @@ use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use fail::fail_point;
-use svpn_sip::sessions::{HangUp, Resumed, Secret};
+use svpn_sip::sessions::{HangUp, Resumed};
 use svpn_store::{Journal, Kept};
 use svpn_switch::ElectionId;
-use svpn_vpn::request::ApplicationId;
 use svpn_vpn::session::State;
-use svpn_vpn::{Domain, Network, RestoreError};
+use svpn_vpn::{Domain, RestoreError};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::task::TaskTracker;
 
 use super::clock::Clock;
 use super::ending::{bill, settle};
 use super::{Gateway, Shared};
-use crate::config::RouterConfig;
+use crate::config::Config;
 use crate::routers::{Notice, Routers};
 
 /// Why the gateway cannot begin.
@@ -50,19 +49,12 @@ impl Gateway {
     ///
     /// # Errors
     /// [`StartError`]
-    pub async fn start(
-        network: Network,
-        routers: &[RouterConfig],
-        election: ElectionId,
-        secrets: HashMap<ApplicationId, Secret>,
-        kept: Kept,
-        journal: Journal,
-    ) -> Result<Begun, StartError> {
+    pub async fn start(config: &Config, election: ElectionId, kept: Kept, journal: Journal) -> Result<Begun, StartError> {
         let clock = Clock::read();
         let now = SystemTime::now();
         let Kept { facts, dialogs, registrations } = kept;
         let registrations = registrations.into_iter().map(|(application, body)| (application, svpn_sip::sessions::Kept(body))).collect();
-        let (mut domain, restored) = Domain::restore(network, facts, now)?;
+        let (mut domain, restored) = Domain::restore(config.network.clone(), facts, now)?;
         let mut effects = restored.effects;
         for session in restored.changing {
             if let Ok(withdrawn) = domain.withdraw(session) {
@@ -86,13 +78,13 @@ impl Gateway {
         let resumed = resumed(&domain, dialogs);
         fail_point!("start: after the journal is brought up to date");
         tracing::info!(sessions = resumed.len(), unsettled = over.len(), "the journal is read");
-        let (routers, notices) = Routers::start(routers, election, &domain);
+        let (routers, notices) = Routers::start(&config.routers, election, &domain);
         let (hang_up, told) = mpsc::unbounded_channel();
         let shared = Shared {
             domain: Mutex::new(domain),
             routers,
             journal,
-            secrets,
+            secrets: config.secrets.clone(),
             registrations: Mutex::new(registrations),
             unwritten: Mutex::default(),
             clock: Mutex::new(clock),
@@ -101,6 +93,8 @@ impl Gateway {
             tasks: TaskTracker::new(),
         };
         let gateway = Self(Arc::new(shared));
+        // Links may be meant to be used otherwise than when the gateway before this one ended.
+        gateway.configure(config);
         for summary in over {
             // Its ends may not have heard of it.
             gateway.tell(&summary);

@@ -1,6 +1,5 @@
 //! What the gateway thinks of its links, with and without probes.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,12 +14,13 @@ use crate::gateway::Begun;
 /// A gateway without routers that finds in its journal that a link had failed.
 async fn with_a_failed_link(name: &str, journal: svpn_store::Journal) -> (Network, Begun) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/svpn.toml");
-    let network = config::load(&file).expect("it is good").network;
+    let mut config = config::load(&file).expect("it is good");
+    config.routers.clear();
     let failed = Fact::Link(LinkRecord { link: name.to_owned(), failed: true, drained: false, capacity: None });
     let kept = Kept { facts: vec![failed], ..Kept::default() };
     let election = ElectionId::try_from(1).expect("it is not 0");
-    let begun = Gateway::start(network.clone(), &[], election, HashMap::new(), kept, journal).await;
-    (network, begun.expect("it starts"))
+    let begun = Gateway::start(&config, election, kept, journal).await;
+    (config.network, begun.expect("it starts"))
 }
 
 async fn journal(folder: &Path) -> (svpn_store::Journal, svpn_store::Writer) {

@@ -106,6 +106,13 @@ impl Bench {
         config::load(&self.path("gateway.toml")).unwrap()
     }
 
+    /// Changes the configuration's file.
+    pub(crate) fn edit(&self, from: &str, to: &str) {
+        let text = fs::read_to_string(self.path("gateway.toml")).unwrap();
+        assert_eq!(text.matches(from).count(), 1, "{from:?} stands once in the file");
+        fs::write(self.path("gateway.toml"), text.replacen(from, to, 1)).unwrap();
+    }
+
     /// Starts the gateway, without waiting for anything.
     pub(crate) fn launch(&self, start: &Start) -> Gateway {
         let mut command = Command::new(env!("CARGO_BIN_EXE_svpn-gateway"));
@@ -302,9 +309,18 @@ impl Gateway {
 
     /// Asks it to stop, and waits until it has.
     pub(crate) async fn stop(&mut self) -> bool {
-        let id = self.child.id().expect("it runs").to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
+        self.signal("-TERM").await;
         self.ends().await
+    }
+
+    /// Asks it to read its configuration again.
+    pub(crate) async fn reload(&self) {
+        self.signal("-HUP").await;
+    }
+
+    async fn signal(&self, signal: &str) {
+        let id = self.child.id().expect("it runs").to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().await.unwrap().success());
     }
 }
 

@@ -8,6 +8,7 @@ mod life;
 mod matrix;
 mod message;
 mod misfortunes;
+mod operator;
 mod provider;
 mod service;
 mod verdict;
