@@ -49,7 +49,8 @@ callee() {
 
 udp_port_open() { inside "$1" ss --no-header --udp --listening --numeric "sport = :$2" | grep -q .; }
 
-# call NAME SITE VPN BIT_RATE [SCENARIO [TIMES]]: CALLER, or else storage, asks for a session with backup, and holds it until hang_up NAME. TIMES are those of
+# call NAME SITE VPN BIT_RATE [SCENARIO [TIMES]]: CALLER, or else storage, asks for a session with backup, over TUNNEL, or else mpls, and
+# holds it until hang_up NAME. TIMES are those of
 # t= (RFC 8866): from now until somebody hangs up, if there are none.
 # Waits for the final response: its status is then in CALL_STATUS, all of it in $STATE/sip-NAME.response.
 call() {
@@ -61,7 +62,7 @@ call() {
     start "$name" "$site" "${SIPP[@]}" -m 1 -cid_str "${CALL_ID[$name]}" -au "$caller" -ap "$(secret_of "$caller" "$vpn")" \
         -key application "$caller" -key callee backup -key domain "$(vpn_domain "$vpn")" \
         -key callee_domain "${CALLEE_DOMAIN:-$(vpn_domain "$vpn")}" -key address "${SITE_ADDRESS[$site]}" \
-        -key bandwidth "$rate" -key times "$times" -key changed "${CHANGED_RATE:-0}" -key svpn "class=5;match=hosts"
+        -key bandwidth "$rate" -key times "$times" -key changed "${CHANGED_RATE:-0}" -key svpn "class=5;match=hosts;tunnel=${TUNNEL:-mpls}"
     eventually "$SIGNALLING_TIMEOUT" save_final_response "$name" || true
     CALL_STATUS=$(sed -n '1s|^SIP/2.0 \([0-9]*\).*|\1|p' "$STATE/sip-$name.response")
     CALL_STATUS=${CALL_STATUS:-none}

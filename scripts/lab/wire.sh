@@ -16,6 +16,14 @@ stop_capture() {
 # captured NAME: how many frames, without the probes of links.
 captured() { tcpdump -r "$STATE/$1.pcap" --count 'not ether proto 0x88cc' 2>/dev/null | sed -n 's/^\([0-9]*\) packets\{0,1\}$/\1/p'; }
 
+# wire_gre NAME: of the echo requests in a capture: the outer addresses, the protocols, what is in GRE, the label's fields (label, TC, bottom
+# of stack), and TTL and DSCP of both IP headers, the outer first.
+wire_gre() {
+    tshark -r "$STATE/$1.pcap" -Y 'gre and icmp.type == 8' -T fields -E separator=' ' -E aggregator=, -e ip.src -e ip.dst -e frame.protocols \
+        -e gre.proto -e mpls.label -e mpls.exp -e mpls.bottom -e ip.ttl -e ip.dsfield.dscp 2>"$STATE/tshark-$1.errors" |
+        sed 's/^\([^, ]*\),[^ ]* \([^, ]*\),[^ ]*/\1 \2/' | sort -u
+}
+
 # wire_stacks NAME: the distinct label stacks of the echo requests in a capture: label, TC, bottom-of-stack bit and TTL of all labels,
 # each list top first with commas between, and then the TTL of the IP header inside.
 wire_stacks() {

@@ -53,6 +53,7 @@ impl Sessions {
         let bandwidth = Bandwidth::TransportIndependent { rate, packets_per_second: None };
         let class = Class::new(random.random_range(0..8)).unwrap_or(Class::MAX);
         Ok(Journey {
+            encapsulation: svpn_vpn::encapsulation::Encapsulation::Mpls,
             from,
             to,
             demand: Demand::of([(Transport::Udp, bandwidth)], Framing { tags: 0, mean_packet: 512 })?,

@@ -28,7 +28,7 @@ pub(super) fn grid(routers: u32) -> Result<Network, AdmissionError> {
     let neighbours = (0..routers).flat_map(|router| [right(router), Some(router + width)].map(|next| (router, next)));
     let joined = neighbours.filter_map(|(router, next)| next.filter(|next| *next < routers).map(|next| (router, next)));
     Ok(Network::build(NetworkSpec {
-        routers: (0..routers).map(|router| RouterSpec { name: format!("r{router}"), labels: None }).collect(),
+        routers: (0..routers).map(|router| RouterSpec { name: format!("r{router}"), labels: None, gre: Vec::new() }).collect(),
         links: joined.map(|(from, to)| link(from, to)).collect(),
         ..NetworkSpec::default()
     })?)

@@ -3,7 +3,7 @@
 //! An application says what it needs above the transport header (`b=TIAS`, RFC 3890) or with IP and transport headers (`b=AS`,
 //! RFC 4566 section 5.8). A policer counts frames as they come from the attachment circuit: destination MAC to end of payload, tags
 //! included, no FCS. RFC 3890 section 6.4 shows the way from one to the other: headers of a packet times packets per second, rounded
-//! up. Links carry the labels besides.
+//! up. Links carry what the tunnel puts before each packet besides ([`crate::encapsulation`]).
 //!
 //! | header | bytes |
 //! |---|---|
@@ -11,7 +11,6 @@
 //! | each tag of the attachment circuit | 4 |
 //! | IPv4 without options | 20 |
 //! | UDP, TCP without options, SCTP common header | 8, 20, 12 |
-//! | each label on the path, on links only | 4 |
 
 use serde::{Deserialize, Serialize};
 use svpn_contract::wire::Mtu;
@@ -21,7 +20,6 @@ use crate::request::{Bandwidth, BitRate, Transport};
 const ETHERNET: u64 = 14;
 const TAG: u64 = 4;
 const IPV4: u64 = 20;
-const LABEL: u64 = 4;
 /// Ethernet pads what is shorter, FCS not counted (IEEE 802.3 section 3.2.8); a bridge may add tags to a padded frame.
 const SHORTEST_FRAME: u64 = 60;
 
@@ -101,12 +99,12 @@ impl Demand {
         self.policed
     }
 
-    /// What a link carries of it, bit/s: each packet has the labels besides.
+    /// What a link carries of it, bit/s, where each packet has so many bytes more.
     ///
-    /// Tags end at the PE, yet their room is not given away: a sender of smaller packets has more labels than its rate foresees.
-    pub fn on_link(self, labels: u8) -> BitRate {
-        let extra = u128::from(self.packets_per_second) * u128::from(labels) * u128::from(LABEL) * 8;
-        // A policed rate has room for at least a frame each packet, so a few labels never come near the end of 64 bits.
+    /// Tags end at the PE, yet their room is not given away: a sender of smaller packets has more headers than its rate foresees.
+    pub fn on_link(self, encapsulation: u32) -> BitRate {
+        let extra = u128::from(self.packets_per_second) * u128::from(encapsulation) * 8;
+        // A policed rate has room for at least a frame each packet, so what goes before a packet never comes near the end of 64 bits.
         BitRate(u64::try_from(u128::from(self.policed.0) + extra).unwrap_or(u64::MAX))
     }
 
@@ -171,8 +169,8 @@ mod tests {
         // G.711 in 20 ms packets: 50 of 172 bytes (RTP included) above UDP, 214 in the frame.
         let voice = of(Transport::Udp, tias(68_800, Some(50)), UNTAGGED);
         assert_eq!(voice.policed(), BitRate(50 * 214 * 8));
-        assert_eq!(voice.on_link(1), BitRate(50 * 218 * 8));
-        assert_eq!(voice.on_link(2), BitRate(50 * 222 * 8));
+        assert_eq!(voice.on_link(4), BitRate(50 * 218 * 8));
+        assert_eq!(voice.on_link(8), BitRate(50 * 222 * 8));
         // The same with IP and UDP headers counted, and with two tags.
         assert_eq!(of(Transport::Udp, with_headers(80_000, Some(50)), UNTAGGED), voice);
         let tagged = Framing { tags: 2, ..UNTAGGED };
@@ -258,11 +256,11 @@ mod tests {
             let asked: u64 = media.iter().map(|(_, bandwidth)| match bandwidth {
                 Bandwidth::TransportIndependent { rate, .. } | Bandwidth::ApplicationSpecific { rate, .. } => rate.0,
             }).sum();
-            prop_assert!(all.policed().0 >= asked && all.on_link(1) >= all.policed() && all.on_link(2) >= all.on_link(1));
+            prop_assert!(all.policed().0 >= asked && all.on_link(4) >= all.policed() && all.on_link(8) >= all.on_link(4));
             for left_out in 0..media.len() {
                 let rest = media.iter().enumerate().filter(|(index, _)| *index != left_out).map(|(_, medium)| *medium);
                 if let Ok(less) = Demand::of(rest, framing) {
-                    prop_assert!(less.policed() <= all.policed() && less.on_link(2) <= all.on_link(2));
+                    prop_assert!(less.policed() <= all.policed() && less.on_link(8) <= all.on_link(8));
                 }
             }
         }

@@ -6,13 +6,15 @@
 //!
 //! `serde` gives facts a form for the disk; which one is the store's choice.
 
+use std::net::IpAddr;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
 use crate::demand::Demand;
+use crate::encapsulation::Encapsulation;
 use crate::network::Network;
-use crate::request::{Answer, BitRate, Cause, CeName, SessionNumber, SessionRequest, TunnelType, VpnName};
+use crate::request::{Answer, BitRate, Cause, CeName, SessionNumber, SessionRequest, VpnName};
 use crate::session::State;
 use crate::topology::DirectedLinkId;
 
@@ -129,7 +131,7 @@ pub struct WayRecord {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RouteRecord {
     /// The encapsulation.
-    pub tunnel: TunnelType,
+    pub tunnel: Encapsulation,
     /// The links in order.
     pub primary: Vec<LinkWay>,
     /// For a protected session: the links of a second way that shares none of the first one's risks.
@@ -216,9 +218,12 @@ pub struct TunnelRecord {
     /// Where it begins.
     pub name: TunnelName,
     /// The encapsulation.
-    pub tunnel: TunnelType,
+    pub tunnel: Encapsulation,
     /// The primary, then the backup where there is one; each the links in order.
     pub members: Vec<Vec<TunnelHop>>,
+    /// Of each of them the address at which it ends, where it is GRE.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ends: Vec<IpAddr>,
     /// Whether it goes with its last session.
     pub origin: TunnelOrigin,
 }

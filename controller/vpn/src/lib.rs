@@ -10,6 +10,7 @@ pub mod agreement;
 pub mod demand;
 pub mod domain;
 pub mod durable;
+pub mod encapsulation;
 pub mod ids;
 pub mod network;
 pub mod paths;

@@ -41,7 +41,18 @@ pub(crate) fn vlan(number: u16) -> VlanId {
 }
 
 pub(crate) fn router(name: &str) -> RouterSpec {
-    RouterSpec { name: name.into(), labels: None }
+    RouterSpec { name: name.into(), labels: None, gre: Vec::new() }
+}
+
+/// GRE over IPv4 between pe1 and pe2, over IPv6 between pe1 and pe3, and none between pe2 and pe3.
+fn with_gre(router: RouterSpec) -> RouterSpec {
+    let prefixes: &[&str] = match &*router.name {
+        "pe1" => &["2001:db8:1::/64", "192.0.2.16/28"],
+        "pe2" => &["192.0.2.32/29"],
+        "pe3" => &["2001:db8:3::/125"],
+        _ => &[],
+    };
+    RouterSpec { gre: prefixes.iter().map(|prefix| prefix.parse().unwrap()).collect(), ..router }
 }
 
 fn mac(router: &str, port: u16) -> MacAddr {
@@ -132,7 +143,7 @@ pub(crate) fn spec() -> NetworkSpec {
         ttl: TtlMode::UNIFORM,
         last_session: Some(50),
         classes: Vec::new(),
-        routers: ["pe1", "p1", "p2", "pe2", "pe3", "p3", "p4"].map(router).into(),
+        routers: ["pe1", "p1", "p2", "pe2", "pe3", "p3", "p4"].map(router).map(with_gre).into(),
         links: vec![
             link(("pe1", 10), ("p1", 1), 100 * MEGA, 1),
             link(("p1", 2), ("pe2", 10), 100 * MEGA, 1),

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Deserializer};
 use svpn_contract::wire::{Class, Label, MacAddr, Mtu, PortId, TtlMode, VlanId, VrfId};
 use svpn_sip::config::{DigestAlgorithm, ListenAddress, SessionTimer, TlsFiles};
@@ -224,6 +224,9 @@ pub(crate) struct Router {
     /// Whether sessions are to go around it.
     #[serde(default)]
     pub(crate) drained: bool,
+    /// Its addresses in the provider's own network: a prefix of IPv4, of IPv6, or one of each.
+    #[serde(default, deserialize_with = "texts")]
+    pub(crate) gre: Vec<IpNet>,
 }
 
 /// `labels = { first = 16, last = 1048575 }`

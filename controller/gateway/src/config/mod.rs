@@ -273,7 +273,8 @@ fn class(class: &file::ServiceClass) -> ClassSpec {
 }
 
 fn router(router: &file::Router) -> RouterSpec {
-    RouterSpec { name: router.name.clone(), labels: router.labels.map(|labels| (labels.first, labels.last)) }
+    let labels = router.labels.map(|labels| (labels.first, labels.last));
+    RouterSpec { name: router.name.clone(), labels, gre: router.gre.clone() }
 }
 
 fn link(link: &file::Link) -> LinkSpec {

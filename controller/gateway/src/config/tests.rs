@@ -29,6 +29,8 @@ fn a_good_file_is_taken() {
     assert_eq!((peer.nnis.as_slice(), peer.vpns.len()), (&[CeName("to-abroad".to_owned())][..], 1));
     assert_eq!(config.network.nnis()[0].name, peer.nnis[0]);
     assert_eq!(config.sip.listen.len(), 2);
+    let gre = config.network.routers().map(|(_, router)| router.gre.len()).collect::<Vec<_>>();
+    assert_eq!(gre, [0, 2, 0]);
     let (_, west) = config.network.topology().links().find(|(_, link)| link.name == "west").expect("it is configured");
     assert_eq!((west.pools.len(), west.risks.len()), (2, 1));
     assert!(config.network.topology().affinities(["gold", "terrestrial"]).is_ok_and(|both| both == west.affinities));
@@ -79,6 +81,7 @@ fn what_is_wrong_is_said_with_its_line_and_what_was_expected() {
         ("ring_timeout = 5", "ring_timeout = -5", "-5"),
         ("ring_timeout = 5", "session_expires = 89", "90 seconds at least"),
         ("default_class = 5", "default_class = 8", "3 bits"),
+        ("\"2001:db8::/64\"]", "\"2001:db8::/129\"]", "2001:db8::/129"),
         ("device_id = 2", "device-id = 2", "unknown field `device-id`"),
         ("p4runtime = \"http://127.0.0.1:9561\"", "p4runtime = \"127.0.0.1\"", "http://HOST:PORT"),
         ("listen = [\"udp:127.0.0.1:5060\", \"tcp:127.0.0.1:5060\"]", "listen = [\"127.0.0.1:5060\"]", "udp:"),
@@ -125,6 +128,9 @@ fn what_does_not_hang_together_is_said_with_its_line() {
         ("domain = \"abroad.example\"", "domain = \"provider.example\"", "there twice"),
         ("prefixes = [\"10.9.0.0/24\"]", "prefixes = [\"10.2.0.0/25\"]", "10.2.0.0/24"),
         ("contract = \"gold\" # abroad", "contract = \"lead\" # abroad", "not configured"),
+        ("\"2001:db8::/64\"]", "\"2001:db8::1/64\"]", "expected 2001:db8::/64"),
+        ("\"2001:db8::/64\"]", "\"192.0.2.16/31\"]", "three at least"),
+        ("\"2001:db8::/64\"]", "\"192.0.2.16/28\"]", "besides another of the family"),
     ];
     for (from, to, expected) in cases {
         let (text, _) = changed(from, to);

@@ -151,7 +151,7 @@ impl Domain {
             let Some(demand) = demand else { continue };
             let wish = self.wish(session, demand);
             let taken = self.take_way(session, way, wish).or_else(|why| self.take_from_others(session, way, wish, why, victims));
-            taken.map_err(|why| self.no_route(session, way, wish, &why))?;
+            taken.map_err(|why| self.no_route(session, way, &why))?;
         }
         Ok(())
     }
@@ -200,7 +200,8 @@ impl Domain {
             let options = &self.network.contract(other.contract).options;
             other.state.is_live() && options.yields(other.priority, session.priority)
         };
-        let (journey, topology) = (self.journey(session, way, wish, None), self.network.topology());
+        let Ok(journey) = self.journey(session, way, wish, None) else { return Vec::new() };
+        let topology = self.network.topology();
         let full = topology.links().filter(|&(id, link)| topology.in_service(id) && !journey.has_room(id, link, &self.calendar));
         let holders: BTreeSet<_> = full.flat_map(|(id, _)| self.sessions.marked(Mark::Link(id))).collect();
         holders.into_iter().filter(|&number| self.sessions.get(number).is_some_and(yields)).collect()

@@ -176,7 +176,7 @@ impl Domain {
             }
         }
         let found = self.route(session, way, wish, held.as_ref());
-        let route = found.map_err(|why| self.no_route(session, way, wish, &why))?;
+        let route = found.map_err(|why| self.no_route(session, way, &why))?;
         let then = claim(wish.demand, &route, wish.class, wish.interval);
         let booked = match (&held, session.legs[way].as_mut().and_then(|leg| leg.booking.as_mut())) {
             (Some(held), Some(booking)) => self.calendar.change(booking, held.cover(&then)),
@@ -185,7 +185,7 @@ impl Domain {
                 leg.booking = Some(booking);
             }),
         };
-        booked.map_err(|denial| self.no_route(session, way, wish, &NoPath::Full(denial)))?;
+        booked.map_err(|denial| self.no_route(session, way, &NoPath::Full(denial)))?;
         Ok(route)
     }
 

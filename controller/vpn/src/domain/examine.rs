@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use svpn_contract::wire::Class;
 
 use super::WAYS;
+use super::resources::no_addresses;
 use crate::admission::Interval;
 use crate::agreement::{self, Consent};
 use crate::demand::{Demand, Framing};
@@ -45,8 +46,13 @@ pub(super) fn examine(network: &Network, request: &SessionRequest, now: SystemTi
     consents(network, &request.caller, &request.callee)?;
     let circuits = [attached(network, &request.caller_ce, &request.caller)?, attached(network, &request.callee_ce, &request.callee)?];
     let [from, to] = circuits.map(|circuit| &network.circuits()[circuit]);
-    if request.tunnel == TunnelType::Gre {
-        return Err(Refusal::NotAcceptable("tunnel=gre is not offered here: ask for tunnel=mpls".into()));
+    if request.tunnel == TunnelType::Gre && (caller_nni.is_some() || callee_nni.is_some()) {
+        return Err(Refusal::NotAcceptable(
+            "tunnel=gre does not reach another provider, whose link takes labels: ask for tunnel=mpls".into(),
+        ));
+    }
+    if network.encapsulation(request.tunnel, from.router, to.router).is_none() {
+        return Err(no_addresses(network, [from.router, to.router]));
     }
     if from.router == to.router {
         return Err(Refusal::NotAcceptable(format!(

@@ -226,7 +226,7 @@ impl Domain {
             (false, true) => backup,
             _ => return None,
         };
-        Some(Route { tunnel: route.tunnel, primary: primary.clone(), backup: None })
+        Some(Route { encapsulation: route.encapsulation, primary: primary.clone(), backup: None })
     }
 
     fn vacate(&mut self, number: SessionNumber, way: usize) {

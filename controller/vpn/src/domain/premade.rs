@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use super::{Domain, Effects};
 use crate::durable::{Fact, TunnelOrigin};
+use crate::encapsulation::Encapsulation;
 use crate::network::RouterId;
 use crate::plan::{Ground, Route};
-use crate::request::TunnelType;
 
 impl Domain {
     /// Makes the tunnels that are to be there and are not, on the cheapest paths in service; those that need not be there any more go
@@ -22,7 +22,7 @@ impl Domain {
         }
         for (from, to) in missing {
             let Some(primary) = self.paths.alternatives(self.network.topology(), from, to, 1).first().cloned() else { continue };
-            let route = Route { tunnel: TunnelType::Mpls, primary, backup: None };
+            let route = Route { encapsulation: Encapsulation::Mpls, primary, backup: None };
             if let Some(id) = self.tunnels.of(&route) {
                 self.set_origin(from, id, TunnelOrigin::Premade, effects);
                 continue;

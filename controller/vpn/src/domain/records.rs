@@ -8,7 +8,7 @@ use crate::durable::{
     BorderRecord, ChangeRecord, Fact, LinkWay, RouteRecord, SessionRecord, TunnelHop, TunnelName, TunnelRecord, WayRecord,
 };
 use crate::network::RouterId;
-use crate::plan::{Labels, Route, Tunnel};
+use crate::plan::{Marks, Route, Tunnel};
 use crate::topology::Path;
 
 impl Domain {
@@ -64,15 +64,25 @@ impl Domain {
 
     fn route_record(&self, route: &Route) -> RouteRecord {
         let links = |path: &Path| path.links().iter().map(|&id| LinkWay::of(&self.network, id)).collect();
-        RouteRecord { tunnel: route.tunnel, primary: links(&route.primary), backup: route.backup.as_ref().map(links) }
+        RouteRecord { tunnel: route.encapsulation, primary: links(&route.primary), backup: route.backup.as_ref().map(links) }
     }
 
     pub(super) fn tunnel_record(&self, ingress: RouterId, id: TunnelId, tunnel: &Tunnel) -> TunnelRecord {
-        let members = tunnel.route.paths().zip(&tunnel.labels).map(|(path, labels)| self.hops(path, labels));
-        TunnelRecord { name: self.tunnel_name(ingress, id), tunnel: tunnel.route.tunnel, members: members.collect(), origin: tunnel.origin }
+        let (mut members, mut ends) = (Vec::new(), Vec::new());
+        for (path, marks) in tunnel.marks() {
+            match marks {
+                Marks::Lsp(labels) => members.push(self.hops(path, labels)),
+                Marks::Gre(gre) => {
+                    members.push(self.hops(path, &[]));
+                    ends.push(gre.end());
+                }
+            }
+        }
+        let name = self.tunnel_name(ingress, id);
+        TunnelRecord { name, tunnel: tunnel.route.encapsulation, members, ends, origin: tunnel.origin }
     }
 
-    fn hops(&self, path: &Path, labels: &Labels) -> Vec<TunnelHop> {
+    fn hops(&self, path: &Path, labels: &[(RouterId, Label)]) -> Vec<TunnelHop> {
         let unlabelled = path.links().len() - labels.len();
         let labels = std::iter::repeat_n(None, unlabelled).chain(labels.iter().map(|(_, label)| Some(label.get())));
         let over = path.links().iter().map(|&id| LinkWay::of(&self.network, id));

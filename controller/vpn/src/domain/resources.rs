@@ -10,7 +10,7 @@ use crate::admission::{Claim, ClassSet, Denial, Interval};
 use crate::agreement::Protection;
 use crate::demand::Demand;
 use crate::durable::Fact;
-use crate::network::{Network, RouterId};
+use crate::network::{Circuit, Network, RouterId};
 use crate::paths::{Journey, NoPath};
 use crate::plan::{self, Ground, Planned, Route};
 use crate::request::Refusal;
@@ -31,37 +31,39 @@ impl Domain {
         Wish { demand, class: session.class, interval: session.interval, protection }
     }
 
-    pub(super) fn journey<'h>(&self, session: &Session, way: usize, wish: Wish, held: Option<&'h Claim>) -> Journey<'h> {
+    pub(super) fn journey<'h>(&self, session: &Session, way: usize, wish: Wish, held: Option<&'h Claim>) -> Result<Journey<'h>, NoPath> {
         let [from, to] = session.ends(&self.network, way);
-        Journey {
+        let encapsulation = self.network.encapsulation(session.request.tunnel, from.router, to.router).ok_or(NoPath::NoAddresses)?;
+        Ok(Journey {
             from: from.router,
             to: to.router,
             demand: wish.demand,
+            encapsulation,
             packet: from.mtu.min(to.mtu),
             classes: ClassSet::from(wish.class),
             constraint: self.network.contract(session.contract).constraint,
             interval: wish.interval,
             held,
-        }
+        })
     }
 
     /// The route a way can take, beside what it holds.
     pub(super) fn route(&mut self, session: &Session, way: usize, wish: Wish, held: Option<&Claim>) -> Result<Route, NoPath> {
-        let journey = self.journey(session, way, wish, held);
+        let journey = self.journey(session, way, wish, held)?;
         let Self { network, calendar, paths, .. } = self;
-        let tunnel = session.request.tunnel;
+        let encapsulation = journey.encapsulation;
         Ok(match wish.protection {
-            Protection::None => Route { tunnel, primary: paths.find(network.topology(), calendar, &journey)?, backup: None },
+            Protection::None => Route { encapsulation, primary: paths.find(network.topology(), calendar, &journey)?, backup: None },
             Protection::Disjoint => {
                 let [primary, backup] = paths.find_pair(network.topology(), calendar, &journey)?;
-                Route { tunnel, primary, backup: Some(backup) }
+                Route { encapsulation, primary, backup: Some(backup) }
             }
         })
     }
 
     /// Why there is no route, as a person can act on it.
-    pub(super) fn no_route(&self, session: &Session, way: usize, wish: Wish, why: &NoPath) -> Refusal {
-        refusal(&self.network, &self.journey(session, way, wish, None), why)
+    pub(super) fn no_route(&self, session: &Session, way: usize, why: &NoPath) -> Refusal {
+        refusal(&self.network, session.ends(&self.network, way), why)
     }
 
     /// Finds a route for a way and takes its bandwidth.
@@ -174,20 +176,32 @@ impl Domain {
     }
 }
 
-fn refusal(network: &Network, journey: &Journey<'_>, why: &NoPath) -> Refusal {
-    let [from, to] = [journey.from, journey.to].map(|router| network.router(router).name.clone());
-    match why {
-        NoPath::TooNarrow { bytes } => Refusal::NotAcceptable(format!(
-            "no path from {from} to {to} takes packets of {bytes} bytes, the {} of the attachments and their labels",
-            journey.packet
+/// Why there is no GRE between two routers.
+pub(super) fn no_addresses(network: &Network, ends: [RouterId; 2]) -> Refusal {
+    let bare = ends.into_iter().map(|router| network.router(router)).find(|router| router.gre.is_empty());
+    let [from, to] = ends.map(|router| &network.router(router).name);
+    Refusal::NotAcceptable(bare.map_or_else(
+        || format!("tunnel=gre is not possible: routers {from} and {to} have addresses for it of different families: ask for tunnel=mpls"),
+        |router| format!("tunnel=gre is not possible: router {} has no addresses for it: ask for tunnel=mpls", router.name),
+    ))
+}
+
+fn refusal(network: &Network, [from, to]: [&Circuit; 2], why: &NoPath) -> Refusal {
+    let packet = from.mtu.min(to.mtu);
+    let [from, to] = [from.router, to.router];
+    let names = [from, to].map(|router| network.router(router).name.clone());
+    match (why, names) {
+        (NoPath::NoAddresses, _) => no_addresses(network, [from, to]),
+        (NoPath::TooNarrow { bytes }, [from, to]) => Refusal::NotAcceptable(format!(
+            "no path from {from} to {to} takes packets of {bytes} bytes, the {packet} of the attachments and what is put before them"
         )),
-        NoPath::Full(Denial { link, fits, asked, interval, next_start, .. }) => Refusal::NoBandwidth {
+        (NoPath::Full(Denial { link, fits, asked, interval, next_start, .. }), _) => Refusal::NoBandwidth {
             link: network.topology().link(*link).name.clone(),
             asked: *asked,
             fits: *fits,
             full: (interval.start(), interval.stop()),
             next_start: *next_start,
         },
-        other => Refusal::NoPath { from, to, why: other.to_string() },
+        (other, [from, to]) => Refusal::NoPath { from, to, why: other.to_string() },
     }
 }

@@ -16,10 +16,11 @@ use crate::durable::{
     EndRecord, Fact, LinkRecord, LinkWay, NumberRecord, RouteRecord, SessionRecord, TunnelHop, TunnelName, TunnelOrigin, TunnelRecord,
     UsageRecord, WayRecord,
 };
+use crate::encapsulation::Encapsulation;
 use crate::ids::Pool;
 use crate::network::{ContractId, InvalidNetwork, Item, Network, RouterId};
 use crate::paths::Paths;
-use crate::plan::{Base, Ground, Kept, Labels, Numbers, Route, Tables, Tunnel, Tunnels};
+use crate::plan::{self, Base, Ends, Ground, Kept, Labels, Marks, Numbers, Route, Tables, Tunnel, Tunnels};
 use crate::request::{Cause, SessionNumber};
 use crate::session::State;
 use crate::topology::{Administration, Operation, Path};
@@ -394,24 +395,33 @@ fn read_tunnel(network: &Network, numbers: &mut Numbers, record: &TunnelRecord, 
         None => None,
         Some(path) => Some(path?),
     };
-    let route = Route { tunnel: record.tunnel, primary, backup };
+    let route = Route { encapsulation: record.tunnel, primary, backup };
     let ingress = route.ingress(network);
     if tunnels.of(&route).is_some() || network.router(ingress).name != record.name.ingress {
         return None;
     }
     let id = numbers.restore_tunnel(ingress, record.name.tunnel)?;
-    let mut labels: Vec<Labels> = Vec::new();
-    for hops in &record.members {
-        let Some(member) = read_labels(network, numbers, hops) else {
-            for (router, label) in labels.iter().flatten() {
-                numbers.give_back_label(*router, *label);
-            }
+    let mut marks: Vec<Marks> = Vec::new();
+    for (member, path) in route.paths().enumerate() {
+        let Some(mark) = read_marks(network, numbers, record, member, path) else {
+            plan::give_back(route.paths().zip(&marks), network, numbers);
             numbers.give_back_tunnel(ingress, id);
             return None;
         };
-        labels.push(member);
+        marks.push(mark);
     }
-    Some((id, Tunnel { route, labels, sessions: 0, origin: record.origin }))
+    Some((id, Tunnel { route, marks, sessions: 0, origin: record.origin }))
+}
+
+/// By what routers know the packets of a path; `None`, and nothing taken, where the configuration has no place for it.
+fn read_marks(network: &Network, numbers: &mut Numbers, record: &TunnelRecord, member: usize, path: &Path) -> Option<Marks> {
+    if record.tunnel == Encapsulation::Mpls {
+        return read_labels(network, numbers, record.members.get(member)?).map(Marks::Lsp);
+    }
+    let topology = network.topology();
+    let (ingress, egress) = (topology.link(path.links()[0]).from, path.egress(topology));
+    let ends = Ends::of(network, ingress, *record.ends.get(member)?)?;
+    numbers.restore_end(egress, ends.end()).map(|_| Marks::Gre(ends))
 }
 
 fn read_labels(network: &Network, numbers: &mut Numbers, hops: &[TunnelHop]) -> Option<Labels> {
@@ -439,5 +449,5 @@ fn read_route(network: &Network, kept: &RouteRecord) -> Result<Route, WhyLost> {
         Path::new(network.topology(), links).map_err(|_| WhyLost::Contradiction("its links do not follow each other"))
     };
     let backup = kept.backup.as_ref().map(path).transpose()?;
-    Ok(Route { tunnel: kept.tunnel, primary: path(&kept.primary)?, backup })
+    Ok(Route { encapsulation: kept.tunnel, primary: path(&kept.primary)?, backup })
 }

@@ -179,7 +179,7 @@ pub(super) fn rates(demands: [Option<Demand>; 2]) -> Rates {
 /// What a route takes of the links: all of it on each of its paths.
 pub(super) fn claim(demand: Demand, route: &Route, class: Class, interval: Interval) -> Claim {
     let on = |path: &crate::topology::Path| {
-        let rate = demand.on_link(path.labels());
+        let rate = demand.on_link(route.encapsulation.bytes(path.links().len()));
         path.links().iter().map(move |&link| (link, rate)).collect::<Vec<_>>()
     };
     Claim::new(interval, ClassSet::from(class), route.paths().flat_map(on).collect())

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use svpn_contract::wire::{Label, MacAddr, Mtu, PortId, VlanId, VrfId};
 
 use super::spec::{AttachmentSpec, ClassSpec, GroupSpec, NetworkSpec, RouterSpec};
@@ -128,7 +128,9 @@ pub(super) struct Checker {
     circuits: HashMap<(RouterId, PortId, VlanId, VlanId), Item>,
     attached: HashMap<(CeName, VpnName), Item>,
     responders: HashMap<(RouterId, PortId, VlanId, Ipv4Addr), (Item, MacAddr)>,
-    prefixes: HashMap<VpnName, Vec<(Ipv4Net, Item)>>,
+    prefixes: HashMap<VpnName, Vec<(IpNet, Item)>>,
+    /// What routers have for GRE.
+    pub(super) gre: Vec<(IpNet, Item)>,
     pub(super) contracts: HashMap<String, ContractId>,
 }
 
@@ -144,7 +146,8 @@ impl Checker {
             if first < Label::FIRST_UNRESERVED || first > last {
                 return Err(InvalidNetwork::Labels { item, first, last });
             }
-            routers.push(Router { name: spec.name, first_label: first, last_label: last });
+            let gre = self.gre(&item, &spec.gre)?;
+            routers.push(Router { name: spec.name, first_label: first, last_label: last, gre });
         }
         Ok(routers)
     }
@@ -258,17 +261,16 @@ impl Checker {
             return Err(InvalidNetwork::NoPrefixes { item: item.clone() });
         }
         let known = self.prefixes.entry(spec.vpn.clone()).or_default();
-        for &prefix in &spec.prefixes {
+        for prefix in spec.prefixes.iter().copied().map(IpNet::V4) {
             if prefix != prefix.trunc() {
                 return Err(InvalidNetwork::HostBits { item: item.clone(), prefix });
             }
-            let overlaps = |other: &Ipv4Net| other.contains(&prefix) || prefix.contains(other);
+            let overlaps = |other: &IpNet| other.contains(&prefix) || prefix.contains(other);
             if let Some((other, first)) = known.iter().find(|(other, _)| overlaps(other)) {
                 return Err(InvalidNetwork::PrefixesOverlap {
                     first: first.clone(),
-                    prefix: *other,
                     second: item.clone(),
-                    overlapping: prefix,
+                    prefixes: Box::new([*other, prefix]),
                 });
             }
             known.push((prefix, item.clone()));

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::Ipv4Addr;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use svpn_contract::wire::{Class, Label, MacAddr, Mtu, PortId, VlanId, VrfId};
 
 use crate::request::BitRate;
@@ -236,22 +236,38 @@ pub enum InvalidNetwork {
     /// A prefix with bits set beyond its length.
     #[error("{item} has the prefix {prefix}: expected {expected}", expected = .prefix.trunc())]
     HostBits {
-        /// The attachment circuit.
+        /// Whose it is.
         item: Item,
         /// The prefix.
-        prefix: Ipv4Net,
+        prefix: IpNet,
     },
-    /// Two prefixes of one VPN share addresses, so an address has no one CE.
-    #[error("prefix {prefix} of {first} and prefix {overlapping} of {second} overlap")]
+    /// A prefix for GRE with too few addresses, or with addresses that no router can have.
+    #[error(
+        "{item} has {prefix} for GRE: expected unicast addresses, three at least (an IPv4 prefix of 8 to 30 bits, or one of IPv6 up to 126)"
+    )]
+    GrePrefix {
+        /// The router.
+        item: Item,
+        /// The prefix.
+        prefix: IpNet,
+    },
+    /// Two prefixes for GRE of one family.
+    #[error("{item} has {prefix} for GRE besides another of the family: expected one of IPv4, one of IPv6, or one of each")]
+    GreFamily {
+        /// The router.
+        item: Item,
+        /// The second.
+        prefix: IpNet,
+    },
+    /// Two prefixes of one VPN share addresses, so an address has no one CE; or two that routers have for GRE.
+    #[error("prefix {} of {first} and prefix {} of {second} overlap", .prefixes[0], .prefixes[1])]
     PrefixesOverlap {
         /// Who came first.
         first: Item,
-        /// Its prefix.
-        prefix: Ipv4Net,
         /// Who came second.
         second: Item,
-        /// Its prefix.
-        overlapping: Ipv4Net,
+        /// Their prefixes.
+        prefixes: Box<[IpNet; 2]>,
     },
     /// A contract whose default priority is above its highest, or one above 7.
     #[error("{item} has priority {priority} of at most {max_priority}: expected 0 to 7, the default not above the highest")]
@@ -305,6 +321,8 @@ impl InvalidNetwork {
             | Self::ProviderVrf { item }
             | Self::NoPrefixes { item }
             | Self::HostBits { item, .. }
+            | Self::GrePrefix { item, .. }
+            | Self::GreFamily { item, .. }
             | Self::DefaultClass { item, .. }
             | Self::Priorities { item, .. }
             | Self::Affinity { item, .. }

@@ -4,6 +4,7 @@
 mod build;
 mod contracts;
 mod error;
+mod gre;
 mod links;
 mod peers;
 mod spec;
@@ -21,6 +22,7 @@ use crate::request::{ApplicationId, BitRate, CeName, VpnName};
 use crate::topology::{Constraint, Topology};
 
 pub use error::{InvalidNetwork, Item};
+pub use gre::GreAddresses;
 pub use peers::Nni;
 pub use spec::{
     ApplicationSpec, AttachmentSpec, ClassSpec, ContractSpec, CrossingSpec, GroupSpec, LinkEndSpec, LinkSpec, NetworkSpec, NniSpec,
@@ -58,6 +60,8 @@ pub struct Router {
     pub first_label: Label,
     /// The last label it gives out.
     pub last_label: Label,
+    /// Its addresses for GRE: of each family one prefix at most.
+    pub gre: Vec<GreAddresses>,
 }
 
 /// An attachment circuit: where a CE connects.

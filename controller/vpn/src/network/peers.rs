@@ -52,7 +52,7 @@ impl Network {
 /// Has every peer be a router with a link and with attachments, after all others.
 pub(super) fn expand(spec: &mut NetworkSpec) -> Result<(), InvalidNetwork> {
     for nni in spec.nnis.clone() {
-        spec.routers.push(RouterSpec { name: nni.name.clone(), labels: None });
+        spec.routers.push(RouterSpec { name: nni.name.clone(), labels: None, gre: Vec::new() });
         for (place, crossing) in (1..).zip(&nni.vpns) {
             let too_many = || InvalidNetwork::TooMany { item: Item::Link(nni.name.clone()), what: "VPNs", most: PortId::MAX.get().into() };
             spec.attachments.push(AttachmentSpec {

@@ -5,7 +5,7 @@
 
 use std::net::Ipv4Addr;
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 use svpn_contract::wire::{Class, Label, MacAddr, Mtu, PortId, TtlMode, VlanId, VrfId};
 
 use crate::admission::Share;
@@ -100,6 +100,9 @@ pub struct RouterSpec {
     pub name: String,
     /// The labels it may give out, both included; `None` = all that are not reserved, 16 to 1048575 (RFC 3032 section 2.1).
     pub labels: Option<(Label, Label)>,
+    /// Its addresses in the provider's own network, for GRE: one prefix of IPv4 or of IPv6, or one of each. Its own tunnels begin at the
+    /// second address, and every path to it ends at another of those that follow.
+    pub gre: Vec<IpNet>,
 }
 
 /// One end of a link.

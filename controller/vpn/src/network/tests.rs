@@ -140,13 +140,13 @@ fn an_address_has_one_owner() {
     assert_eq!(refused(|s| s.vpns[1].vrf = vrf), InvalidNetwork::VrfInUse { vrf, first, second });
     assert_eq!(refused(|s| s.attachments[0].prefixes.clear()), InvalidNetwork::NoPrefixes { item: a_east() });
     let prefix: Ipv4Net = "10.1.0.5/24".parse().unwrap();
-    assert_eq!(refused(|s| s.attachments[0].prefixes[0] = prefix), InvalidNetwork::HostBits { item: a_east(), prefix });
+    assert_eq!(refused(|s| s.attachments[0].prefixes[0] = prefix), InvalidNetwork::HostBits { item: a_east(), prefix: prefix.into() });
     for overlapping in ["10.1.0.0/24", "10.1.0.128/25", "10.0.0.0/8"] {
         let overlapping: Ipv4Net = overlapping.parse().unwrap();
         let error = refused(|s| s.attachments.push(attachment("a-new", "vpn-a", ("pe3", 9, 0), &[&overlapping.to_string()])));
         let second = Item::Attachment { ce: "a-new".into(), vpn: "vpn-a".into() };
         let prefix = "10.1.0.0/24".parse().unwrap();
-        assert_eq!(error, InvalidNetwork::PrefixesOverlap { first: a_east(), prefix, second, overlapping });
+        assert_eq!(error, InvalidNetwork::PrefixesOverlap { first: a_east(), second, prefixes: Box::new([prefix, overlapping.into()]) });
     }
 }
 
@@ -193,4 +193,24 @@ fn kinds_risks_and_pools_of_a_link_make_sense() {
     let shared: Vec<_> = first.risks.iter().filter(|risk| second.risks.contains(risk)).map(|&risk| topology.risk(risk)).collect();
     assert_eq!((shared, first.risks.len(), first.pools.len()), (vec!["card"], 2, 8));
     assert_eq!(topology.link_named("p1-pe2").map(|link| link.directions().map(crate::topology::DirectedLinkId::index)), Some([2, 3]));
+}
+
+#[test]
+fn addresses_for_gre_are_a_routers_own() {
+    let with = |place: usize, prefixes: &[&str]| {
+        let prefixes: Vec<ipnet::IpNet> = prefixes.iter().map(|prefix| prefix.parse().unwrap()).collect();
+        refused(|s| s.routers[place].gre = prefixes)
+    };
+    let (item, prefix) = (Item::Router("p1".into()), |text: &str| text.parse::<ipnet::IpNet>().unwrap());
+    let host_bits = InvalidNetwork::HostBits { item: item.clone(), prefix: prefix("198.51.100.1/24") };
+    assert_eq!(with(1, &["198.51.100.1/24"]), host_bits);
+    for strange in
+        ["198.51.100.0/31", "2001:db8:9::/127", "127.0.0.0/8", "224.0.0.0/24", "255.255.255.0/24", "0.0.0.0/0", "::/64", "ff02::/16"]
+    {
+        assert_eq!(with(1, &[strange]), InvalidNetwork::GrePrefix { item: item.clone(), prefix: prefix(strange) });
+    }
+    let twice = InvalidNetwork::GreFamily { item: item.clone(), prefix: prefix("203.0.113.0/24") };
+    assert_eq!(with(1, &["198.51.100.0/24", "203.0.113.0/24"]), twice);
+    let overlap = with(4, &["192.0.2.0/24"]);
+    assert_eq!(overlap.to_string(), "prefix 192.0.2.16/28 of router \"pe1\" and prefix 192.0.2.0/24 of router \"pe3\" overlap");
 }

@@ -45,7 +45,7 @@ impl Journey<'_> {
         let link = *path.links().iter().rev().max_by_key(lack)?;
         let denial = calendar.fits(&Claim::new(self.interval, self.classes, vec![(link, missing.on(link))])).err()?;
         // What it has there it keeps.
-        let asked = self.demand.on_link(path.labels());
+        let asked = self.demand.on_link(self.encapsulation.bytes(path.links().len()));
         let held = asked.0 - denial.asked.0;
         Some(Denial { asked, fits: BitRate(denial.fits.0 + held), next_start: calendar.next_start(&missing), ..denial })
     }

@@ -15,12 +15,12 @@ use svpn_contract::wire::Mtu;
 
 use crate::admission::{Calendar, Claim, ClassSet, Denial, Interval};
 use crate::demand::Demand;
+use crate::encapsulation::Encapsulation;
 use crate::network::RouterId;
 use crate::request::BitRate;
 use crate::topology::{Constraint, DirectedLink, DirectedLinkId, Distances, Path, Topology};
 use alternatives::Alternatives;
 
-const LABEL_BYTES: u32 = 4;
 /// The cheapest paths that are tried before the network is searched.
 const CANDIDATES: usize = 4;
 
@@ -33,7 +33,9 @@ pub struct Journey<'a> {
     pub to: RouterId,
     /// What it needs.
     pub demand: Demand,
-    /// The largest packet it brings: bytes after Ethernet and tags, without labels.
+    /// What goes before each packet.
+    pub encapsulation: Encapsulation,
+    /// The largest packet it brings: bytes after Ethernet and tags, before anything is put before it.
     pub packet: Mtu,
     /// Its classes; several while it changes from one to the other.
     pub classes: ClassSet,
@@ -48,6 +50,9 @@ pub struct Journey<'a> {
 /// Why there is no path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoPath {
+    /// GRE has no addresses to go by.
+    #[error("GRE needs addresses of one family on both routers")]
+    NoAddresses,
     /// No links lead there.
     #[error("no links lead there")]
     Unconnected,
@@ -61,9 +66,9 @@ pub enum NoPath {
     #[error("no way there has the affinities asked for")]
     Excluded,
     /// Links lead there, but not for packets that large.
-    #[error("packets of {bytes} bytes with their labels are larger than every path takes")]
+    #[error("packets of {bytes} bytes, with what is put before them, are larger than every path takes")]
     TooNarrow {
-        /// The largest packet with its labels.
+        /// The largest packet with what is put before it.
         bytes: u32,
     },
     /// Every path is too full; this is what the one that comes nearest lacks.
@@ -81,13 +86,13 @@ pub enum NoPath {
 }
 
 impl Journey<'_> {
-    /// Labels a packet has on a link of the journey, at most; see [`Path::labels`]. A path with a link that joins its ends has no other.
-    fn labels(&self, link: &DirectedLink) -> u8 {
-        if link.from == self.from && link.to == self.to { 1 } else { 2 }
+    /// Bytes before a packet on a link of the journey, at most. A path with a link that joins its ends has no other.
+    fn before(&self, link: &DirectedLink) -> u32 {
+        self.encapsulation.bytes(if link.from == self.from && link.to == self.to { 1 } else { 2 })
     }
 
     fn bytes(&self, link: &DirectedLink) -> u32 {
-        u32::from(self.packet.get()) + LABEL_BYTES * u32::from(self.labels(link))
+        u32::from(self.packet.get()) + self.before(link)
     }
 
     /// Whether packets fit and the affinities are right: what does not depend on other sessions.
@@ -97,7 +102,7 @@ impl Journey<'_> {
 
     /// What the journey asks of a link, beyond what it has there.
     fn asked(&self, id: DirectedLinkId, link: &DirectedLink) -> BitRate {
-        let asked = self.demand.on_link(self.labels(link));
+        let asked = self.demand.on_link(self.before(link));
         let covers = |held: &&Claim| held.interval().contains(self.interval) && held.classes().with(self.classes) == held.classes();
         let held = self.held.filter(covers).map_or(0, |held| held.on(id).0);
         BitRate(asked.0.saturating_sub(held))
@@ -110,7 +115,7 @@ impl Journey<'_> {
 
     /// What the journey asks of each link of a path.
     pub fn demands(&self, path: &Path) -> Vec<(DirectedLinkId, BitRate)> {
-        let asked = self.demand.on_link(path.labels());
+        let asked = self.demand.on_link(self.encapsulation.bytes(path.links().len()));
         path.links().iter().map(|&link| (link, asked)).collect()
     }
 

@@ -15,6 +15,7 @@ fn demand(rate: u64) -> Demand {
 fn journey(from: u32, to: u32, rate: u64) -> Journey<'static> {
     let interval = Interval::new(at(0), None).unwrap();
     Journey {
+        encapsulation: crate::encapsulation::Encapsulation::Mpls,
         from: RouterId(from),
         to: RouterId(to),
         demand: demand(rate),
@@ -73,20 +74,20 @@ fn a_full_link_is_avoided_while_another_has_room() {
     assert_eq!(links, [[0, 2], [4, 6]]);
     // What the first has left is what the second has left; the first is told.
     let NoPath::Full(denial) = last else { panic!("{last:?}") };
-    assert_eq!((denial.link.index(), denial.asked), (0, journey.demand.on_link(2)));
+    assert_eq!((denial.link.index(), denial.asked), (0, journey.demand.on_link(8)));
     assert_eq!(denial.fits.0, 100_000_000 - denial.asked.0);
 }
 
 #[test]
 fn one_link_carries_one_label_and_takes_what_two_would_not() {
-    let exact = demand(8_000).on_link(1).0;
+    let exact = demand(8_000).on_link(4).0;
     let topology = topology(3, &[(0, 1, exact, 1), (1, 2, exact, 1)]);
     let calendar = Calendar::new(&topology);
     assert_eq!(Paths::default().find(&topology, &calendar, &journey(0, 1, 8_000)).unwrap().links().len(), 1);
     let Err(NoPath::Full(denial)) = Paths::default().find(&topology, &calendar, &journey(0, 2, 8_000)) else {
         panic!("two labels do not fit")
     };
-    assert_eq!((denial.asked, denial.fits.0), (demand(8_000).on_link(2), exact));
+    assert_eq!((denial.asked, denial.fits.0), (demand(8_000).on_link(8), exact));
 }
 
 #[test]
@@ -252,7 +253,7 @@ fn what_is_held_need_not_be_found_again() {
     let path = Paths::default().find(&topology, &calendar, &small).unwrap();
     let mut booking = calendar.reserve(small.claim(&path)).unwrap();
     let Err(NoPath::Full(denial)) = Paths::default().find(&topology, &calendar, &large) else { panic!("there is no room for both") };
-    assert_eq!((denial.asked, denial.fits.0), (large.demand.on_link(2), 50_000_000 - small.demand.on_link(2).0));
+    assert_eq!((denial.asked, denial.fits.0), (large.demand.on_link(8), 50_000_000 - small.demand.on_link(8).0));
     let held = booking.claim().clone();
     let larger = Journey { held: Some(&held), ..large };
     let path = Paths::default().find(&topology, &calendar, &larger).unwrap();
@@ -260,6 +261,6 @@ fn what_is_held_need_not_be_found_again() {
     // Another time is another matter.
     let later = Journey { interval: Interval::new(at(0), Some(at(9))).unwrap(), held: Some(&held), ..journey(0, 2, 60_000_000) };
     let Err(NoPath::Full(denial)) = Paths::default().find(&topology, &calendar, &later) else { panic!("it is too much") };
-    assert_eq!(denial.asked, later.demand.on_link(2));
-    assert_eq!(denial.fits.0, 50_000_000 - larger.demand.on_link(2).0 + small.demand.on_link(2).0, "what it has and what is free");
+    assert_eq!(denial.asked, later.demand.on_link(8));
+    assert_eq!(denial.fits.0, 50_000_000 - larger.demand.on_link(8).0 + small.demand.on_link(8).0, "what it has and what is free");
 }

@@ -3,7 +3,7 @@
 use svpn_contract::wire::Label;
 use svpn_contract::{Entry, IlmAction, IlmEntry, IlmKey};
 
-use super::{Base, Tunnel};
+use super::{Base, Marks, Tunnel};
 use crate::network::{Circuit, Network, RouterId};
 
 /// The entry of our border router that takes a session's packets from the peer to the PE of this circuit, by a tunnel that begins at the
@@ -11,7 +11,11 @@ use crate::network::{Circuit, Network, RouterId};
 pub(crate) fn arrival(label: Label, tunnel: &Tunnel, to: &Circuit, network: &Network, base: &Base) -> (RouterId, Entry) {
     let links = tunnel.route.primary.links();
     let border = network.topology().link(links[0]).to;
-    let beyond = tunnel.labels.first().and_then(|labels| labels.first());
+    let beyond = match tunnel.marks.first() {
+        Some(Marks::Lsp(labels)) => labels.first(),
+        // What crosses to a peer goes by labels.
+        Some(Marks::Gre(_)) | None => None,
+    };
     let action = match links.get(1).map(|&link| base.next_hop(link)) {
         // The border router is the PE.
         None => IlmAction::PopVrf { vrf: to.vrf, ttl_mode: network.ttl() },

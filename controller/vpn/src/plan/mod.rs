@@ -6,6 +6,7 @@
 mod base;
 mod border;
 mod classify;
+mod gre;
 mod numbers;
 mod tables;
 mod tunnels;
@@ -19,9 +20,10 @@ use crate::network::RouterId;
 pub(crate) use base::{Base, Kept};
 pub(crate) use border::arrival;
 pub(crate) use classify::{Flow, Way, flows, hosts, sites};
+pub(crate) use gre::Ends;
 pub(crate) use numbers::Numbers;
 pub(crate) use tables::Tables;
-pub(crate) use tunnels::{Ground, Labels, Reroute, Route, Tunnel, Tunnels};
+pub(crate) use tunnels::{Ground, Labels, Marks, Reroute, Route, Tunnel, Tunnels, give_back};
 
 /// Updates for one router, written in one go, in their order.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,16 +7,16 @@ use svpn_contract::wire::{Label, TunnelId};
 use svpn_contract::{Choice, Entry, EntryKey, IlmAction, IlmEntry, IlmKey, Member, TunnelAction, TunnelEntry, TunnelKey};
 
 use super::numbers::{NoNumber, Numbers};
-use super::{Base, Planned};
+use super::{Base, Ends, Planned, gre};
 use crate::durable::TunnelOrigin;
+use crate::encapsulation::Encapsulation;
 use crate::network::{Network, RouterId};
-use crate::request::TunnelType;
 use crate::topology::{DirectedLinkId, Path};
 
 /// The way from an ingress PE to an egress PE. Sessions of one route share a tunnel.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Route {
-    pub(crate) tunnel: TunnelType,
+    pub(crate) encapsulation: Encapsulation,
     pub(crate) primary: Path,
     /// What a protected session has besides.
     pub(crate) backup: Option<Path>,
@@ -33,8 +33,7 @@ impl Route {
     }
 
     pub(crate) fn egress(&self, network: &Network) -> RouterId {
-        let links = self.primary.links();
-        network.topology().link(links[links.len() - 1]).to
+        self.primary.egress(network.topology())
     }
 
     /// Whether all of it is in service.
@@ -45,6 +44,15 @@ impl Route {
 
 /// The labels of one path, each with the router that knows the tunnel by it, from the ingress on.
 pub(crate) type Labels = Vec<(RouterId, Label)>;
+
+/// By what routers know the packets of one path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Marks {
+    /// A label each.
+    Lsp(Labels),
+    /// The addresses between which it runs.
+    Gre(Ends),
+}
 
 /// The links of a path whose first routers know the tunnel by a label of it: all but the ingress. What comes from a peer has at our border
 /// router the session's label, so there the second has none either.
@@ -59,7 +67,7 @@ fn labelled<'p>(path: &'p Path, network: &Network) -> &'p [DirectedLinkId] {
 pub(crate) struct Tunnel {
     pub(crate) route: Route,
     /// Of each path of the route.
-    pub(crate) labels: Vec<Labels>,
+    pub(crate) marks: Vec<Marks>,
     /// How many sessions ride it; 0 only for one that was made in advance.
     pub(crate) sessions: u32,
     pub(crate) origin: TunnelOrigin,
@@ -126,14 +134,14 @@ impl Tunnels {
         }
         let ingress = route.ingress(ground.network);
         let id = ground.numbers.take_tunnel(ingress)?;
-        let labels = match take_labels(route.paths(), ground) {
-            Ok(labels) => labels,
+        let marks = match take_marks(route.encapsulation, route.paths(), ground) {
+            Ok(marks) => marks,
             Err(none) => {
                 ground.numbers.give_back_tunnel(ingress, id);
                 return Err(none);
             }
         };
-        let tunnel = Tunnel { route: route.clone(), labels, sessions: 0, origin };
+        let tunnel = Tunnel { route: route.clone(), marks, sessions: 0, origin };
         let planned = tunnel.entries(id, ground);
         self.add(id, tunnel, ground.network);
         Ok((id, Some(planned)))
@@ -158,9 +166,7 @@ impl Tunnels {
         self.get(ingress, id).filter(unused)?;
         let tunnel = self.by_number.remove(&(ingress, id))?;
         self.by_route.remove(&tunnel.route);
-        for (router, label) in tunnel.labels.iter().flatten() {
-            ground.numbers.give_back_label(*router, *label);
-        }
+        give_back(tunnel.marks(), ground.network, ground.numbers);
         ground.numbers.give_back_tunnel(ingress, id);
         Some(tunnel.entries(id, ground).into_iter().map(|(router, entry)| (router, entry.key())).collect())
     }
@@ -189,61 +195,96 @@ impl Tunnels {
         ground: &mut Ground<'_>,
     ) -> Result<Option<Reroute>, NoNumber> {
         let Some(tunnel) = self.by_number.get(&(ingress, id)).filter(|_| !self.by_route.contains_key(route)) else { return Ok(None) };
-        let mut old: Vec<_> = tunnel.route.paths().cloned().zip(tunnel.labels.iter().cloned()).collect();
+        let mut old: Vec<_> = tunnel.marks().map(|(path, marks)| (path.clone(), marks.clone())).collect();
         let before = tunnel.entries(id, ground);
-        // A path that stays keeps its labels.
-        let mut kept: Vec<Option<Labels>> = Vec::new();
+        // A path that stays keeps its labels, or its end.
+        let same = tunnel.route.encapsulation == route.encapsulation;
+        let mut kept: Vec<Option<Marks>> = Vec::new();
         for path in route.paths() {
-            let place = old.iter().position(|(known, _)| known == path);
+            let place = old.iter().position(|(known, _)| same && known == path);
             kept.push(place.map(|place| old.swap_remove(place).1));
         }
-        let fresh = take_labels(route.paths().zip(&kept).filter(|(_, kept)| kept.is_none()).map(|(path, _)| path), ground)?;
-        let mut fresh = fresh.into_iter();
-        let labels = kept.into_iter().map(|kept| kept.or_else(|| fresh.next()).unwrap_or_default()).collect();
-        let after = Tunnel { route: route.clone(), labels, sessions: tunnel.sessions, origin: tunnel.origin };
+        let new = route.paths().zip(&kept).filter(|(_, kept)| kept.is_none()).map(|(path, _)| path);
+        let mut fresh = take_marks(route.encapsulation, new, ground)?.into_iter();
+        let marks = kept.into_iter().filter_map(|kept| kept.or_else(|| fresh.next())).collect();
+        let after = Tunnel { route: route.clone(), marks, sessions: tunnel.sessions, origin: tunnel.origin };
         let make = after.entries(id, ground);
         let breaks = before.iter().map(|(router, entry)| (*router, entry.key()));
         let breaks = breaks.filter(|gone| !make.iter().any(|(router, entry)| (*router, entry.key()) == *gone)).collect();
-        for (router, label) in old.iter().flat_map(|(_, labels)| labels) {
-            ground.numbers.give_back_label(*router, *label);
-        }
+        give_back(old.iter().map(|(path, marks)| (path, marks)), ground.network, ground.numbers);
         self.by_route.remove(&tunnel.route);
         self.add(id, after, ground.network);
         Ok(Some(Reroute { make, breaks }))
     }
 }
 
-/// Labels for paths: for all of them or for none.
-fn take_labels<'p>(paths: impl Iterator<Item = &'p Path>, ground: &mut Ground<'_>) -> Result<Vec<Labels>, NoNumber> {
-    let mut taken: Vec<Labels> = Vec::new();
+/// Labels or ends for paths: for all of them or for none.
+fn take_marks<'p>(
+    encapsulation: Encapsulation,
+    paths: impl Iterator<Item = &'p Path>,
+    ground: &mut Ground<'_>,
+) -> Result<Vec<Marks>, NoNumber> {
+    let mut taken: Vec<(&Path, Marks)> = Vec::new();
     for path in paths {
-        let mut labels = Labels::new();
-        for &link in labelled(path, ground.network) {
-            let router = ground.network.topology().link(link).from;
-            match ground.numbers.take_label(router) {
-                Ok(label) => labels.push((router, label)),
-                Err(none) => {
-                    for (router, label) in taken.iter().flatten().chain(&labels) {
-                        ground.numbers.give_back_label(*router, *label);
-                    }
-                    return Err(none);
-                }
+        let marks = match encapsulation {
+            Encapsulation::Mpls => take_labels(path, ground).map(Marks::Lsp),
+            Encapsulation::GreV4 | Encapsulation::GreV6 => Ends::take(path, encapsulation, ground).map(Marks::Gre),
+        };
+        match marks {
+            Ok(marks) => taken.push((path, marks)),
+            Err(none) => {
+                give_back(taken.iter().map(|(path, marks)| (*path, marks)), ground.network, ground.numbers);
+                return Err(none);
             }
         }
-        taken.push(labels);
     }
-    Ok(taken)
+    Ok(taken.into_iter().map(|(_, marks)| marks).collect())
+}
+
+fn take_labels(path: &Path, ground: &mut Ground<'_>) -> Result<Labels, NoNumber> {
+    let mut labels = Labels::new();
+    for &link in labelled(path, ground.network) {
+        let router = ground.network.topology().link(link).from;
+        match ground.numbers.take_label(router) {
+            Ok(label) => labels.push((router, label)),
+            Err(none) => {
+                for (router, label) in labels {
+                    ground.numbers.give_back_label(router, label);
+                }
+                return Err(none);
+            }
+        }
+    }
+    Ok(labels)
+}
+
+/// Gives back what the paths of a tunnel have.
+pub(crate) fn give_back<'p>(marks: impl Iterator<Item = (&'p Path, &'p Marks)>, network: &Network, numbers: &mut Numbers) {
+    for (path, marks) in marks {
+        match marks {
+            Marks::Lsp(labels) => labels.iter().for_each(|&(router, label)| numbers.give_back_label(router, label)),
+            Marks::Gre(ends) => numbers.give_back_end(path.egress(network.topology()), ends.end()),
+        }
+    }
 }
 
 impl Tunnel {
-    /// From the router before the egress PE back to the ingress PE. The egress PE itself knows the VPN label, always. Where the ingress is a
+    /// Each path, and by what routers know its packets.
+    pub(crate) fn marks(&self) -> impl Iterator<Item = (&Path, &Marks)> {
+        self.route.paths().zip(&self.marks)
+    }
+
+    /// From the egress PE back to the ingress PE. The egress PE itself knows the VPN label, always. Where the ingress is a
     /// peer's, nothing is written to it, nor to our border router, which knows sessions by their labels.
     pub(crate) fn entries(&self, id: TunnelId, ground: &Ground<'_>) -> Planned {
         let mut entries = Planned::new();
         let mut members = Vec::new();
-        for (path, labels) in self.route.paths().zip(&self.labels) {
+        for (path, marks) in self.marks() {
             let first = path.links()[0];
-            let push = lsp(path, labels, ground, &mut entries);
+            let push = match marks {
+                Marks::Lsp(labels) => lsp(path, labels, ground, &mut entries),
+                Marks::Gre(ends) => gre::tunnel(path, *ends, ground, &mut entries),
+            };
             // Only where there is another way to take is it of use to know that this one is closed.
             let watch_port = self.route.backup.as_ref().map(|_| ground.network.topology().link(first).port);
             members.push(Member { action: push, weight: NonZeroU32::MIN, watch_port });

@@ -1,6 +1,7 @@
 //! Links one after the other.
 
 use super::{DirectedLinkId, Topology};
+use crate::network::RouterId;
 
 /// Links, each starting where the one before ends; at least one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,10 +30,12 @@ impl Path {
         &self.0
     }
 
-    /// How many labels a packet has on the path, at most: the VPN label, and above it the transport label, which the router before
-    /// the last pops; where there is one link only, nothing is left to switch by it.
-    pub fn labels(&self) -> u8 {
-        if self.0.len() == 1 { 1 } else { 2 }
+    /// Where it ends.
+    ///
+    /// # Panics
+    /// If it belongs to another topology.
+    pub fn egress(&self, topology: &Topology) -> RouterId {
+        topology.link(self.0[self.0.len() - 1]).to
     }
 
     /// Whether all of it is in service.

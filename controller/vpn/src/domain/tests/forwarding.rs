@@ -9,34 +9,36 @@ use svpn_contract::wire::{MacAddr, PortId};
 
 use super::*;
 use crate::network::Circuit;
-use crate::request::Match;
+use crate::request::{Match, TunnelType};
 use crate::testing::{MEGA, end, request};
 
 /// The provider's network, and what its domain says of it.
-struct Provider {
-    domain: Domain,
+pub(super) struct Provider {
+    pub(super) domain: Domain,
     routers: Vec<Oracle>,
+    /// What crossed links since the last frame was sent: the link's name, and the frame.
+    pub(super) crossed: Vec<(String, Vec<u8>)>,
 }
 
 /// Where a frame came out, or why it did not.
 #[derive(Debug, PartialEq, Eq)]
-enum Arrival {
+pub(super) enum Arrival {
     At { ce: String, frame: Vec<u8>, hops: usize },
     Dropped { router: String, reason: Reason },
 }
 
 impl Provider {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let domain = domain();
         let ports = || (0..=20).map(|number| PortId::new(number).unwrap());
         let routers = domain.network().routers().map(|_| Oracle::new(ports())).collect();
-        let mut provider = Self { domain, routers };
+        let mut provider = Self { domain, routers, crossed: Vec::new() };
         let base = provider.domain.base_plan();
         provider.write(&base);
         provider
     }
 
-    fn write(&mut self, steps: &[Step]) {
+    pub(super) fn write(&mut self, steps: &[Step]) {
         for step in steps {
             for update in &step.updates {
                 self.routers[step.router.index()].apply(update).unwrap();
@@ -45,7 +47,8 @@ impl Provider {
     }
 
     /// A frame leaves a CE and goes from router to router.
-    fn send(&mut self, from: &Circuit, frame: &[u8]) -> Arrival {
+    pub(super) fn send(&mut self, from: &Circuit, frame: &[u8]) -> Arrival {
+        self.crossed.clear();
         let network = self.domain.network();
         let (mut router, mut port, mut frame) = (from.router, from.port, frame.to_vec());
         for hops in 1..10 {
@@ -56,6 +59,7 @@ impl Provider {
                         let circuit = network.circuits().iter().find(|circuit| (circuit.router, circuit.port) == (router, leaves)).unwrap();
                         return Arrival::At { ce: circuit.ce.0.clone(), frame: sent, hops };
                     };
+                    self.crossed.push((link.name.clone(), sent.clone()));
                     // The other direction of a link has the neighbouring number.
                     let back = network.topology().link(crate::topology::DirectedLinkId(id.0 ^ 1));
                     (router, port, frame) = (link.to, back.port, sent);
@@ -68,7 +72,7 @@ impl Provider {
     }
 }
 
-fn circuit(domain: &Domain, ce: &str) -> Circuit {
+pub(super) fn circuit(domain: &Domain, ce: &str) -> Circuit {
     domain.network().circuits().iter().find(|circuit| circuit.ce.0 == ce).unwrap().clone()
 }
 
@@ -155,13 +159,22 @@ fn one_link_and_everything_between_hosts_or_sites() {
 
 #[test]
 fn a_session_moves_without_losing_a_packet() {
+    // What the core takes of TTL: all its routers, or those at the ends of GRE.
+    for (tunnel, ttl) in [(TunnelType::Mpls, 61), (TunnelType::Gre, 62)] {
+        moves_without_losing_a_packet(tunnel, ttl);
+    }
+}
+
+fn moves_without_losing_a_packet(tunnel: TunnelType, ttl: u8) {
+    let request = |from: &str, to: &str, rate| SessionRequest { tunnel, ..request(from, to, rate) };
     let mut provider = Provider::new();
     let [east, west] = ["a-east", "a-west"].map(|ce| circuit(&provider.domain, ce));
     let (here, yonder) = (("10.1.0.5", 5004), ("10.2.0.7", 6000));
     let answer = Answer { media: vec![Some(end(yonder.0, yonder.1))] };
     let (session, steps) = establish(&mut provider.domain, request("a-east", "a-west", MEGA), &answer);
     provider.write(&steps);
-    let (there, arrived) = exchange(&east, &west, here, yonder);
+    let there = udp(east.mac, east.ce_mac, here, yonder, 64);
+    let arrived = udp(west.ce_mac, west.mac, here, yonder, ttl);
     let expected = Arrival::At { ce: "a-west".into(), frame: arrived, hops: 3 };
     let between = |provider: &mut Provider, steps: Vec<Step>| {
         for step in steps {

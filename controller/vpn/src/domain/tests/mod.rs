@@ -1,6 +1,7 @@
 //! The façade, from outside: plans, refusals, and what is left when everything is over.
 
 mod forwarding;
+mod gre;
 mod peering;
 mod plans;
 mod properties;

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::world::{Asked, World, change_of};
 use super::*;
 use crate::agreement::Protection;
-use crate::request::Match;
+use crate::request::{Match, TunnelType};
 use crate::testing::MEGA;
 use crate::topology::Operation as Service;
 
@@ -54,9 +54,10 @@ fn rates() -> impl Strategy<Value = Vec<(u64, Direction)>> {
 fn asked() -> impl Strategy<Value = Asked> {
     let matching = prop::sample::select(vec![Match::Ports, Match::Ports, Match::Hosts, Match::Sites]);
     let protection = prop::sample::select(vec![Protection::None, Protection::None, Protection::Disjoint]);
+    let tunnel = prop::sample::select(vec![TunnelType::Mpls, TunnelType::Mpls, TunnelType::Gre]);
     let times = (prop::option::weighted(0.3, 0..100_u64), prop::option::of(1..200_u64));
-    (0..4_usize, 1..4_usize, rates(), matching, times, 0..8_u8, protection).prop_map(
-        |(from, step, rates, matching, (start, length), priority, protection)| Asked {
+    (0..4_usize, 1..4_usize, rates(), matching, times, 0..8_u8, (protection, tunnel)).prop_map(
+        |(from, step, rates, matching, (start, length), priority, (protection, tunnel))| Asked {
             from,
             to: (from + step) % 4,
             rates,
@@ -65,6 +66,7 @@ fn asked() -> impl Strategy<Value = Asked> {
             length,
             priority,
             protection,
+            tunnel,
         },
     )
 }

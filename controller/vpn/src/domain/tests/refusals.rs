@@ -41,7 +41,6 @@ fn who_and_where() {
 #[test]
 fn what_and_how() {
     assert_eq!(refused(|r| r.class = Some(class(3))).to_string(), "forbidden: contract gold does not cover class 3, only 0, 5");
-    assert!(matches!(refused(|r| r.tunnel = TunnelType::Gre), Refusal::NotAcceptable(_)));
     assert!(matches!(refused(|r| r.media.clear()), Refusal::NotAcceptable(_)));
     let backwards = refused(|r| (r.window.start, r.window.stop) = (Some(at(3600)), Some(at(3600))));
     assert_eq!(backwards.to_string(), "not acceptable: the session stops before it starts");
@@ -98,8 +97,16 @@ fn no_path_at_all() {
     spec.links.iter_mut().for_each(|link| link.mtu = Some(svpn_contract::wire::Mtu::new(1500).unwrap()));
     let mut domain = Domain::new(Network::build(spec).unwrap()).unwrap();
     let refused = domain.request(request("a-east", "a-west", MEGA), at(0)).unwrap_err();
-    let told = "not acceptable: no path from pe1 to pe2 takes packets of 1508 bytes, the 1500 of the attachments and their labels";
+    let told =
+        "not acceptable: no path from pe1 to pe2 takes packets of 1508 bytes, the 1500 of the attachments and what is put before them";
     assert_eq!(refused.to_string(), told);
+    // Labels would fit, GRE does not.
+    let mut spec = crate::testing::spec();
+    spec.links.iter_mut().for_each(|link| link.mtu = Some(svpn_contract::wire::Mtu::new(1527).unwrap()));
+    let mut domain = Domain::new(Network::build(spec).unwrap()).unwrap();
+    domain.request(request("a-east", "a-west", MEGA), at(0)).unwrap();
+    let gre = SessionRequest { tunnel: TunnelType::Gre, ..request("a-east", "a-west", MEGA) };
+    assert_eq!(domain.request(gre, at(0)).unwrap_err().to_string(), told.replace("1508", "1528"));
 }
 
 #[test]

@@ -16,6 +16,7 @@ use crate::topology::{Administration, Operation};
 
 fn asked(rate: u64) -> Asked {
     Asked {
+        tunnel: crate::request::TunnelType::Mpls,
         from: 0,
         to: 1,
         rates: vec![(rate, Direction::FromCaller)],

@@ -1,6 +1,7 @@
 //! A domain, routers that do what it says, a journal that keeps what it tells, and what holds at every moment.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use svpn_contract::wire::Label;
 
@@ -8,7 +9,8 @@ use super::*;
 use crate::admission::ClassSet;
 use crate::agreement::{Options, Preemption, Protection};
 use crate::network::ContractSpec;
-use crate::request::{CeName, Match, MediaEnd, Medium, SessionRequest, Window};
+use crate::plan::Marks;
+use crate::request::{CeName, Match, MediaEnd, Medium, SessionRequest, TunnelType, Window};
 use crate::testing::{MEGA, end, link, medium, nni, request, spec};
 use crate::topology::{Administration, LinkId, LinkState, Operation};
 
@@ -40,6 +42,7 @@ pub(super) struct Asked {
     pub(super) priority: u8,
     /// Which of two applications asks: one of them has a contract with protection.
     pub(super) protection: Protection,
+    pub(super) tunnel: TunnelType,
 }
 
 pub(super) struct World {
@@ -84,6 +87,7 @@ impl World {
         let (ce, callee_ce) = (SITES[asked.from].0, SITES[asked.to].0);
         let mut wanted = request(ce, callee_ce, MEGA);
         wanted.media = Self::media(asked.from, &asked.rates);
+        wanted.tunnel = asked.tunnel;
         (wanted.matching, wanted.callee_ce, wanted.priority) = (asked.matching, CeName(callee_ce.into()), Some(asked.priority));
         if asked.protection == Protection::Disjoint {
             std::mem::swap(&mut wanted.caller, &mut wanted.callee);
@@ -337,9 +341,39 @@ impl World {
         }
     }
 
+    /// Every address at which GRE ends has its entry there, is had for that alone, and every path to it that is all in service leads there.
+    fn check_gre(&self) {
+        let network = self.domain.network();
+        let (mut ends, mut routed) = (BTreeSet::<(RouterId, IpAddr)>::new(), BTreeSet::<(RouterId, IpAddr)>::new());
+        for (router, _) in network.routers() {
+            for entry in self.domain.expected_entries(router) {
+                match entry {
+                    Entry::GreIngressV4(entry) => assert!(ends.insert((router, entry.key.dst.into()))),
+                    Entry::GreIngressV6(entry) => assert!(ends.insert((router, entry.key.dst.into()))),
+                    Entry::RouteV4(entry) if entry.key.vrf.get() == 0 => assert!(routed.insert((router, entry.key.dst.value.into()))),
+                    Entry::RouteV6(entry) if entry.key.vrf.get() == 0 => assert!(routed.insert((router, entry.key.dst.value.into()))),
+                    _ => {}
+                }
+            }
+            let here: BTreeSet<_> = ends.iter().filter(|(at, _)| *at == router).map(|(_, end)| *end).collect();
+            assert_eq!(self.domain.numbers.used_ends(router), here, "an address is taken for nothing, or not at all");
+        }
+        for (_, _, tunnel) in self.domain.tunnels.all() {
+            for (path, marks) in tunnel.marks() {
+                let Marks::Gre(gre) = marks else { continue };
+                assert!(ends.remove(&(path.egress(network.topology()), gre.end())));
+                for &link in &path.links()[1..] {
+                    assert!(routed.remove(&(network.topology().link(link).from, gre.end())));
+                }
+            }
+        }
+        assert!(ends.is_empty() && routed.is_empty(), "left behind: {ends:?}, {routed:?}");
+    }
+
     /// Whatever an entry names is there: sessions of flows, tunnels of sessions, labels and next hops of tunnels.
     fn check_references(&self) {
         let (network, mut used) = (self.domain.network(), self.domain.numbers.used());
+        self.check_gre();
         let key = |router: RouterId, key: EntryKey| self.domain.tables.get(router, &key).is_some();
         let mut flows = BTreeSet::new();
         for (router, _) in network.routers() {
