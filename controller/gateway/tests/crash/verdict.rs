@@ -28,7 +28,7 @@ fn is_made(record: &SessionRecord) -> bool {
 /// What was so when the gateway died.
 pub(crate) struct Before {
     sessions: Vec<SessionRecord>,
-    /// Calls that both ends were told of, and that neither has left.
+    /// Calls that both ends were told of, and that neither has left or begun to leave: a BYE without an answer may have been heard.
     open: BTreeSet<u16>,
     /// Calls that an end was told are over.
     left: BTreeSet<u16>,
@@ -39,8 +39,9 @@ impl Before {
         let sessions = bench.sessions().await;
         let dialogs: Vec<_> = crate::life::PORTS.filter_map(|port| bench.caller.dialog(port)).collect();
         let other = |port| bench.callee.dialog(port);
-        let still = |port| other(port).is_none_or(|dialog| matches!(dialog.end, End::Open | End::Leaving));
-        let open = dialogs.iter().filter(|dialog| dialog.is_open() && still(dialog.port)).map(|dialog| dialog.port).collect();
+        let still = |port| other(port).is_none_or(|dialog| dialog.end == End::Open);
+        let stay = dialogs.iter().filter(|dialog| dialog.agreed && dialog.end == End::Open && still(dialog.port));
+        let open = stay.map(|dialog| dialog.port).collect();
         let left = crate::life::PORTS
             .filter(|&port| [bench.caller.dialog(port), other(port)].into_iter().flatten().any(|dialog| dialog.end == End::Left));
         let left = left.collect();
