@@ -11,6 +11,7 @@ use svpn_vpn::session::State;
 use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, Command};
 
+use crate::agent::End;
 use crate::bench::{Bench, Clock, Gateway, Start};
 use crate::life::{LAST, NOW, began, both_register, call};
 use crate::matrix::alone;
@@ -269,6 +270,32 @@ fn a_clock_that_is_set_forward_costs_nobody_anything() {
 #[test]
 fn a_clock_that_is_set_back_costs_nobody_anything() {
     alone(clock_set_by(-3600));
+}
+
+#[test]
+fn who_has_booked_is_told_at_once_when_links_fail() {
+    alone(async {
+        let (bench, mut gateway) = in_service(Clock::System).await;
+        let time = (bench.ntp(1000), bench.ntp(2000));
+        // The first is on the nearer way, which has no room for the second.
+        call(&bench, 4010, 80, time).await;
+        call(&bench, 4011, 60, time).await;
+        bench.provider.set_link(0, false);
+        // What runs finds room beside the second, and the first does not.
+        for agent in [&bench.caller, &bench.callee] {
+            until("both ends are told", || agent.dialog(4010).filter(|dialog| dialog.end == End::Ended)).await;
+        }
+        gateway.log().says("session settled").await;
+        bench.provider.set_link(0, true);
+        gateway.log().says_times("the link has changed", 2).await;
+        let booked = bench.sessions().await.into_iter().filter(|record| record.state == State::Booked);
+        assert_eq!(booked.map(|record| record.request.media[0].caller.port).collect::<Vec<_>>(), [4011]);
+        // What it had is another's now.
+        call(&bench, 4012, 80, time).await;
+        gateway.kill().await;
+        let gateway = bench.start(&Start::default()).await;
+        all_is_well(&bench, &gateway).await;
+    });
 }
 
 #[test]
