@@ -76,8 +76,13 @@ impl Gateway {
             let enacted = self.enact(&domain, effects, Vec::new(), Firmness::Surely);
             (rerouted, enacted)
         };
-        let Rerouted { moved, unprotected, withdrawn, ended, .. } = rerouted;
-        for (what, sessions) in [("moved", moved), ("unprotected", unprotected), ("not changed as proposed", withdrawn)] {
+        let Rerouted { moved, unprotected, waiting, withdrawn, ended, .. } = rerouted;
+        for (what, sessions) in [
+            ("moved", moved),
+            ("unprotected", unprotected),
+            ("booked, and without a way until something is repaired", waiting),
+            ("not changed as proposed", withdrawn),
+        ] {
             if !sessions.is_empty() {
                 tracing::info!(what, count = sessions.len(), first = sessions[0].0, "sessions follow the network");
             }

@@ -27,7 +27,7 @@ pub enum Begun {
         /// What is to be done.
         effects: Effects,
     },
-    /// A router at one of its ends is down, so there is no path: it is released with [`Cause::Network`].
+    /// Its path failed meanwhile, and there is no other: it is released with [`Cause::Network`].
     Released(Box<Release>),
 }
 
@@ -46,7 +46,7 @@ impl Domain {
         [self.stops.first(), self.starts.first()].into_iter().flatten().map(|&(at, _)| at).min()
     }
 
-    /// Starts a booked session. Where it waited for a router and its path has failed meanwhile, it takes another.
+    /// Starts a booked session. Where its path has failed meanwhile it takes another.
     ///
     /// # Errors
     /// [`NotNow`]: it is not booked, it starts later, or a session whose time is over has its packets still.

@@ -2,8 +2,9 @@
 //!
 //! A protected session whose one path fails goes on with the other, at once. Whatever else rides what is gone or too small now takes
 //! another way, the most important and oldest first; what finds none is released. Then second paths are sought for those that lost
-//! one. Booked sessions are treated like those that run: whoever relies on a promise that cannot be kept as things stand hears of it now,
-//! and not when its time has come. Only who waits for a router at one of its ends waits on.
+//! one. A booked session whose path fails takes another as soon as there is one. Until then it keeps what it has, for what failed may be
+//! repaired in time: a link that is down for a moment is no reason to break a promise for next month. What has no way when its time comes
+//! is released then.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -12,7 +13,7 @@ use std::time::SystemTime;
 use super::effects::Effects;
 use super::reroute::Move;
 use super::resources::Wish;
-use super::session::{Session, claim};
+use super::session::{Leg, Session, claim};
 use super::sessions::Mark;
 use super::{Domain, Summary};
 use crate::admission::Holder;
@@ -21,6 +22,7 @@ use crate::durable::{Fact, LinkRecord};
 use crate::network::RouterId;
 use crate::plan::Route;
 use crate::request::{BitRate, Cause, SessionNumber};
+use crate::session::State;
 use crate::topology::{Administration, DirectedLinkId, LinkId, LinkState, Operation};
 
 /// What became of the sessions when the network changed.
@@ -32,6 +34,8 @@ pub struct Rerouted {
     pub moved: Vec<SessionNumber>,
     /// Those that were to be protected and have one path only.
     pub unprotected: Vec<SessionNumber>,
+    /// Booked ones that have no way at present.
+    pub waiting: Vec<SessionNumber>,
     /// Those whose proposed change is withdrawn.
     pub withdrawn: Vec<SessionNumber>,
     /// Those that fit nowhere: no packet is theirs any more, and they are to be settled.
@@ -110,6 +114,10 @@ impl Domain {
         for number in unmoved {
             self.keep_what_it_rides(number);
         }
+        let (moves, waiting) = self.seek_again();
+        // Nothing of them is programmed, so no number is wanting.
+        self.carry_out_moves(moves, &mut rerouted.effects, &mut touched);
+        rerouted.waiting = waiting;
         self.move_idle_tunnels(&mut rerouted.effects);
         rerouted.unprotected = self.unprotected();
         for &number in &touched {
@@ -159,14 +167,18 @@ impl Domain {
         !self.displaced(&ways).is_empty()
     }
 
-    /// Whether it is of any use to look for another way now: there is none to a router that is down.
+    /// Whether it is of any use to make room for another way now: there is none to a router that is down, and what is booked can wait.
     fn can_move(&self, session: &Session, way: usize) -> bool {
         let Some(leg) = &session.legs[way] else { return false };
-        let ends = [leg.route.ingress(&self.network), leg.route.egress(&self.network)];
+        self.ends_are_up(&leg.route) && (leg.tunnel.is_some() || leg.route.in_service(&self.network))
+    }
+
+    fn ends_are_up(&self, route: &Route) -> bool {
+        let ends = [route.ingress(&self.network), route.egress(&self.network)];
         ends.iter().all(|&router| self.network.topology().router(router) == Operation::Up)
     }
 
-    /// Whether what waits for a router holds too much of a link that works: then it cannot wait any longer.
+    /// Whether what waits for a repair holds too much of a link that works: then it cannot wait any longer.
     fn stands_in_the_way(&self, session: &Session, way: usize, links: &BTreeSet<DirectedLinkId>) -> bool {
         let Some(booking) = session.legs[way].as_ref().and_then(|leg| leg.booking.as_ref()) else { return false };
         let claim = booking.claim();
@@ -300,6 +312,43 @@ impl Domain {
         }
         let held = session.claim(way)?;
         let route = self.route(session, way, wish, Some(&held)).ok()?;
+        let booking = session.legs[way].as_mut()?.booking.as_mut()?;
+        self.calendar.change(booking, claim(wish.demand, &route, wish.class, wish.interval)).ok()?;
+        Some(route)
+    }
+
+    /// Finds other ways for booked sessions whose path is not in service, the most important first, beside what others have. Returns
+    /// their moves, and those that find none.
+    fn seek_again(&mut self) -> (Vec<Move>, Vec<SessionNumber>) {
+        let topology = self.network.topology();
+        let broken: Vec<_> = topology.links().map(|(id, _)| id).filter(|&id| !topology.in_service(id)).collect();
+        let touched: BTreeSet<_> = broken.into_iter().flat_map(|id| self.sessions.marked(Mark::Link(id))).collect();
+        let booked = touched.into_iter().filter_map(|number| self.sessions.get(number)).filter(|session| session.state == State::Booked);
+        let mut order: Vec<_> = booked.map(|session| (session.standing(), session.number)).collect();
+        order.sort_unstable();
+        let (mut moves, mut waiting) = (Vec::new(), Vec::new());
+        for (_, number) in order.into_iter().rev() {
+            let Some(mut session) = self.sessions.take(number) else { continue };
+            let broken = |leg: &Leg| leg.tunnel.is_none() && leg.booking.is_some() && !leg.route.in_service(&self.network);
+            let ways: Vec<_> = (0..session.legs.len()).filter(|&way| session.legs[way].as_ref().is_some_and(broken)).collect();
+            for way in ways {
+                match self.seek_way(&mut session, way) {
+                    Some(route) => moves.push(Move { session: number, way, route }),
+                    None => waiting.push(number),
+                }
+            }
+            self.hand_back(session);
+        }
+        waiting.dedup();
+        (moves, waiting)
+    }
+
+    fn seek_way(&mut self, session: &mut Session, way: usize) -> Option<Route> {
+        let leg = session.legs[way].as_ref().filter(|leg| self.ends_are_up(&leg.route))?;
+        let wish = self.wish(session, leg.demand?);
+        let alone = Wish { protection: Protection::None, ..wish };
+        let held = session.claim(way)?;
+        let route = self.route(session, way, wish, Some(&held)).or_else(|_| self.route(session, way, alone, Some(&held))).ok()?;
         let booking = session.legs[way].as_mut()?.booking.as_mut()?;
         self.calendar.change(booking, claim(wish.demand, &route, wish.class, wish.interval)).ok()?;
         Some(route)

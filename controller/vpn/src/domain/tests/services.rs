@@ -96,27 +96,54 @@ fn a_booking_starts_by_itself() {
     assert_eq!((summary.established, summary.ended, summary.cause), (Some(at(100)), at(150), Cause::WindowEnd));
 }
 
-#[test]
-fn a_booking_whose_path_fails_takes_another_at_once_or_is_released() {
-    let mut world = World::new();
+/// Two bookings over P1, whose link fails, where all other ways have room for one only: the one that moved, and the one that waits.
+fn booked_over_a_failed_link(world: &mut World) -> [SessionNumber; 2] {
     let later = Asked { start: Some(39), rates: vec![(40 * MEGA, Direction::FromCaller)], ..asked(MEGA) };
-    let [moved, lost] = [7, 8].map(|host| {
+    let [moved, waits] = [7, 8].map(|host| {
         world.now += 1;
         world.agreed(&later, host)
     });
-    assert_eq!((world.way(moved), world.way(lost)), (ways([["p1", "pe2"]]), ways([["p1", "pe2"]])));
-    // On all other ways there is room for one only.
+    assert_eq!((world.way(moved), world.way(waits)), (ways([["p1", "pe2"]]), ways([["p1", "pe2"]])));
     world.link(3, |link| link.capacity = BitRate(60 * MEGA));
     let rerouted = world.link(0, |link| link.operation = Operation::Down);
     world.check();
     assert_eq!((rerouted.moved, rerouted.effects.steps), (vec![moved], vec![]), "nothing of it is programmed yet");
-    let ended: Vec<_> = rerouted.ended.iter().map(|summary| (summary.session, summary.cause, summary.established)).collect();
-    assert_eq!(ended, [(lost, Cause::Network, None)], "it is told long before its time");
+    assert_eq!((rerouted.waiting, rerouted.ended), (vec![waits], vec![]), "what failed may be repaired in time");
     assert_eq!((world.state(moved), world.way(moved)), (State::Booked, ways([["p2", "pe2"]])));
     world.restart();
+    [moved, waits]
+}
+
+#[test]
+fn a_booking_whose_path_fails_takes_another_at_once_or_is_released_when_its_time_comes() {
+    let mut world = World::new();
+    let [moved, lost] = booked_over_a_failed_link(&mut world);
     world.wait(100);
     world.check();
-    assert_eq!((world.state(moved), world.way(moved)), (State::Established, ways([["p2", "pe2"]])));
+    assert_eq!((world.state(moved), world.state(lost)), (State::Established, State::Releasing));
+    assert_eq!(world.domain.summary(lost).unwrap().cause, Cause::Network);
+}
+
+#[test]
+fn a_booking_whose_path_is_repaired_in_time_starts_as_if_nothing_had_been() {
+    let mut world = World::new();
+    let [moved, waited] = booked_over_a_failed_link(&mut world);
+    let rerouted = world.link(0, |link| link.operation = Operation::Up);
+    assert_eq!((rerouted.moved, rerouted.waiting), (vec![], vec![]));
+    world.wait(100);
+    world.check();
+    assert_eq!([moved, waited].map(|session| world.state(session)), [State::Established; 2]);
+    assert_eq!([moved, waited].map(|session| world.way(session)), [ways([["p2", "pe2"]]), ways([["p1", "pe2"]])]);
+}
+
+#[test]
+fn a_booking_that_waits_takes_a_way_that_is_back() {
+    let mut world = World::new();
+    let [_, waits] = booked_over_a_failed_link(&mut world);
+    let rerouted = world.link(3, |link| link.capacity = BitRate(100 * MEGA));
+    world.check();
+    assert_eq!((rerouted.moved, rerouted.waiting), (vec![waits], vec![]));
+    assert_eq!(world.way(waits), ways([["p2", "pe2"]]));
 }
 
 #[test]
@@ -147,7 +174,8 @@ fn a_booking_whose_end_is_down_waits_for_it() {
     let before = world.way(session);
     let rerouted = world.router("pe3", Operation::Down);
     world.check();
-    assert_eq!((rerouted.moved, rerouted.ended, world.state(session)), (vec![], vec![], State::Booked));
+    assert_eq!((rerouted.moved, rerouted.waiting, rerouted.ended), (vec![], vec![session], vec![]));
+    assert_eq!(world.state(session), State::Booked);
     world.restart();
     world.router("pe3", Operation::Up);
     world.wait(100);

@@ -242,6 +242,10 @@ impl World {
         change(&mut state);
         let rerouted = self.domain.link_changed(link, state, at(self.now));
         self.carry_out(rerouted.effects.clone());
+        let network = self.domain.network();
+        let broken = |session: &&Session| session.legs.iter().flatten().any(|leg| leg.booking.is_some() && !leg.route.in_service(network));
+        let booked = self.domain.sessions.values().filter(|session| session.state == State::Booked).filter(broken);
+        assert_eq!(sorted(rerouted.waiting.clone()), sorted(booked.map(|session| session.number).collect()), "who has no way is told of");
         rerouted
     }
 
@@ -326,14 +330,15 @@ impl World {
         }
     }
 
-    /// What is programmed or booked goes where it can arrive, unless its end is down.
+    /// What is programmed goes where it can arrive, unless its end is down; what is booked, unless it waits.
     fn check_ways(&self) {
         let network = self.domain.network();
         for session in self.domain.sessions.values().filter(|session| session.state.is_live()) {
             for leg in session.legs.iter().flatten().filter(|leg| leg.demand.is_some()) {
                 let ends = [leg.route.ingress(network), leg.route.egress(network)];
                 let up = ends.iter().all(|&router| network.topology().router(router) == Operation::Up);
-                assert!(!up || leg.route.in_service(network), "session {:?} goes over what is down", session.number);
+                let waits = session.state == State::Booked && leg.tunnel.is_none();
+                assert!(!up || waits || leg.route.in_service(network), "session {:?} goes over what is down", session.number);
                 if let Some(id) = leg.tunnel {
                     assert_eq!(self.domain.tunnels.get(ends[0], id).unwrap().route, leg.route);
                 }
