@@ -9,9 +9,10 @@
 //! - [`updates`]: how many updates a second they take while packets are forwarded;
 //! - [`p4runtime`]: its service, over a socket, and what updates cost the packets; and how long a router that comes back empty takes to be
 //!   whole again;
-//! - [`admission`]: how long the gateway takes to choose a path and to reserve it.
+//! - [`admission`]: how long the gateway takes to choose a path and to reserve it;
+//! - [`sip`]: set-ups and tear-downs a second through a gateway and its routers, and whether anything is left of them.
 //!
-//! `hdrhistogram` counts latencies; `clap` reads the command line; `rand` chooses keys; `nix` reads the processor time of a thread, which is what rates are counted in;
+//! `hdrhistogram` counts latencies; `md-5` signs for digest authentication; `clap` reads the command line; `rand` chooses keys; `nix` reads the processor time of a thread, which is what rates are counted in, and widens sockets' queues;
 //! `serde` and `serde_json` write what other programs read; `tonic`, `tokio` and `tokio-stream` speak gRPC.
 
 pub mod admission;
@@ -20,4 +21,5 @@ pub mod latency;
 pub mod memory;
 pub mod p4runtime;
 pub mod pipeline;
+pub mod sip;
 pub mod updates;

@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use svpn_bench::{admission, latency, memory, p4runtime, pipeline, updates};
+use svpn_bench::{admission, latency, memory, p4runtime, pipeline, sip, updates};
 
 /// How fast svpn is, beside its peers in the same run.
 ///
@@ -30,6 +30,9 @@ enum Command {
     P4Runtime(p4runtime::Arguments),
     Repair(p4runtime::repair::Arguments),
     Admission(admission::Arguments),
+    Sip(sip::Arguments),
+    #[command(hide = true)]
+    SipServer(sip::signalling::ServerArguments),
 }
 
 fn main() -> ExitCode {
@@ -60,6 +63,14 @@ fn main() -> ExitCode {
             Err(error) => error.into(),
         },
         Command::Repair(arguments) => match p4runtime::repair::run(&arguments, &mut output) {
+            Ok(()) => return ExitCode::SUCCESS,
+            Err(error) => error.into(),
+        },
+        Command::Sip(arguments) => match sip::run(&arguments, &mut output) {
+            Ok(()) => return ExitCode::SUCCESS,
+            Err(error) => error.into(),
+        },
+        Command::SipServer(arguments) => match sip::signalling::run(&arguments) {
             Ok(()) => return ExitCode::SUCCESS,
             Err(error) => error.into(),
         },
