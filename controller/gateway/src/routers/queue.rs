@@ -108,20 +108,21 @@ async fn serve(target: impl Target, mut places: mpsc::UnboundedReceiver<Place>) 
             next = places.recv().await;
             continue;
         }
+        let mut given_up = Vec::new();
         match place.work {
             Work::Apply(updates) => {
-                let applied = target.apply(&updates).await;
-                let _nobody_waits = place.done.send(applied.map_err(|error| WorkError::Refused(Arc::new(error))));
+                let mut group = vec![(updates, place.done)];
+                next = join(Kind::Apply, &mut group, &mut places, &mut given_up);
+                apply(&target, group).await;
             }
             Work::Write(updates) => {
                 let mut group = vec![(updates, place.done)];
-                let mut given_up = Vec::new();
-                next = join(&mut group, &mut places, &mut given_up);
+                next = join(Kind::Write, &mut group, &mut places, &mut given_up);
                 write(&target, group).await;
-                for work in &given_up {
-                    take_away(&target, work).await;
-                }
             }
+        }
+        for work in &given_up {
+            take_away(&target, work).await;
         }
         if next.is_none() {
             next = places.recv().await;
@@ -131,13 +132,35 @@ async fn serve(target: impl Target, mut places: mpsc::UnboundedReceiver<Place>) 
 
 type Group = Vec<(Vec<Update>, oneshot::Sender<Result<(), WorkError>>)>;
 
-/// Adds the writes whose turn has come, too, and sets aside those that were given up; what is behind them is returned.
-fn join(group: &mut Group, places: &mut mpsc::UnboundedReceiver<Place>, given_up: &mut Vec<Work>) -> Option<Place> {
+/// What is carried out together is of one kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Write,
+    Apply,
+}
+
+impl Work {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Write(_) => Kind::Write,
+            Self::Apply(_) => Kind::Apply,
+        }
+    }
+
+    fn updates(&self) -> &[Update] {
+        let (Self::Write(updates) | Self::Apply(updates)) = self;
+        updates
+    }
+}
+
+/// Adds the work of the same kind whose turn has come, too, and sets aside what was given up; what is behind them is returned.
+fn join(kind: Kind, group: &mut Group, places: &mut mpsc::UnboundedReceiver<Place>, given_up: &mut Vec<Work>) -> Option<Place> {
     let mut together = group.iter().map(|(updates, _)| updates.len()).sum::<usize>();
     while let Ok(mut place) = places.try_recv() {
         match (place.turn.try_recv(), place.work) {
             (Err(oneshot::error::TryRecvError::Closed), work) => given_up.push(work),
-            (Ok(()), Work::Write(updates)) if together + updates.len() <= TOGETHER => {
+            (Ok(()), work) if work.kind() == kind && together + work.updates().len() <= TOGETHER => {
+                let (Work::Write(updates) | Work::Apply(updates)) = work;
                 together += updates.len();
                 group.push((updates, place.done));
             }
@@ -151,6 +174,15 @@ fn join(group: &mut Group, places: &mut mpsc::UnboundedReceiver<Place>, given_up
         }
     }
     None
+}
+
+/// Where a router does not take all of it, it is put right when it answers, so it is the same to everybody.
+async fn apply(target: &impl Target, group: Group) {
+    let (updates, waiting): (Vec<_>, Vec<_>) = group.into_iter().unzip();
+    let applied = target.apply(&updates.concat()).await.map_err(|error| WorkError::Refused(Arc::new(error)));
+    for done in waiting {
+        let _nobody_waits = done.send(applied.clone());
+    }
 }
 
 async fn write(target: &impl Target, group: Group) {
@@ -176,8 +208,7 @@ async fn write(target: &impl Target, group: Group) {
 
 /// Of work that is not done, what takes entries away.
 async fn take_away(target: &impl Target, work: &Work) {
-    let (Work::Write(updates) | Work::Apply(updates)) = work;
-    let deletions: Vec<_> = updates.iter().filter(|update| matches!(update, Update::Delete(_))).cloned().collect();
+    let deletions: Vec<_> = work.updates().iter().filter(|update| matches!(update, Update::Delete(_))).cloned().collect();
     if !deletions.is_empty()
         && let Err(error) = target.apply(&deletions).await
     {
@@ -312,6 +343,22 @@ mod tests {
             ticket.await.unwrap().unwrap();
         }
         assert_eq!(router.told(), [vec![1], vec![102], vec![3]]);
+    }
+
+    #[tokio::test]
+    async fn what_is_applied_one_after_the_other_is_applied_together() {
+        let router = Router::default();
+        let queue = Queue::start(router.clone());
+        let blocker = queue.take(work(&[1]));
+        let mut tickets: Vec<_> = (2..6).map(|session| queue.take(Work::Apply(deletions(&[session])))).collect();
+        tickets.push(queue.take(work(&[6])));
+        let waiting: Vec<_> = tickets.into_iter().map(|ticket| tokio::spawn(ticket.carry_out())).collect();
+        tokio::task::yield_now().await;
+        blocker.carry_out().await.unwrap();
+        for ticket in waiting {
+            ticket.await.unwrap().unwrap();
+        }
+        assert_eq!(router.told(), [vec![1], vec![102, 103, 104, 105], vec![6]]);
     }
 
     #[tokio::test]
