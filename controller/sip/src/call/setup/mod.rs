@@ -140,7 +140,9 @@ impl<S: Sessions> Call<S> {
             if state == State::InService
                 && let Some(talk) = self.talk()
             {
-                return talk.run(inputs).await;
+                // A task of its own: what only the set-up needed would stay as long as the call, and the set-up's future is much larger.
+                tokio::spawn(talk.run(inputs));
+                return;
             }
             let Some(event) = self.next(&state, &mut inputs).await else { continue };
             tracing::debug!(?state, ?event, "call");
