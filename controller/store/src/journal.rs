@@ -10,6 +10,7 @@ use sqlx::Connection as _;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use crate::batch::Batch;
 use crate::change::Change;
 use crate::database::{Address, Owned};
 
@@ -148,9 +149,8 @@ async fn commit(owned: &mut Owned, address: &Address, group: &[Append]) -> Resul
 async fn transact(owned: &mut Owned, address: &Address, group: &[Append]) -> Result<(), sqlx::Error> {
     fail_point!("journal: before a transaction");
     let mut transaction = owned.connection.begin().await?;
-    for change in group.iter().flat_map(|append| &append.changes) {
-        change.write(&mut transaction, &address.gateway).await?;
-    }
+    let changes: Batch<'_> = group.iter().flat_map(|append| &append.changes).collect();
+    changes.write(&mut transaction, &address.gateway).await?;
     fail_point!("journal: before a commit");
     transaction.commit().await?;
     fail_point!("journal: after a commit");

@@ -7,6 +7,7 @@
 //! `sqlx` speaks to SQLite, which is built in, and to PostgreSQL, by one set of statements; `serde_json` writes the bodies of rows and
 //! `jiff` times, as RFC 3339 has them. `fail` names the points at which tests kill the gateway, in builds for such tests.
 
+mod batch;
 mod change;
 mod database;
 mod journal;

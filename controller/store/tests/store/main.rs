@@ -6,6 +6,7 @@ mod samples;
 use std::path::Path;
 use std::process::Command;
 
+use proptest::prelude::*;
 use svpn_store::{AppendError, Change, Kept, OpenError, ReadError, charges, look, open};
 use svpn_vpn::durable::Fact;
 use svpn_vpn::request::{ApplicationId, SessionNumber, VpnName};
@@ -109,6 +110,44 @@ async fn another_of_the_name_is_turned_away(address: &str) {
     let (_, journal, writer) = open(address, NAME).await.expect("it is free again");
     drop(journal);
     writer.close().await;
+}
+
+/// Any change of a few rows, so that many are of the same.
+fn any_change() -> impl Strategy<Value = Change> {
+    let states = prop::sample::select(vec![State::Reserved, State::Inviting, State::Established]);
+    prop_oneof![
+        (0..40_u32, states).prop_map(|(number, state)| session(number, state).into()),
+        (0..20_u32).prop_map(|number| Fact::SessionGone(SessionNumber(number)).into()),
+        (0..20_u32, "[a-z]{2}").prop_map(|(number, body)| dialogs(number, &body)),
+        ("[ab]", any::<bool>()).prop_map(|(name, failed)| link(&name, failed).into()),
+        "[ab]".prop_map(|name| Fact::RouterDown(name).into()),
+        "[ab]".prop_map(|name| Fact::RouterUp(name).into()),
+        ("[ab]", prop::option::of("[a-z]{2}")).prop_map(|(name, body)| registered(&name, body.as_deref())),
+        (0..3_u32, 0..2_u64, 1000..2000_u64).prop_map(|(session, at, bytes)| Change::Charge(Box::new(charge(session, at, bytes)))),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 8, ..ProptestConfig::default() })]
+    #[test]
+    fn changes_of_one_transaction_come_to_what_they_come_to_one_by_one(changes in prop::collection::vec(any_change(), 0..80)) {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let folders = [TempDir::new().unwrap(), TempDir::new().unwrap()];
+        let [together, one_by_one] = [0, 1].map(|which: usize| sqlite(&folders[which]));
+        let found = runtime.block_on(async {
+            let mut found = Vec::new();
+            for (address, appends) in [(together, vec![changes.clone()]), (one_by_one, changes.iter().map(|change| vec![change.clone()]).collect())] {
+                let (_, journal, writer) = open(&address, NAME).await.unwrap();
+                for append in appends {
+                    journal.append(append).await.unwrap();
+                }
+                found.push((look(&address, NAME).await.unwrap(), charges(&address, NAME).await.unwrap()));
+                writer.close().await;
+            }
+            found
+        });
+        prop_assert_eq!(&found[0], &found[1]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
