@@ -1,5 +1,6 @@
 //! All routers, and how plans are written to them.
 
+mod counting;
 mod queue;
 
 use std::collections::HashMap;
@@ -11,6 +12,7 @@ use svpn_vpn::{Domain, RouterId, Step};
 use tokio::sync::mpsc;
 
 use crate::config::RouterConfig;
+use counting::Counting;
 use queue::{Queue, Ticket, Work, WorkError};
 
 /// Most notices of all routers that wait to be looked at.
@@ -47,6 +49,7 @@ struct Router {
     name: String,
     switch: Switch,
     queue: Queue,
+    counting: Counting,
 }
 
 /// All routers.
@@ -97,7 +100,8 @@ impl Routers {
             let (switch, events) = Switch::start(router.settings(election), expected);
             tokio::spawn(pass_on(router.id, events, notices.clone()));
             let queue = Queue::start(switch.clone());
-            (router.id, Router { name: router.name.clone(), switch, queue })
+            let counting = Counting::start(router.name.clone(), switch.clone());
+            (router.id, Router { name: router.name.clone(), switch, queue, counting })
         };
         (Self(routers.iter().map(start).collect()), told)
     }
@@ -147,14 +151,7 @@ impl Routers {
 
     /// What a session's ingress PE counted: `None` if it does not answer now, `Some(None)` if it does not know the session.
     pub(crate) async fn count(&self, id: RouterId, session: SessionId) -> Option<Option<SessionCounters>> {
-        let router = self.0.get(&id)?;
-        match router.switch.session_counters(&[session]).await {
-            Ok(counters) => Some(counters.get(&session).copied()),
-            Err(error) => {
-                tracing::warn!(router = router.name, %session, %error, "the session's counters cannot be read now");
-                None
-            }
-        }
+        self.0.get(&id)?.counting.count(session).await
     }
 }
 
