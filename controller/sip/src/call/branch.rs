@@ -222,7 +222,7 @@ impl<S: Sessions> Follower<S> {
     /// Tells the call; an answer that no call is there for is hung up on.
     async fn tell(&self, news: News) {
         if let Err(unheard) = self.call.send(Input::Branch(self.branch, news))
-            && let Input::Branch(_, News::Answered(_, Some(dialog))) = unheard.0
+            && let Input::Branch(_, News::Answered(_, Some(dialog))) = *unheard
         {
             self.services.stack.bye(*dialog, self.reason.clone().into_iter().collect()).await;
         }

@@ -9,6 +9,7 @@ mod caller;
 mod change;
 mod crossing;
 mod fork;
+mod inbox;
 mod machine;
 mod reason;
 mod registry;
@@ -20,6 +21,7 @@ mod within;
 
 pub(crate) use caller::{CallerLeg, attend};
 pub(crate) use crossing::Crossing;
+pub(crate) use inbox::Sender;
 pub(crate) use machine::Event;
 pub(crate) use registry::{Calls, Found};
 pub(crate) use setup::{Setup, spawn};
@@ -69,6 +71,3 @@ pub(crate) enum Input {
 
 /// Dropped when the session of whoever hangs up is released.
 pub(crate) type Leaving = tokio::sync::oneshot::Sender<Infallible>;
-
-/// How a call is reached.
-pub(crate) type Sender = tokio::sync::mpsc::UnboundedSender<Input>;

@@ -96,7 +96,7 @@ impl Calls {
     /// A call has its session no more. Its number may be another call's by now.
     pub(super) fn forget(&self, session: SessionNumber, call: &Sender) {
         let mut sessions = self.sessions();
-        if sessions.get(&session).is_some_and(|known| known.same_channel(call)) {
+        if sessions.get(&session).is_some_and(|known| known.reaches_the_same(call)) {
             sessions.remove(&session);
         }
     }

@@ -8,13 +8,13 @@ mod refreshing;
 use std::sync::Arc;
 
 use svpn_vpn::request::{Cause, Terms};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use self::changing::{Asking, Pending};
 pub(super) use self::ends::Ends;
 use super::agreed::Agreed;
+use super::inbox::{Inbox, inbox};
 use super::machine::{Action, Event, State, step};
 use super::registry::Place;
 use super::setup::{LOOK_AGAIN, unheard};
@@ -55,9 +55,9 @@ pub(super) struct Talk<S: Sessions> {
     pub(super) keys: Vec<DialogKey>,
     change: change::State,
     /// What an end waits for.
-    pending: Option<Pending>,
+    pending: Option<Box<Pending>>,
     /// What the other is asked.
-    asking: Option<Asking>,
+    asking: Option<Box<Asking>>,
     /// Who is, or was last, asked.
     towards: Side,
     /// How often it had an offer of its own under way.
@@ -73,7 +73,7 @@ pub(super) struct Talk<S: Sessions> {
 pub(crate) fn resume<S: Sessions>(services: &Arc<Services<S>>, resumed: &Resumed) -> Result<(), ResumeError> {
     let (ends, agreed) = Ends::resume(&resumed.kept, services.session_timer)?;
     let place = services.calls.place().ok_or(ResumeError::TooMany)?;
-    let (sender, inputs) = unbounded_channel();
+    let (sender, inputs) = inbox();
     let keys = [Side::Caller, Side::Callee].map(|side| {
         let key = ends[side].dialog.key();
         // What the peers sent last is not known, so any number of theirs is taken for a new one.
@@ -83,7 +83,7 @@ pub(crate) fn resume<S: Sessions>(services: &Arc<Services<S>>, resumed: &Resumed
     services.calls.name(resumed.terms.session, sender.clone());
     let mut talk = Talk::new(Arc::clone(services), place, sender, ends, resumed.terms.clone(), agreed);
     talk.keys = keys.into();
-    tokio::spawn(talk.run(inputs));
+    tokio::spawn(Box::new(talk).run(inputs));
     Ok(())
 }
 
@@ -112,22 +112,29 @@ impl<S: Sessions> Talk<S> {
     }
 
     /// Until somebody hangs up, or the gateway stops.
-    pub(super) async fn run(mut self, mut inputs: UnboundedReceiver<Input>) {
+    ///
+    /// Nearly all the time it waits: what it does when something happens lies on the heap meanwhile, so that a waiting call takes no room
+    /// for it.
+    pub(super) async fn run(mut self: Box<Self>, mut inputs: Inbox) {
         let mut state = State::InService;
         while state != State::Ended {
             let Some(event) = self.next(&mut inputs).await else { continue };
             tracing::debug!(session = self.terms.session.0, ?event, "call in service");
             let (next, actions) = step(state, event);
             state = next;
-            self.perform(actions).await;
+            Box::pin(self.perform(actions)).await;
         }
+        Box::pin(self.leave(inputs)).await;
+    }
+
+    async fn leave(mut self: Box<Self>, mut inputs: Inbox) {
         // Nobody is left to wait for the release, and who asked too late is told so.
         self.leaving.clear();
         inputs.close();
-        while let Some(input) = inputs.recv().await {
-            unheard(&self.services, input, None).await;
+        while let Some(input) = inputs.next().await {
+            unheard(&self.services, *input, None).await;
         }
-        let Self { services, place, sender, terms, mut farewells, keys, .. } = self;
+        let Self { services, place, sender, terms, mut farewells, keys, .. } = *self;
         services.calls.forget(terms.session, &sender);
         drop(place.reservation);
         while farewells.join_next().await.is_some() {}
@@ -138,25 +145,25 @@ impl<S: Sessions> Talk<S> {
     }
 
     /// How the call ends, if what happens ends it.
-    async fn next(&mut self, inputs: &mut UnboundedReceiver<Input>) -> Option<Event> {
+    async fn next(&mut self, inputs: &mut Inbox) -> Option<Event> {
         let overtime = self.deadline.clone();
         let (at, side, due) = self.due();
         // Who is about to end has refreshed for the last time.
         let lasting = self.ending.is_none();
         let patience = sleep_until(overtime.as_ref().map_or_else(|| Instant::now() + LOOK_AGAIN, |(at, _)| *at));
         tokio::select! {
-            Some(input) = inputs.recv() => self.understand(input).await,
+            Some(input) = inputs.next() => Box::pin(self.understand(*input)).await,
             () = self.place.stop.cancelled(), if !self.stopping => {
                 self.stopping = true;
-                self.end(Event::Shutdown).await;
+                Box::pin(self.end(Event::Shutdown)).await;
             }
             () = patience, if overtime.is_some() => {
                 self.deadline = None;
                 if let Some((_, event)) = overtime {
-                    self.advance(event).await;
+                    Box::pin(self.advance(event)).await;
                 }
             }
-            () = sleep_until(at), if lasting => self.timed(side, due).await,
+            () = sleep_until(at), if lasting => Box::pin(self.timed(side, due)).await,
         }
         if self.change.is_with_the_gateway() { None } else { self.ending.take() }
     }

@@ -10,8 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use svpn_vpn::request::{Answer, Cause, Refusal, SessionRequest, Terms};
-use tokio::sync::mpsc::error::SendError;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -21,6 +19,7 @@ use super::agreed::{Agreed, Origin};
 use super::branch::News;
 use super::crossing::{self, Crossing, Exchange};
 use super::fork::{Branch, Fork};
+use super::inbox::{Inbox, inbox};
 use super::machine::{Action, Event, State, Why, begin, step};
 use super::registry::Place;
 use super::reliable::{Outbox, Timed};
@@ -96,7 +95,7 @@ struct Call<S: Sessions> {
 
 /// Begins a call; the caller's transaction is to be attended with the sender returned.
 pub(crate) fn spawn<S: Sessions>(setup: Setup<S>) -> Sender {
-    let (sender, inputs) = unbounded_channel();
+    let (sender, inputs) = inbox();
     let contacts: Vec<_> = setup.contacts.iter().flatten().cloned().map(Contact::new).collect();
     let towards = contacts.first().map_or_else(|| setup.caller.dialog.next_hop(), |contact| contact.uri.clone());
     let local = setup.services.stack.local(&towards).address.ip();
@@ -133,7 +132,7 @@ pub(crate) fn spawn<S: Sessions>(setup: Setup<S>) -> Sender {
 }
 
 impl<S: Sessions> Call<S> {
-    async fn run(mut self, mut inputs: UnboundedReceiver<Input>) {
+    async fn run(mut self, mut inputs: Inbox) {
         let (mut state, actions) = begin();
         self.perform(actions).await;
         while state != State::Ended {
@@ -141,7 +140,7 @@ impl<S: Sessions> Call<S> {
                 && let Some(talk) = self.talk()
             {
                 // A task of its own: what only the set-up needed would stay as long as the call, and the set-up's future is much larger.
-                tokio::spawn(talk.run(inputs));
+                tokio::spawn(Box::new(talk).run(inputs));
                 return;
             }
             let Some(event) = self.next(&state, &mut inputs).await else { continue };
@@ -161,8 +160,8 @@ impl<S: Sessions> Call<S> {
         self.leaving.clear();
         self.close_offering();
         inputs.close();
-        while let Some(input) = inputs.recv().await {
-            unheard(&self.setup.services, input, self.cause).await;
+        while let Some(input) = inputs.next().await {
+            unheard(&self.setup.services, *input, self.cause).await;
         }
         let Setup { services, place, .. } = self.setup;
         drop(place.reservation);
@@ -194,15 +193,15 @@ impl<S: Sessions> Call<S> {
     }
 
     /// The next event, if what happens is one.
-    async fn next(&mut self, state: &State, inputs: &mut UnboundedReceiver<Input>) -> Option<Event> {
+    async fn next(&mut self, state: &State, inputs: &mut Inbox) -> Option<Event> {
         let due = self.deadline.clone();
         let patience = pin!(sleep_until(due.as_ref().map_or_else(|| Instant::now() + LOOK_AGAIN, |(at, _)| *at)));
         let again = self.outbox.as_ref().and_then(Outbox::due);
         let repeat = pin!(sleep_until(again.unwrap_or_else(|| Instant::now() + LOOK_AGAIN)));
         let shutdown = self.setup.place.stop.clone();
         tokio::select! {
-            input = inputs.recv() => match input {
-                Some(input) => self.understand(state, input),
+            input = inputs.next() => match input {
+                Some(input) => self.understand(state, *input),
                 None => None,
             },
             () = shutdown.cancelled(), if !self.stopping => {
@@ -307,7 +306,9 @@ impl<S: Sessions> Call<S> {
         let (call, services) = (self.sender.clone(), Arc::clone(&self.setup.services));
         tokio::spawn(async move {
             sleep(ACK_BEHIND).await;
-            if let Err(SendError(Input::Held(asked))) = call.send(Input::Held(asked)) {
+            if let Err(unheard) = call.send(Input::Held(asked))
+                && let Input::Held(asked) = *unheard
+            {
                 asked.reject(&services.stack, Rejection::new(481, "the call has ended"));
             }
         });
@@ -494,7 +495,7 @@ pub(super) async fn abandoned(call: &Sender) {
 }
 
 /// Runs a request to the gateway aside, so that the call goes on hearing; should it panic, the call hears a refusal.
-pub(super) fn report<F>(call: UnboundedSender<Input>, work: F, input: fn(Result<Terms, Refusal>) -> Input)
+pub(super) fn report<F>(call: Sender, work: F, input: fn(Result<Terms, Refusal>) -> Input)
 where
     F: Future<Output = Result<Terms, Refusal>> + Send + 'static,
 {

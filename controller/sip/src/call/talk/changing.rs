@@ -71,7 +71,7 @@ impl<S: Sessions> Talk<S> {
             Ok((dialog, Some(wanted))) => {
                 self.glares = 0;
                 self.towards = asked.side.other();
-                self.pending = Some(Pending { asked, refreshed: (dialog, timer), wanted, answer: None, next: None });
+                self.pending = Some(Box::new(Pending { asked, refreshed: (dialog, timer), wanted, answer: None, next: None }));
                 self.advance(Event::Asked).await;
             }
             Ok((dialog, None)) => {
@@ -161,7 +161,7 @@ impl<S: Sessions> Talk<S> {
 
     pub(super) async fn cancelled(&mut self, number: u32) {
         let ours = |pending: &Pending| pending.asked.is_invite() && pending.asked.sequence() == number;
-        if self.pending.as_ref().is_some_and(ours) {
+        if self.pending.as_deref().is_some_and(ours) {
             self.advance(Event::Cancel).await;
         }
     }
@@ -259,7 +259,7 @@ impl<S: Sessions> Talk<S> {
         match action {
             Action::Propose => self.propose(),
             Action::Ask => {
-                if let Some(Pending { wanted: Wanted { offer, callees }, .. }) = &self.pending {
+                if let Some(Pending { wanted: Wanted { offer, callees }, .. }) = self.pending.as_deref() {
                     let body = self.agreed.anew(self.towards, offer, callees.as_ref(), &self.terms);
                     self.ask(body).await;
                 }
@@ -278,8 +278,8 @@ impl<S: Sessions> Talk<S> {
                 }
             }
             Action::Answer => {
-                if let Some(Pending { asked, refreshed: (_, timer), .. }) = self.pending.take() {
-                    self.present(&asked, timer);
+                if let Some(pending) = self.pending.take() {
+                    self.present(&pending.asked, pending.refreshed.1);
                 }
             }
             Action::Reject(why) => self.reject(why),
@@ -290,7 +290,7 @@ impl<S: Sessions> Talk<S> {
     }
 
     fn propose(&self) {
-        let Some(Pending { wanted: Wanted { offer, .. }, .. }) = &self.pending else { return };
+        let Some(Pending { wanted: Wanted { offer, .. }, .. }) = self.pending.as_deref() else { return };
         let proposal = Proposal { media: offer.media.clone(), class: offer.class, window: offer.window };
         let (services, session) = (Arc::clone(&self.services), self.terms.session);
         let work = async move { services.sessions.propose(session, proposal).await };
@@ -307,7 +307,7 @@ impl<S: Sessions> Talk<S> {
         let mut invite = self.ends[side].dialog.request(Method::Invite, via, headers);
         invite.body = body;
         let number = sequence(&invite);
-        self.asking = Some(Asking { to: side, invite: invite.clone(), hop: hop.clone() });
+        self.asking = Some(Box::new(Asking { to: side, invite: invite.clone(), hop: hop.clone() }));
         match InviteClient::send(self.stack(), invite, &hop).await {
             Some(client) => follow(client, self.sender.clone(), move |response| Input::Reply(number, response)),
             None => drop(self.sender.send(Input::Reply(number, None))),
@@ -336,7 +336,7 @@ impl<S: Sessions> Talk<S> {
 
     fn read_answer(&self) -> Result<(Agreed, Answer), Rejection> {
         let bad = |reason: String| Rejection::new(502, format!("the answer cannot be used: {reason}"));
-        let Some(Pending { asked, wanted: Wanted { offer, callees }, answer: Some(response), .. }) = &self.pending else {
+        let Some(Pending { asked, wanted: Wanted { offer, callees }, answer: Some(response), .. }) = self.pending.as_deref() else {
             return Err(bad("there is none".to_owned()));
         };
         let read = |body: &[u8]| read_answer(&offer.session, body).map_err(|error| bad(error.to_string()));
@@ -357,7 +357,7 @@ impl<S: Sessions> Talk<S> {
     }
 
     fn reject(&mut self, why: Why) {
-        let Some(Pending { asked, .. }) = self.pending.take() else { return };
+        let Some(Pending { asked, .. }) = self.pending.take().map(|pending| *pending) else { return };
         let other = match asked.side {
             Side::Caller => self.agreed.callee.to_string(),
             Side::Callee => self.agreed.caller.to_string(),
@@ -377,7 +377,7 @@ impl<S: Sessions> Talk<S> {
     }
 
     fn cancel_asked(&mut self) {
-        let Some(Asking { invite, hop, .. }) = &self.asking else { return };
+        let Some(Asking { invite, hop, .. }) = self.asking.as_deref() else { return };
         let services = Arc::clone(&self.services);
         let (invite, hop) = (invite.clone(), hop.clone());
         self.farewells.spawn(async move { services.stack.cancel(&invite, &hop, Some(no_answer())).await });
