@@ -79,11 +79,14 @@ pub struct Arguments {
     /// Only the SIP server.
     #[arg(long, conflicts_with = "soak")]
     pub signalling_only: bool,
-    /// Set up and tear down so many calls instead, in ten rounds of which each begins and ends with no session, and fail unless all is then
-    /// as it was: the routers' tables and what the link has to offer as before the first call, no session and no tunnel kept, a charge record
+    /// Set up and tear down so many calls instead, in --rounds of which each begins and ends with no session and is followed by --settle, and
+    /// fail unless all is then as it was: the routers' tables and what the link has to offer as before the first call, no session and no tunnel kept, a charge record
     /// for each call, and the gateway's memory within --growth of what it was after the first round.
     #[arg(long)]
     pub soak: Option<Count>,
+    /// With --soak: how many rounds.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(2..))]
+    pub rounds: u32,
     /// With --soak: MiB by which the gateway's memory may grow.
     #[arg(long, default_value = "16")]
     pub growth: Count,

@@ -11,8 +11,6 @@ use super::load::{Load, Pace};
 use super::world::World;
 use super::{Arguments, SipError, call, register};
 
-/// How many times all sessions come and go.
-const ROUNDS: u32 = 10;
 /// More than any link has: the refusal names what would have fitted.
 const TOO_MUCH: u64 = 900_000_000_000;
 
@@ -108,8 +106,9 @@ pub(super) async fn run(
     let settle = Duration::from_secs(arguments.settle);
     let pace = Pace::AtOnce(arguments.concurrent.0 as usize);
     let start = Instant::now();
-    for round in 0..ROUNDS {
-        let some = calls / ROUNDS + u32::from(round < calls % ROUNDS);
+    let rounds = arguments.rounds;
+    for round in 0..rounds {
+        let some = calls / rounds + u32::from(round < calls % rounds);
         call(arguments, load, some, pace, Some(Duration::from_millis(arguments.hold.unwrap_or(0)))).await?;
         world.settled().await?;
         let tally = load.take_tally()?;
@@ -120,22 +119,23 @@ pub(super) async fn run(
             let kinds = kinds.join(", ") + &tally.warning.map_or_else(String::new, |warning| format!("; last {warning}"));
             return Err(Leak::Failed { calls: some, failed, kinds }.into());
         }
+        // All rounds begin alike, so that the first takes as much memory at its height as the others do.
+        load.linger(settle).await?;
+        let memory = world.gateway.memory()?;
+        if round == 0 {
+            first_memory = memory;
+        }
         writeln!(
             output,
             "round {:>2}: {some} set-ups and tear-downs, p99 {:.1} ms, sent again {}, memory {} MiB, {:.0} s",
             round + 1,
             tally.set_ups.milliseconds(0.99),
             tally.sent_again,
-            world.gateway.memory()? >> 20,
+            memory >> 20,
             start.elapsed().as_secs_f64()
         )?;
         output.flush()?;
-        if round == 0 {
-            load.linger(settle).await?;
-            first_memory = world.gateway.memory()?;
-        }
     }
-    load.linger(settle).await?;
     compare(world, load, &before, answered).await?;
     let memory = check_memory(arguments, first_memory, world.gateway.memory()?)?;
     writeln!(
