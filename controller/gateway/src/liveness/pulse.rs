@@ -27,13 +27,15 @@ pub(super) struct Pulse(HashMap<RouterId, Router>);
 #[derive(Debug)]
 struct Router {
     answered: Arc<Mutex<Option<Instant>>>,
+    /// Since when it is connected and ready.
+    speaks: Option<Instant>,
     condition: Condition,
 }
 
 impl Pulse {
     /// Nothing is known of them yet.
     pub(super) fn new(routers: impl Iterator<Item = RouterId>) -> Self {
-        Self(routers.map(|id| (id, Router { answered: Arc::default(), condition: Condition::Away })).collect())
+        Self(routers.map(|id| (id, Router { answered: Arc::default(), speaks: None, condition: Condition::Away })).collect())
     }
 
     /// Asks each router again and again, as long as what is returned is kept.
@@ -53,18 +55,20 @@ impl Pulse {
         feeling
     }
 
-    /// Notes how each router is. One whose last answer is older than `patience` is silent.
+    /// Notes how each router is. One whose last answer is older than `patience` is silent, and one that has had as long for its first.
     pub(super) fn look(&mut self, gateway: &Gateway, patience: Duration) {
         for (&id, router) in &mut self.0 {
             let answered = *router.answered.lock().unwrap_or_else(PoisonError::into_inner);
-            let condition = match answered {
-                _ if !gateway.speaks(id) => Condition::Away,
-                Some(at) if at.elapsed() <= patience => Condition::Well,
+            router.speaks = gateway.speaks(id).then(|| router.speaks.unwrap_or_else(Instant::now));
+            let condition = match (router.speaks, answered) {
+                (None, _) => Condition::Away,
+                (_, Some(at)) if at.elapsed() <= patience => Condition::Well,
+                (Some(since), _) if since.elapsed() <= patience && router.condition == Condition::Away => Condition::Away,
                 _ => Condition::Silent,
             };
             let (name, before) = (gateway.router_name(id), std::mem::replace(&mut router.condition, condition));
             match (before, condition) {
-                (Condition::Well, Condition::Silent) => {
+                (Condition::Well | Condition::Away, Condition::Silent) => {
                     tracing::warn!(
                         router = name,
                         "the router does not answer: what it forwards goes on, and nothing is known of its links"

@@ -11,7 +11,6 @@ use svpn_vpn::session::State;
 use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, Command};
 
-use crate::agent::End;
 use crate::bench::{Bench, Clock, Gateway, Start};
 use crate::life::{LAST, NOW, began, both_register, call};
 use crate::matrix::alone;
@@ -273,27 +272,31 @@ fn a_clock_that_is_set_back_costs_nobody_anything() {
 }
 
 #[test]
-fn who_has_booked_is_told_at_once_when_links_fail() {
+fn a_booking_takes_another_way_or_waits_for_a_repair() {
     alone(async {
         let (bench, mut gateway) = in_service(Clock::System).await;
         let time = (bench.ntp(1000), bench.ntp(2000));
-        // The first is on the nearer way, which has no room for the second.
-        call(&bench, 4010, 80, time).await;
-        call(&bench, 4011, 60, time).await;
+        let way = async |port: u16| {
+            let sessions = bench.sessions().await;
+            let booked = sessions.into_iter().find(|record| record.state == State::Booked && record.request.media[0].caller.port == port);
+            let ways = booked.expect("it is booked").ways;
+            ways.iter().flatten().flat_map(|way| &way.route.primary).map(|way| way.link.clone()).collect::<BTreeSet<_>>()
+        };
+        let [first, second] = [["pe1-p1", "p1-pe2"], ["pe1-p2", "p2-pe2"]].map(|names| BTreeSet::from(names.map(str::to_owned)));
+        // They are on the nearer way; beside the session that runs there is room for one of them on the other.
+        call(&bench, 4010, 60, time).await;
+        call(&bench, 4011, 20, time).await;
+        call(&bench, 4012, 50, time).await;
         bench.provider.set_link(0, false);
-        // What runs finds room beside the second, and the first does not.
-        for agent in [&bench.caller, &bench.callee] {
-            until("both ends are told", || agent.dialog(4010).filter(|dialog| dialog.end == End::Ended)).await;
-        }
-        gateway.log().says("session settled").await;
-        bench.provider.set_link(0, true);
-        gateway.log().says_times("the link has changed", 2).await;
-        let booked = bench.sessions().await.into_iter().filter(|record| record.state == State::Booked);
-        assert_eq!(booked.map(|record| record.request.media[0].caller.port).collect::<Vec<_>>(), [4011]);
-        // What it had is another's now.
-        call(&bench, 4012, 80, time).await;
+        gateway.log().says("booked, and without a way until something is repaired").await;
+        until("what runs moves", || matches!(bench.send(4000, true), Arrival::At { over, .. } if over[1] == "p2").then_some(())).await;
+        assert_eq!((way(4010).await, way(4011).await, way(4012).await), (first.clone(), second.clone(), second.clone()));
         gateway.kill().await;
         let gateway = bench.start(&Start::default()).await;
+        assert_eq!(way(4010).await, first, "it waits");
+        bench.provider.set_link(0, true);
+        gateway.log().says("the link has changed").await;
+        assert_eq!((way(4010).await, way(4011).await), (first, second));
         all_is_well(&bench, &gateway).await;
     });
 }

@@ -330,14 +330,14 @@ impl World {
         }
     }
 
-    /// What is programmed goes where it can arrive, unless its end is down; what is booked, unless it waits.
+    /// What is programmed goes where it can arrive, unless its end is down; what starts later may wait.
     fn check_ways(&self) {
         let network = self.domain.network();
         for session in self.domain.sessions.values().filter(|session| session.state.is_live()) {
             for leg in session.legs.iter().flatten().filter(|leg| leg.demand.is_some()) {
                 let ends = [leg.route.ingress(network), leg.route.egress(network)];
                 let up = ends.iter().all(|&router| network.topology().router(router) == Operation::Up);
-                let waits = session.state == State::Booked && leg.tunnel.is_none();
+                let waits = leg.tunnel.is_none();
                 assert!(!up || waits || leg.route.in_service(network), "session {:?} goes over what is down", session.number);
                 if let Some(id) = leg.tunnel {
                     assert_eq!(self.domain.tunnels.get(ends[0], id).unwrap().route, leg.route);
