@@ -1,5 +1,6 @@
 //! The façade, from outside: plans, refusals, and what is left when everything is over.
 
+mod bookings;
 mod forwarding;
 mod gre;
 mod peering;
