@@ -21,6 +21,15 @@ fn changed(from: &str, to: &str) -> (String, usize) {
 }
 
 #[test]
+fn the_manual_shows_a_configuration_that_is_read() {
+    let manual = include_str!("../../README.md");
+    let (_, rest) = manual.split_once("```toml\n").expect("it shows one");
+    let (shown, _) = rest.split_once("```").expect("it ends");
+    let config = read(Path::new("README.md"), shown).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(config.network.topology().links().count(), 2);
+}
+
+#[test]
 fn a_good_file_is_taken() {
     let config = read(Path::new("svpn.toml"), GOOD).expect("it is good");
     assert_eq!(config.routers.iter().map(|router| router.name.as_str()).collect::<Vec<_>>(), ["pe1", "p1", "pe2"]);
