@@ -7,6 +7,7 @@ use p4runtime_proto::p4::v1::entity::Entity;
 use p4runtime_proto::p4::v1::update::Type;
 use svpn_contract::{Entry, EntryKey, Update};
 
+use crate::batch::Encode;
 use crate::read::{Foreign, Snapshot};
 
 /// The entries a router should have.
@@ -120,8 +121,8 @@ impl Steps {
     }
 }
 
-impl Change {
-    pub(crate) fn encode(&self) -> proto::Update {
+impl Encode for Change {
+    fn encode(&self) -> proto::Update {
         match self {
             Self::Update(update) => update.encode(),
             Self::Remove(foreign) => {
@@ -133,6 +134,15 @@ impl Change {
         }
     }
 
+    fn deletes(&self) -> Option<EntryKey> {
+        match self {
+            Self::Update(update) => update.deletes(),
+            Self::Remove(_) => None,
+        }
+    }
+}
+
+impl Change {
     /// Whether it takes something away.
     pub(crate) fn removes(&self) -> bool {
         matches!(self, Self::Remove(_) | Self::Update(Update::Delete(_)))

@@ -19,6 +19,7 @@
 //! `tonic` and `p4runtime-proto` speak to the router, `svpn-contract` gives entries their types; `fnv` names a pipeline by a hash
 //! that is the same in every build; `fail` names the points at which tests kill the gateway, in builds for such tests.
 
+mod batch;
 mod client;
 mod counters;
 mod desired;

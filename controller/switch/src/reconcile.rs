@@ -2,6 +2,7 @@
 
 use tonic::{Code, Status};
 
+use crate::batch::Batch;
 use crate::desired::Change;
 use crate::read;
 use crate::switch::{Shared, State};
@@ -55,12 +56,10 @@ impl Shared {
         let mut report = Report::default();
         for step in plan {
             for batch in step.chunks(self.settings.batch.get()) {
-                let refusals = match client.write(batch.iter().map(Change::encode).collect()).await {
+                let refusals = match Batch::new(batch).send(&client, 0).await {
                     Ok(()) => Vec::new(),
-                    Err(status) => match BatchError::read(status, batch.len(), 0) {
-                        BatchError::Refused(refusals) => refusals,
-                        BatchError::Rejected(status) | BatchError::Unknown(status) => return Err(ReconcileError::Write(status)),
-                    },
+                    Err(BatchError::Refused(refusals)) => refusals,
+                    Err(BatchError::Rejected(status) | BatchError::Unknown(status)) => return Err(ReconcileError::Write(status)),
                 };
                 report.add(batch, refusals);
             }

@@ -19,7 +19,7 @@ pub struct Settings {
     pub election: ElectionId,
     /// What the target wants besides the P4Info: nothing for `svpn-forwarder`, the JSON for BMv2.
     pub device_config: Vec<u8>,
-    /// Most updates in one call.
+    /// Most updates in one call; what clears a counter of a session that goes comes with the update that deletes the session.
     pub batch: NonZeroUsize,
     /// The longest wait for the answer to a call, or for the next part of one.
     pub deadline: Duration,

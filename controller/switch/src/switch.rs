@@ -12,6 +12,7 @@ use tokio::sync::{Notify, RwLock, mpsc, watch};
 use tokio::task::JoinHandle;
 use tonic::Code;
 
+use crate::batch::Batch;
 use crate::client::Client;
 use crate::counters::{self, SessionCounters};
 use crate::desired::Desired;
@@ -136,8 +137,7 @@ impl Switch {
         let unsettled = Unsettled(&shared.repair);
         let mut base = 0;
         for batch in updates.chunks(shared.settings.batch.get()) {
-            if let Err(status) = client.write(batch.iter().map(Update::encode).collect()).await {
-                let error = BatchError::read(status, batch.len(), base);
+            if let Err(error) = Batch::new(batch).send(&client, base).await {
                 return Err(shared.undo(&client, updates, base..base + batch.len(), error, unsettled).await);
             }
             base += batch.len();
@@ -162,9 +162,8 @@ impl Switch {
         let mut refusals = Vec::new();
         let mut as_known = true;
         for (number, batch) in updates.chunks(shared.settings.batch.get()).enumerate() {
-            let Err(status) = client.write(batch.iter().map(Update::encode).collect()).await else { continue };
-            let before = number * shared.settings.batch.get();
-            match BatchError::read(status, batch.len(), before) {
+            let Err(error) = Batch::new(batch).send(&client, number * shared.settings.batch.get()).await else { continue };
+            match error {
                 BatchError::Refused(refused) => {
                     let refused = refused.into_iter().filter(|refusal| !is_gone(updates, refusal));
                     let (differing, refused): (Vec<_>, Vec<_>) = refused.partition(|refusal| differs(updates, refusal));
@@ -278,8 +277,8 @@ impl Shared {
         let carried_out = updates[..sent].iter().enumerate().filter(|(index, _)| !refused(*index)).map(|(_, update)| update);
         let inverse = self.desired().inverse(carried_out);
         for batch in inverse.chunks(self.settings.batch.get()) {
-            if let Err(status) = client.write(batch.iter().map(Update::encode).collect()).await {
-                tracing::warn!(router = %self.settings.endpoint.uri(), %status, "a write was not undone; the tables are read again");
+            if let Err(why) = Batch::new(batch).send(client, 0).await {
+                tracing::warn!(router = %self.settings.endpoint.uri(), ?why, "a write was not undone; the tables are read again");
                 return error;
             }
         }

@@ -67,6 +67,33 @@ impl Drop for Disk<'_> {
     }
 }
 
+/// The number of the one session there is.
+async fn number(bench: &Bench) -> u32 {
+    let sessions = bench.sessions().await;
+    assert_eq!(sessions.len(), 1, "{sessions:?}");
+    sessions[0].number.0
+}
+
+#[test]
+fn a_number_used_again_after_a_restart_is_billed_for_its_own_session_alone() {
+    alone(async {
+        let (bench, mut gateway) = in_service(Clock::System).await;
+        let first = number(&bench).await;
+        let mut discarded = 0;
+        while discarded < 50 {
+            discarded += u32::from(matches!(bench.send(4000, true), Arrival::Dropped { .. }));
+        }
+        assert_eq!(bench.caller.hang_up(4000).await, Some(200));
+        gateway.log().says("session settled").await;
+        gateway.kill().await;
+        let gateway = bench.start(&Start::default()).await;
+        call(&bench, 4001, 10, NOW).await;
+        assert_eq!(number(&bench).await, first);
+        bench.exchange(4001, [7, 5]);
+        all_is_well(&bench, &gateway).await;
+    });
+}
+
 #[test]
 fn a_full_disk_refuses_what_is_new_and_loses_nothing() {
     alone(async {

@@ -8,6 +8,7 @@ use p4runtime_proto::p4::v1 as proto;
 use p4runtime_proto::p4::v1::entity::Entity;
 use p4runtime_proto::p4::v1::p4_runtime_server::P4Runtime;
 use p4runtime_proto::p4::v1::stream_message_request::Update as Message;
+use p4runtime_proto::p4::v1::update::Type;
 use prost::Message as _;
 use prost_types::Any;
 use svpn_contract::oracle::{ApplyError, Count};
@@ -180,6 +181,9 @@ fn arbitrate(
 }
 
 fn carry_out(device: &mut Device, update: &proto::Update) -> Code {
+    if let Some(Entity::CounterEntry(cell)) = update.entity.as_ref().and_then(|entity| entity.entity.as_ref()) {
+        return set_discards(device, update.r#type(), cell);
+    }
     let Ok(update) = Update::decode(update) else { return Code::InvalidArgument };
     match device.oracle.apply(&update) {
         Ok(()) => Code::Ok,
@@ -214,6 +218,15 @@ fn read_session_counter(device: &Device, counter: proto::DirectCounterEntry) -> 
     let key = EntryKey::decode(&counter.table_entry.clone()?).ok()?;
     let data = data(device.oracle.direct_counter(&key)?);
     Some(proto::Entity { entity: Some(Entity::DirectCounterEntry(proto::DirectCounterEntry { data: Some(data), ..counter })) })
+}
+
+fn set_discards(device: &mut Device, r#type: Type, cell: &proto::CounterEntry) -> Code {
+    assert_eq!((r#type, cell.counter_id), (Type::Modify, counter::SESSION_DISCARDS));
+    let session = SessionId::new(u32::try_from(cell.index.expect("an index").index).unwrap()).unwrap();
+    let data = cell.data.expect("a value");
+    let count = Count { packets: data.packet_count.cast_unsigned(), bytes: data.byte_count.cast_unsigned() };
+    device.oracle.set_session_discards(session, count);
+    Code::Ok
 }
 
 fn read_discards(device: &Device, cell: proto::CounterEntry) -> proto::Entity {

@@ -214,8 +214,10 @@ fn failure(codes: &[Code]) -> Option<Status> {
 }
 
 fn carry_out_one(device: &mut Device, update: &proto::Update) -> Code {
-    let Some(Entity::TableEntry(entry)) = update.entity.as_ref().and_then(|entity| entity.entity.clone()) else {
-        return Code::Unimplemented;
+    let entry = match update.entity.as_ref().and_then(|entity| entity.entity.clone()) {
+        Some(Entity::TableEntry(entry)) => entry,
+        Some(Entity::CounterEntry(cell)) => return set_discards(device, update.r#type(), &cell),
+        _ => return Code::Unimplemented,
     };
     let key = key(&entry);
     match (update.r#type(), device.entries.contains_key(&key)) {
@@ -226,6 +228,18 @@ fn carry_out_one(device: &mut Device, update: &proto::Update) -> Code {
         (Type::Delete, true) => drop(device.entries.remove(&key)),
     }
     Code::Ok
+}
+
+/// A counter's cells are there always.
+fn set_discards(device: &mut Device, r#type: Type, cell: &proto::CounterEntry) -> Code {
+    let session = cell.index.and_then(|index| u32::try_from(index.index).ok());
+    match (r#type, session, cell.data) {
+        (Type::Modify, Some(session), Some(data)) if cell.counter_id == counter::SESSION_DISCARDS => {
+            device.session_discards.insert(session, data);
+            Code::Ok
+        }
+        _ => Code::InvalidArgument,
+    }
 }
 
 /// Meters are told only to one who asks for them.

@@ -4,13 +4,14 @@ use std::num::NonZeroUsize;
 
 use p4runtime_proto::p4::v1 as proto;
 use p4runtime_proto::p4::v1::stream_message_response::Update as Answer;
-use svpn_contract::Reason;
 use svpn_contract::packet::{PacketIn, PacketOut};
 use svpn_contract::wire::{PortId, VrfId};
+use svpn_contract::{Reason, Update};
 use svpn_switch::{Count, Event, PacketOutError, SessionCounters, State, Switch};
+use tonic::Code;
 
 use crate::entries::{flow, network, session, session_id, set_up};
-use crate::router::{Missing, Router};
+use crate::router::{Missing, Router, Trouble};
 use crate::{reaches, ready, settings, soon, until};
 
 fn data(packets: i64, bytes: i64) -> proto::CounterData {
@@ -45,6 +46,54 @@ async fn sessions_tell_what_they_carried() {
         let second = SessionCounters { offered: Count { packets: 7, bytes: 700 }, discarded: Count::default() };
         assert_eq!(counters[&session_id(2)], second);
     }
+}
+
+/// What takes a session down.
+fn take_down(id: u32) -> [Update; 2] {
+    [Update::Delete(flow(id).key()), Update::Delete(session(id, 1_000_000).key())]
+}
+
+/// The cells of sessions, in order.
+fn discards<const N: usize>(router: &Router, sessions: [u32; N]) -> [i64; N] {
+    let device = router.device();
+    sessions.map(|session| device.session_discards.get(&session).map_or(0, |cell| cell.packet_count))
+}
+
+#[tokio::test]
+async fn next_session_of_a_number_begins_with_no_discards() {
+    let mut router = Router::new();
+    let (switch, _events) = ready(&router, network()).await;
+    for id in 1..=5 {
+        switch.write(&set_up(id)).await.expect("set up");
+    }
+    router.device().session_discards = (1..=5).map(|id| (id, data(3, 300))).collect();
+    switch.write(&take_down(1)).await.expect("taken down");
+    switch.apply(&take_down(2)).await.expect("taken down");
+    // A refused write is undone, and what it inserted goes again.
+    router.trouble(Trouble::Refuse(vec![(0, Code::ResourceExhausted)]));
+    router.device().session_discards.insert(6, data(1, 100));
+    switch.write(&[Update::Insert(flow(6)), Update::Insert(session(6, 5))]).await.expect_err("refused");
+    assert_eq!(discards(&router, [1, 2, 3, 4, 5, 6]), [0, 0, 3, 3, 3, 0]);
+    // So does what nobody wants any more when the router is reachable again.
+    router.cut();
+    reaches(&switch, State::Disconnected).await;
+    switch.apply(&take_down(3)).await.expect_err("it is away");
+    router.restore().await;
+    until(|| discards(&router, [3]) == [0]).await;
+    soon(switch.ready()).await;
+    assert_eq!(discards(&router, [4, 5]), [3, 3], "those that are there count on");
+    switch.write(&[Update::Modify(session(4, 5))]).await.expect("changed");
+    assert_eq!(discards(&router, [4]), [3]);
+}
+
+#[tokio::test]
+async fn router_that_cannot_clear_a_counter_takes_the_session_down_all_the_same() {
+    let router = Router::new();
+    let (switch, _events) = ready(&router, network()).await;
+    switch.write(&set_up(1)).await.expect("set up");
+    router.trouble(Trouble::Refuse(vec![(2, Code::Unimplemented)]));
+    switch.write(&take_down(1)).await.expect("taken down");
+    assert!(router.has_just(&network()));
 }
 
 #[tokio::test]

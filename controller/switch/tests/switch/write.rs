@@ -68,7 +68,7 @@ async fn refusal_in_a_later_batch_has_the_callers_index_and_undoes_the_earlier_o
     let error = switch.write(&inserts(entries)).await.expect_err("one is there already");
     let WriteError::Refused { refusals, .. } = error else { panic!("{error}") };
     assert_eq!(refusals.iter().map(|refusal| (refusal.index, refusal.code)).collect::<Vec<_>>(), [(25, Code::AlreadyExists)]);
-    assert_eq!(router.device().writes, [10, 10, 10, 10, 10, 9], "three tried, none after, 29 undone");
+    assert_eq!(router.device().writes, [10, 10, 10, 20, 20, 18], "three tried, none after, 29 undone with their cells");
     assert!(router.has_just(&with([session(25, 77)])));
 }
 

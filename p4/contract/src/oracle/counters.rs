@@ -84,6 +84,10 @@ impl Counters {
         self.session_discards.get(&session).copied().unwrap_or_default()
     }
 
+    pub(super) fn set_session_discards(&mut self, session: SessionId, count: Count) {
+        self.session_discards.insert(session, count);
+    }
+
     pub(super) fn drops(&self, reason: Reason) -> Count {
         self.drops.get(&reason).copied().unwrap_or_default()
     }

@@ -330,6 +330,11 @@ impl Oracle {
         self.counters.session_discards(session)
     }
 
+    /// Sets a session's cell of the counter `session_discards`, which outlives the session's entry.
+    pub fn set_session_discards(&mut self, session: SessionId, count: Count) {
+        self.counters.set_session_discards(session, count);
+    }
+
     /// A reason's cell of the counter `drops`.
     pub fn drops(&self, reason: Reason) -> Count {
         self.counters.drops(reason)
