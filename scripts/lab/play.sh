@@ -34,7 +34,7 @@ build() {
     GATEWAY=$(target_directory)/debug/svpn-gateway
     local packages=(-p svpn-gateway)
     [ "$ENGINE" != forwarder ] || packages+=(-p svpn-forwarder)
-    (cd "$ROOT" && cargo build --locked --quiet "${packages[@]}")
+    build_programs "${packages[@]}"
 }
 
 # play SCENE…

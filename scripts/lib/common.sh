@@ -39,5 +39,9 @@ print_help() { sed -n '2,$!d; /^#/!q; s/^# \{0,1\}//p' "$SCRIPT"; }
 # Where builds go; Cargo's own variable decides.
 target_directory() { printf '%s\n' "${CARGO_TARGET_DIR:-$ROOT/target}"; }
 
+# build_programs OPTION…: by cargo build, unless SVPN_BUILT says that they are there: scripts/test builds them once for all who run them,
+# since Cargo compiles the libraries anew for every other set of packages.
+build_programs() { [ -n "${SVPN_BUILT-}" ] || (cd "$ROOT" && cargo build --locked --quiet "$@"); }
+
 # Where the Python packages of p4/ptf/requirements.txt are.
 ptf_environment() { printf '%s\n' "$(target_directory)/ptf-environment"; }
