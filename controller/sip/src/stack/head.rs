@@ -4,10 +4,10 @@ use super::grammar::{is_blank, is_token};
 use super::validate::Fault;
 
 /// More header lines than this is nobody's honest message.
-const MAX_HEADER_LINES: usize = 256;
+pub(super) const MAX_HEADER_LINES: usize = 256;
 
 /// No header field of an honest message is longer.
-const MAX_VALUE: usize = 8192;
+pub(super) const MAX_VALUE: usize = 8192;
 
 /// What follows the first line of a message.
 pub(super) struct Head<'a> {

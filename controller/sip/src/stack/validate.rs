@@ -8,7 +8,7 @@ use super::escapes::unescaped;
 use rsipstack::sip::{Method, SipMessage};
 
 use super::grammar::{self, Hop, UriScheme, address, elements, is_call_id, is_date, is_token, media_type};
-use super::head::{Field, Head};
+use super::head::{Field, Head, MAX_HEADER_LINES, MAX_VALUE};
 
 /// More hops than this nobody has behind him.
 const MAX_VIAS: usize = 100;
@@ -113,6 +113,8 @@ pub(super) fn canonical(message: &[u8], carriage: Carriage, from: SocketAddr) ->
         method: line.method,
         topmost: if is_response { Hop::Own } else { Hop::Sender(from) },
         counts: [0; COUNTED.len()],
+        // Content-Length is always written.
+        lines: 1,
     };
     for (at, field) in head.fields.iter().enumerate() {
         let single = SINGLES.iter().find(|name| name.eq_ignore_ascii_case(field.name));
@@ -205,9 +207,24 @@ struct Writer<'a> {
     method: Option<&'a str>,
     topmost: Hop,
     counts: [usize; COUNTED.len()],
+    lines: usize,
 }
 
 impl Writer<'_> {
+    /// What is written keeps to the bounds of what is read, though a list becomes many lines and a form may be longer than another.
+    fn line(&mut self, name: &str, value: &str) -> Result<(), Fault> {
+        self.lines += 1;
+        if self.lines > MAX_HEADER_LINES {
+            return Err(Fault::TooManyHeaders);
+        }
+        if value.len() > MAX_VALUE {
+            return Err(Fault::TooLong);
+        }
+        // Writing to a String cannot fail.
+        let _ = write!(self.text, "{name}: {value}\r\n");
+        Ok(())
+    }
+
     fn field(&mut self, Field { name, value }: &Field<'_>) -> Result<(), Fault> {
         let is = |known: &str| name.eq_ignore_ascii_case(known);
         if let Some((which, (name, most))) = COUNTED.iter().enumerate().find(|(_, (known, _))| is(known)) {
@@ -226,10 +243,7 @@ impl Writer<'_> {
             () if is("Content-Length") => None,
             () => Some(value.clone()),
         };
-        if let Some(written) = written {
-            let _ = write!(self.text, "{name}: {written}\r\n");
-        }
-        Ok(())
+        written.map_or(Ok(()), |written| self.line(name, &written))
     }
 
     /// A list of Vias or addresses, one line each.
@@ -248,7 +262,7 @@ impl Writer<'_> {
                     .filter(|address| address.bracketed && address.uri.scheme != UriScheme::Other)
                     .map(|route| route.canonical()),
             };
-            let _ = write!(self.text, "{name}: {}\r\n", written.ok_or(malformed)?);
+            self.line(name, &written.ok_or(malformed)?)?;
         }
         Ok(())
     }

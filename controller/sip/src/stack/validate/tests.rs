@@ -80,6 +80,24 @@ fn lists_are_bounded() {
     assert_eq!(check(";tag=1", &format!(";tag={}", "1".repeat(MAX_IDENTIFIER + 1))).err(), Some(Fault::Malformed("From")));
 }
 
+/// Those of `SOUND`, and the Content-Length that is written.
+const LINES: usize = 7;
+
+#[test]
+fn what_is_written_keeps_to_the_bounds_of_what_is_read() {
+    let with = |fields: &str| check("Max-Forwards: 70\r\n", &format!("Max-Forwards: 70\r\n{fields}"));
+    let read_again = |message: &SipMessage| validate(message.to_string().as_bytes(), Carriage::Stream, FROM);
+    let most = with(&"E: x\r\n".repeat(MAX_HEADER_LINES - LINES)).unwrap();
+    assert_eq!(read_again(&most), Ok(most));
+    assert_eq!(with(&"E: x\r\n".repeat(MAX_HEADER_LINES - LINES + 1)), Err(Fault::TooManyHeaders));
+    // A list is written a line for each of its elements.
+    let list = format!("Contact: {}<sip:a@b>\r\n", "<sip:a@b>,".repeat(MAX_ADDRESSES - 1));
+    let others = MAX_HEADER_LINES - LINES - MAX_ADDRESSES;
+    let most = with(&(list.clone() + &"E: x\r\n".repeat(others))).unwrap();
+    assert_eq!(read_again(&most), Ok(most));
+    assert_eq!(with(&(list + &"E: x\r\n".repeat(others + 1))), Err(Fault::TooManyHeaders));
+}
+
 #[test]
 fn over_a_stream_content_length_must_be_there() {
     assert_eq!(canonical(SOUND.as_bytes(), Carriage::Stream, FROM), Err(Fault::ContentLength));
