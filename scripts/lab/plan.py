@@ -120,7 +120,8 @@ def read_site(circuit: dict, signalling: ipaddress.IPv4Address) -> Site:
         raise SystemExit(f"plan.py: the site {circuit['ce']} has a VLAN, and the lab's sites send no tags")
     prefix = ipaddress.ip_network(circuit["prefixes"][0])
     host = next(itertools.islice(prefix.hosts(), 1, None))
-    return Site(circuit["ce"], signalling, host, prefix.prefixlen, ipaddress.ip_address(circuit["address"]))
+    router = circuit["address"] if isinstance(circuit["address"], str) else circuit["address"][0]
+    return Site(circuit["ce"], signalling, host, prefix.prefixlen, ipaddress.ip_address(router))
 
 
 def read(paths: list[pathlib.Path]) -> Plan:

@@ -43,7 +43,7 @@ callee() {
     local site=$1 scenario=$2
     stop "callee-$site"
     sipp_arguments "callee-$site" "$site" "$scenario" "$CALLEE_PORT"
-    start "callee-$site" "$site" "${SIPP[@]}" -key address "${SITE_ADDRESS[$site]}"
+    start "callee-$site" "$site" "${SIPP[@]}" -key address_type "${ADDRESS_TYPE:-IP4}" -key address "${SITE_ADDRESS[$site]}"
     eventually 5 udp_port_open "$site" "$CALLEE_PORT" || die "the callee's agent in svpn-$site does not start: $STATE/callee-$site.log"
 }
 
@@ -61,7 +61,7 @@ call() {
     sipp_arguments "$name" "$site" "$scenario" "${CALL_PORT[$name]}"
     start "$name" "$site" "${SIPP[@]}" -m 1 -cid_str "${CALL_ID[$name]}" -au "$caller" -ap "$(secret_of "$caller" "$vpn")" \
         -key application "$caller" -key callee backup -key domain "$(vpn_domain "$vpn")" \
-        -key callee_domain "${CALLEE_DOMAIN:-$(vpn_domain "$vpn")}" -key address "${SITE_ADDRESS[$site]}" \
+        -key callee_domain "${CALLEE_DOMAIN:-$(vpn_domain "$vpn")}" -key address_type "${ADDRESS_TYPE:-IP4}" -key address "${SITE_ADDRESS[$site]}" \
         -key bandwidth "$rate" -key times "$times" -key changed "${CHANGED_RATE:-0}" -key svpn "class=5;match=hosts;tunnel=${TUNNEL:-mpls}"
     eventually "$SIGNALLING_TIMEOUT" save_final_response "$name" || true
     CALL_STATUS=$(sed -n '1s|^SIP/2.0 \([0-9]*\).*|\1|p' "$STATE/sip-$name.response")

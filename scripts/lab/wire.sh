@@ -24,6 +24,12 @@ wire_gre() {
         sed 's/^\([^, ]*\),[^ ]* \([^, ]*\),[^ ]*/\1 \2/' | sort -u
 }
 
+# wire_stacks_v6 NAME: as wire_stacks, of IPv6, whose hop limit stands for the TTL.
+wire_stacks_v6() {
+    tshark -r "$STATE/$1.pcap" -Y 'icmpv6.type == 128' -T fields -E separator=' ' -E aggregator=, \
+        -e mpls.label -e mpls.exp -e mpls.bottom -e mpls.ttl -e ipv6.hlim 2>"$STATE/tshark-$1.errors" | sort -u
+}
+
 # wire_stacks NAME: the distinct label stacks of the echo requests in a capture: label, TC, bottom-of-stack bit and TTL of all labels,
 # each list top first with commas between, and then the TTL of the IP header inside.
 wire_stacks() {

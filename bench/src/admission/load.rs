@@ -56,7 +56,7 @@ impl Sessions {
             encapsulation: svpn_vpn::encapsulation::Encapsulation::Mpls,
             from,
             to,
-            demand: Demand::of([(Transport::Udp, bandwidth)], Framing { tags: 0, mean_packet: 512 })?,
+            demand: Demand::of([(svpn_vpn::request::IpVersion::V4, Transport::Udp, bandwidth)], Framing { tags: 0, mean_packet: 512 })?,
             packet: Mtu::new(1500).unwrap_or(Mtu::MAX),
             classes: ClassSet::from(class),
             constraint: Constraint::default(),

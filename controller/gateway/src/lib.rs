@@ -8,6 +8,7 @@
 pub mod config;
 pub mod gateway;
 pub mod liveness;
+mod neighbours;
 pub mod records;
 mod routers;
 pub mod tables;

@@ -9,17 +9,16 @@
 //! |---|---|
 //! | Ethernet | 14 |
 //! | each tag of the attachment circuit | 4 |
-//! | IPv4 without options | 20 |
+//! | IPv4 without options, IPv6 without extension headers | 20, 40 |
 //! | UDP, TCP without options, SCTP common header | 8, 20, 12 |
 
 use serde::{Deserialize, Serialize};
 use svpn_contract::wire::Mtu;
 
-use crate::request::{Bandwidth, BitRate, Transport};
+use crate::request::{Bandwidth, BitRate, IpVersion, Transport};
 
 const ETHERNET: u64 = 14;
 const TAG: u64 = 4;
-const IPV4: u64 = 20;
 /// Ethernet pads what is shorter, FCS not counted (IEEE 802.3 section 3.2.8); a bridge may add tags to a padded frame.
 const SHORTEST_FRAME: u64 = 60;
 
@@ -77,10 +76,10 @@ impl Demand {
     ///
     /// # Errors
     /// [`ImpossibleDemand`] when that is nothing or above [`MAX_POLICED`].
-    pub fn of(media: impl IntoIterator<Item = (Transport, Bandwidth)>, framing: Framing) -> Result<Self, ImpossibleDemand> {
+    pub fn of(media: impl IntoIterator<Item = (IpVersion, Transport, Bandwidth)>, framing: Framing) -> Result<Self, ImpossibleDemand> {
         let (mut rate, mut packets) = (0_u128, 0_u128);
-        for (transport, bandwidth) in media {
-            let (medium_rate, medium_packets) = medium(transport, bandwidth, framing);
+        for (version, transport, bandwidth) in media {
+            let (medium_rate, medium_packets) = medium(version, transport, bandwidth, framing);
             rate += medium_rate;
             packets += medium_packets;
         }
@@ -118,8 +117,8 @@ impl Demand {
 }
 
 /// One medium: bit/s of frames, and packets per second.
-fn medium(transport: Transport, bandwidth: Bandwidth, framing: Framing) -> (u128, u128) {
-    let ip_and_transport = u128::from(IPV4 + transport_header(transport));
+fn medium(version: IpVersion, transport: Transport, bandwidth: Bandwidth, framing: Framing) -> (u128, u128) {
+    let ip_and_transport = u128::from(version.header() + transport_header(transport));
     let link = u128::from(ETHERNET + TAG * u64::from(framing.tags));
     let shortest = u128::from(SHORTEST_FRAME + TAG * u64::from(framing.tags));
     let mean = u128::from(framing.mean_packet);
@@ -161,7 +160,7 @@ mod tests {
     }
 
     fn of(transport: Transport, bandwidth: Bandwidth, framing: Framing) -> Demand {
-        Demand::of([(transport, bandwidth)], framing).unwrap()
+        Demand::of([(IpVersion::V4, transport, bandwidth)], framing).unwrap()
     }
 
     #[test]
@@ -175,6 +174,9 @@ mod tests {
         assert_eq!(of(Transport::Udp, with_headers(80_000, Some(50)), UNTAGGED), voice);
         let tagged = Framing { tags: 2, ..UNTAGGED };
         assert_eq!(of(Transport::Udp, tias(68_800, Some(50)), tagged).policed(), BitRate(50 * 222 * 8));
+        // IPv6 has 20 bytes more.
+        let voice = Demand::of([(IpVersion::V6, Transport::Udp, tias(68_800, Some(50)))], UNTAGGED).unwrap();
+        assert_eq!(voice.policed(), BitRate(50 * 234 * 8));
         // TCP and SCTP headers.
         assert_eq!(of(Transport::Tcp, tias(68_800, Some(50)), UNTAGGED).policed(), BitRate(50 * 226 * 8));
         assert_eq!(of(Transport::Sctp, tias(68_800, Some(50)), UNTAGGED).policed(), BitRate(50 * 218 * 8));
@@ -198,7 +200,7 @@ mod tests {
 
     #[test]
     fn what_no_policer_can_do_is_refused() {
-        let refused = |bandwidth| Demand::of([(Transport::Udp, bandwidth)], UNTAGGED).unwrap_err();
+        let refused = |bandwidth| Demand::of([(IpVersion::V4, Transport::Udp, bandwidth)], UNTAGGED).unwrap_err();
         assert_eq!(refused(tias(0, Some(50))), ImpossibleDemand::Nothing);
         assert_eq!(Demand::of([], UNTAGGED), Err(ImpossibleDemand::Nothing));
         for huge in [tias(400_000_000_000, None), tias(u64::MAX, None), tias(1, Some(u64::MAX)), with_headers(u64::MAX, Some(u64::MAX))] {
@@ -206,7 +208,7 @@ mod tests {
         }
         assert_eq!(of(Transport::Udp, tias(8, Some(1)), UNTAGGED).policed(), MIN_POLICED);
         // A medium without bandwidth adds nothing to one with.
-        let both = Demand::of([(Transport::Udp, tias(0, Some(9))), (Transport::Udp, tias(68_800, Some(50)))], UNTAGGED);
+        let both = Demand::of([tias(0, Some(9)), tias(68_800, Some(50))].map(|each| (IpVersion::V4, Transport::Udp, each)), UNTAGGED);
         assert_eq!(both, Ok(of(Transport::Udp, tias(68_800, Some(50)), UNTAGGED)));
     }
 
@@ -230,9 +232,10 @@ mod tests {
         )
     }
 
-    fn media() -> impl Strategy<Value = Vec<(Transport, Bandwidth)>> {
+    fn media() -> impl Strategy<Value = Vec<(IpVersion, Transport, Bandwidth)>> {
+        let version = prop::sample::select(vec![IpVersion::V4, IpVersion::V6]);
         let transport = prop::sample::select(vec![Transport::Udp, Transport::Tcp, Transport::Sctp]);
-        prop::collection::vec((transport, bandwidth()), 1..4)
+        prop::collection::vec((version, transport, bandwidth()), 1..4)
     }
 
     proptest! {
@@ -253,7 +256,7 @@ mod tests {
             let framing = Framing { tags, mean_packet };
             let Ok(all) = Demand::of(media.iter().copied(), framing) else { return Ok(()) };
             prop_assert!(all.policed() >= MIN_POLICED && all.policed() <= MAX_POLICED);
-            let asked: u64 = media.iter().map(|(_, bandwidth)| match bandwidth {
+            let asked: u64 = media.iter().map(|(_, _, bandwidth)| match bandwidth {
                 Bandwidth::TransportIndependent { rate, .. } | Bandwidth::ApplicationSpecific { rate, .. } => rate.0,
             }).sum();
             prop_assert!(all.policed().0 >= asked && all.on_link(4) >= all.policed() && all.on_link(8) >= all.on_link(4));

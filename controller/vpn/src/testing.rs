@@ -8,7 +8,6 @@
 //! ```
 //! The way by p2 costs one more than the way by p1. Router p4 is on its own.
 
-use std::net::Ipv4Addr;
 use std::time::{Duration, SystemTime};
 
 use svpn_contract::wire::{Class, MacAddr, PortId, TtlMode, VlanId, VrfId};
@@ -79,7 +78,8 @@ pub(crate) fn link(a: (&str, u16), b: (&str, u16), capacity: u64, metric: u32) -
 }
 
 pub(crate) fn attachment(ce: &str, vpn: &str, place: (&str, u16, u16), prefixes: &[&str]) -> AttachmentSpec {
-    let prefixes: Vec<ipnet::Ipv4Net> = prefixes.iter().map(|prefix| prefix.parse().unwrap()).collect();
+    let prefixes: Vec<ipnet::IpNet> = prefixes.iter().map(|prefix| prefix.parse().unwrap()).collect();
+    let addresses = vec![prefixes[0].hosts().next().unwrap()];
     let (router, number, tag) = place;
     let mut ce_mac = mac(ce, number);
     ce_mac.0[1] = 0xce;
@@ -91,7 +91,7 @@ pub(crate) fn attachment(ce: &str, vpn: &str, place: (&str, u16, u16), prefixes:
         vlan: vlan(tag),
         inner_vlan: vlan(0),
         mac: mac(router, number),
-        address: prefixes[0].hosts().next().unwrap(),
+        addresses,
         ce_mac,
         prefixes,
         mtu: None,
@@ -174,12 +174,21 @@ pub(crate) fn spec() -> NetworkSpec {
     }
 }
 
+/// IPv6 besides, in vpn-a: behind its first three attachments, `2001:db8:a1::/64` and so on.
+pub(crate) fn with_ipv6(mut spec: NetworkSpec) -> NetworkSpec {
+    for (attachment, number) in spec.attachments.iter_mut().zip(1..=3) {
+        attachment.prefixes.push(format!("2001:db8:a{number}::/64").parse().unwrap());
+        attachment.addresses.push(format!("2001:db8:a{number}::1").parse().unwrap());
+    }
+    spec
+}
+
 pub(crate) fn network() -> Network {
     Network::build(spec()).unwrap()
 }
 
 pub(crate) fn end(address: &str, port: u16) -> MediaEnd {
-    MediaEnd { address: address.parse::<Ipv4Addr>().unwrap(), port }
+    MediaEnd { address: address.parse().unwrap(), port }
 }
 
 /// `rate` bit/s above UDP in 1000-byte payloads, both ways, from storage at one CE of vpn-a to backup at another.

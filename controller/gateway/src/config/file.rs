@@ -1,9 +1,9 @@
 //! The configuration file, key for key. Unknown keys are errors: a misspelt one would silently mean its default.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 use serde::{Deserialize, Deserializer};
 use svpn_contract::wire::{Class, Label, MacAddr, Mtu, PortId, TtlMode, VlanId, VrfId};
 use svpn_sip::config::{DigestAlgorithm, ListenAddress, SessionTimer, TlsFiles};
@@ -11,7 +11,7 @@ use toml::Spanned;
 
 use super::agreements::{Group, HoursOfDays, Offset, Policy, Price, ProtectionWord, QuotaKeys, TunnelsWord};
 use super::peers::{Nni, Peer};
-use super::units::{PoolShare, Rate, maybe_number, number, numbers, text, texts};
+use super::units::{PoolShare, Rate, maybe_number, number, numbers, text, text_or_texts, texts};
 
 /// The whole file.
 #[derive(Debug, Deserialize)]
@@ -311,12 +311,13 @@ pub(crate) struct Attachment {
     pub(crate) inner_vlan: VlanId,
     #[serde(deserialize_with = "text")]
     pub(crate) mac: MacAddr,
-    #[serde(deserialize_with = "text")]
-    pub(crate) address: Ipv4Addr,
+    /// The PE's, of each version of IP that the prefixes have.
+    #[serde(deserialize_with = "text_or_texts")]
+    pub(crate) address: Vec<IpAddr>,
     #[serde(deserialize_with = "text")]
     pub(crate) ce_mac: MacAddr,
     #[serde(deserialize_with = "texts")]
-    pub(crate) prefixes: Vec<Ipv4Net>,
+    pub(crate) prefixes: Vec<IpNet>,
     #[serde(default, deserialize_with = "maybe_number")]
     pub(crate) mtu: Option<Mtu>,
 }

@@ -306,7 +306,7 @@ fn attachment(attachment: &file::Attachment) -> AttachmentSpec {
         vlan: attachment.vlan,
         inner_vlan: attachment.inner_vlan,
         mac: attachment.mac,
-        address: attachment.address,
+        addresses: attachment.address.clone(),
         ce_mac: attachment.ce_mac,
         prefixes: attachment.prefixes.clone(),
         mtu: attachment.mtu,

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr};
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use serde::Deserialize;
 use svpn_contract::wire::{MacAddr, Mtu, PortId};
 use svpn_sip::config::{ListenAddress, PeerConfig, Peering};
@@ -66,7 +66,7 @@ pub(crate) struct Crossing {
     #[serde(default)]
     pub(crate) there: Option<String>,
     #[serde(deserialize_with = "texts")]
-    pub(crate) prefixes: Vec<Ipv4Net>,
+    pub(crate) prefixes: Vec<IpNet>,
 }
 
 impl Crossing {

@@ -135,6 +135,25 @@ where
     texts.into_iter().map(|each| each.parse().map_err(|error| de::Error::custom(format!("{each:?}: {error}")))).collect()
 }
 
+/// One text with a form of its own, or several.
+pub(crate) fn text_or_texts<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: std::str::FromStr<Err: fmt::Display>,
+{
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected \"ONE\", or [\"ONE\", \"ANOTHER\"]")]
+    enum Texts {
+        One(String),
+        Several(Vec<String>),
+    }
+    let texts = match Texts::deserialize(deserializer)? {
+        Texts::One(text) => vec![text],
+        Texts::Several(texts) => texts,
+    };
+    texts.into_iter().map(|each| each.parse().map_err(|error| de::Error::custom(format!("{each:?}: {error}")))).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,6 +11,7 @@ mod pulse;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use svpn_contract::Reason;
 use svpn_contract::packet::{PacketIn, PacketOut};
 use svpn_contract::wire::{MacAddr, PortId};
 use svpn_switch::Event;
@@ -20,6 +21,7 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use crate::gateway::Gateway;
+use crate::neighbours::Neighbours;
 use crate::routers::Notice;
 use lldp::Probe;
 use monitor::{Able, Health, Monitor};
@@ -76,6 +78,7 @@ pub struct Liveness {
     monitor: Monitor,
     /// Whether routers answer.
     pulse: Pulse,
+    neighbours: Neighbours,
 }
 
 impl Liveness {
@@ -102,10 +105,10 @@ impl Liveness {
         });
         let monitor = Monitor::new(health, settings.misses);
         let pulse = Pulse::new(network.routers().map(|(id, _)| id));
-        Self { settings, links, directions, arrivals, proven: HashSet::new(), monitor, pulse }
+        Self { settings, links, directions, arrivals, proven: HashSet::new(), monitor, pulse, neighbours: Neighbours::new(network) }
     }
 
-    /// Watches, for ever; other things that routers tell are logged.
+    /// Watches, for ever. Neighbour discovery that routers hand over is answered; other things that they tell are logged.
     pub async fn watch(mut self, gateway: Gateway, mut notices: mpsc::Receiver<Notice>) {
         let mut ticks = tokio::time::interval(self.settings.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -118,6 +121,11 @@ impl Liveness {
             tokio::select! {
                 _ = ticks.tick(), if probes == Probes::Sent => self.tick(&gateway),
                 notice = notices.recv() => match notice {
+                    Some(Notice { router, event: Event::Packet(packet) }) if packet.reason == Reason::Nd => {
+                        if let Some(answer) = self.neighbours.answer(router, &packet) {
+                            gateway.send(router, answer);
+                        }
+                    }
                     Some(Notice { router, event: Event::Packet(packet) }) => self.arrived(router, &packet),
                     Some(Notice { router, event }) => tracing::debug!(router = gateway.router_name(router), ?event, "the router tells"),
                     None => return,

@@ -1,8 +1,8 @@
 //! What offer and answer have in common, and the answer.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
-use sdp_types::{Attribute, Media, Session};
+use sdp_types::{AddrType, Attribute, Media, Session};
 use svpn_vpn::request::{Answer, MediaEnd, Transport};
 
 use super::{MAX_BODY, MAX_MEDIA, MediumError, SdpError};
@@ -48,8 +48,13 @@ pub(super) fn end(session: &Session, medium: &Media) -> Result<MediaEnd, MediumE
         [_, second, ..] => return Err(MediumError::Address(second.connection_address.clone())),
     };
     let text = &connection.connection_address;
-    let address: Ipv4Addr = text.parse().map_err(|_| MediumError::Address(text.clone()))?;
-    if address.is_unspecified() || address.is_multicast() || address.is_broadcast() {
+    let address: IpAddr = text.parse().map_err(|_| MediumError::Address(text.clone()))?;
+    let (version, nobody) = match address {
+        IpAddr::V4(address) => (AddrType::Ip4, address.is_broadcast()),
+        // Addresses of links, and of IPv4 written as IPv6, are in no VPN.
+        IpAddr::V6(address) => (AddrType::Ip6, address.is_unicast_link_local() || address.to_ipv4_mapped().is_some()),
+    };
+    if address.is_unspecified() || address.is_multicast() || nobody || connection.addrtype != version {
         return Err(MediumError::Address(text.clone()));
     }
     Ok(MediaEnd { address, port: medium.port })

@@ -7,14 +7,14 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::preconditions;
 use sdp_types::{Attribute, Bandwidth as BandwidthLine, Origin, Session};
-use svpn_vpn::request::{Bandwidth, Class, Medium, Terms};
+use svpn_vpn::request::{Bandwidth, Class, IpVersion, Medium, Terms, Transport};
 
-/// IPv4 and UDP header, which `b=AS` counts and `b=TIAS` does not, in bits.
-const UDP_HEADERS: u64 = 28 * 8;
-/// IPv4 and TCP header without options, likewise.
-const TCP_HEADERS: u64 = 40 * 8;
-/// IPv4, SCTP common and DATA chunk header, likewise.
-const SCTP_HEADERS: u64 = 48 * 8;
+/// UDP header, which `b=AS` counts besides that of IP and `b=TIAS` does not, in bytes.
+const UDP_HEADER: u64 = 8;
+/// TCP header without options, likewise.
+const TCP_HEADER: u64 = 20;
+/// SCTP common and DATA chunk header, likewise.
+const SCTP_HEADERS: u64 = 28;
 
 /// Who the gateway says wrote a description.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,11 +94,12 @@ fn granted_bandwidth(medium: &Medium) -> Vec<BandwidthLine> {
     match medium.bandwidth {
         Bandwidth::TransportIndependent { rate, .. } => vec![line("TIAS", rate.0)],
         Bandwidth::ApplicationSpecific { rate, packets_per_second } => {
-            let headers = match medium.transport {
-                svpn_vpn::request::Transport::Udp => UDP_HEADERS,
-                svpn_vpn::request::Transport::Tcp => TCP_HEADERS,
-                svpn_vpn::request::Transport::Sctp => SCTP_HEADERS,
+            let transport = match medium.transport {
+                Transport::Udp => UDP_HEADER,
+                Transport::Tcp => TCP_HEADER,
+                Transport::Sctp => SCTP_HEADERS,
             };
+            let headers = 8 * (IpVersion::of(medium.caller.address).header() + transport);
             let without = packets_per_second
                 .and_then(|packets| packets.checked_mul(headers))
                 .and_then(|headers| rate.0.checked_sub(headers))

@@ -10,7 +10,7 @@ use super::{AnswerError, Domain, NotNow, WAYS};
 use crate::demand::Demand;
 use crate::network::Network;
 use crate::plan::{self, Flow, Planned, Way};
-use crate::request::{Answer, Direction, Match, MediaEnd, Medium, Refusal, SessionNumber, SessionRequest, Terms};
+use crate::request::{Answer, Direction, IpVersion, Match, MediaEnd, Medium, Refusal, SessionNumber, SessionRequest, Terms};
 use crate::session::{self as life, Event};
 
 /// A session that both sides agreed on.
@@ -47,7 +47,7 @@ impl Domain {
         }
         let accepted = session.accepted(&self.network, answer)?;
         let media: Vec<_> = accepted.iter().map(|(medium, _)| medium).collect();
-        let demands = demands(&self.network, session.circuits, session.class, &media)?;
+        let demands = demands(&self.network, session.circuits, session.class, session.request.matching, &media)?;
         let planned = classification(&self.network, &session.request, session.circuits, session.number, &accepted, demands);
         self.claims.free(&planned, session.number, session.interval)?;
         // Nothing fails from here on.
@@ -132,6 +132,10 @@ pub(super) fn accepted(
     for (medium, end) in request.media.iter().zip(&answer.media) {
         let Some(end) = *end else { continue };
         belongs(end, callee, request.matching)?;
+        let [ours, theirs] = [medium.caller, end].map(|end| IpVersion::of(end.address));
+        if ours != theirs && request.matching != Match::Sites {
+            return Err(Refusal::NotAcceptable(format!("a medium is of {ours} in the offer and of {theirs} in the answer")));
+        }
         accepted.push((medium.clone(), end));
     }
     if accepted.is_empty() {

@@ -10,7 +10,7 @@ use svpn_contract::wire::{Class, TunnelId};
 
 use super::answer::{accepted, classification};
 use super::effects::{Effects, keys};
-use super::examine::{self, belongs, demands};
+use super::examine::{self, demands, offered};
 use super::resources::Wish;
 use super::session::{Change, Leg, Session, claim};
 use super::{AnswerError, Answered, Domain, NotNow};
@@ -121,17 +121,14 @@ impl Domain {
         if request.media.is_empty() {
             return Err(Refusal::NotAcceptable("there is no medium in the offer".into()).into());
         }
-        let caller = &self.network.circuits()[session.circuits[0]];
-        for medium in &request.media {
-            belongs(medium.caller, caller, request.matching)?;
-        }
+        offered(&request.media, session.ends(&self.network, 0), request.matching)?;
         let contract = self.network.contract(session.contract);
         let class = agreement::class(contract, &request.caller.vpn, Some(class.unwrap_or(session.class)))?;
         if let Some(policy) = self.network.policy(&request.caller.vpn) {
             policy.allows(&request.caller.vpn, class, session.priority, request.matching)?;
         }
         agreement::hours(contract, interval)?;
-        let demands = demands(&self.network, session.circuits, class, &request.media.iter().collect::<Vec<_>>())?;
+        let demands = demands(&self.network, session.circuits, class, request.matching, &request.media.iter().collect::<Vec<_>>())?;
         Ok(ChangeWanted { request, class, interval, demands })
     }
 
@@ -229,7 +226,7 @@ impl Domain {
     ) -> Result<(), AnswerError> {
         let accepted = accepted(&self.network, &change.request, session.circuits, answer)?;
         let media: Vec<_> = accepted.iter().map(|(medium, _)| medium).collect();
-        let demands = demands(&self.network, session.circuits, change.class, &media)?;
+        let demands = demands(&self.network, session.circuits, change.class, change.request.matching, &media)?;
         let after = classification(&self.network, &change.request, session.circuits, session.number, &accepted, demands);
         self.claims.free(&after, session.number, change.interval)?;
         let left = self.enter_new_tunnels(session, change, demands, effects)?;

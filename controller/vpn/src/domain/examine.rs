@@ -10,7 +10,7 @@ use crate::admission::Interval;
 use crate::agreement::{self, Consent};
 use crate::demand::{Demand, Framing};
 use crate::network::{Circuit, ContractId, Network};
-use crate::request::{ApplicationId, CeName, Direction, Match, MediaEnd, Medium, Refusal, SessionRequest, TunnelType, Window};
+use crate::request::{ApplicationId, CeName, Direction, IpVersion, Match, MediaEnd, Medium, Refusal, SessionRequest, TunnelType, Window};
 
 /// A request that makes sense.
 #[derive(Debug)]
@@ -67,10 +67,8 @@ pub(super) fn examine(network: &Network, request: &SessionRequest, now: SystemTi
     if request.media.is_empty() {
         return Err(Refusal::NotAcceptable("there is no medium in the offer".into()));
     }
-    for medium in &request.media {
-        belongs(medium.caller, from, request.matching)?;
-    }
-    let demands = demands(network, circuits, class, &request.media.iter().collect::<Vec<_>>())?;
+    offered(&request.media, [from, to], request.matching)?;
+    let demands = demands(network, circuits, class, request.matching, &request.media.iter().collect::<Vec<_>>())?;
     Ok(Wanted { contract, class, priority, circuits, demands, interval })
 }
 
@@ -142,17 +140,48 @@ pub(super) fn belongs(end: MediaEnd, circuit: &Circuit, matching: Match) -> Resu
     Ok(())
 }
 
+/// The caller's ends must be its own, and of a version of IP that the callee's side has, too.
+pub(super) fn offered(media: &[Medium], [from, to]: [&Circuit; 2], matching: Match) -> Result<(), Refusal> {
+    if matching == Match::Sites {
+        return if common_versions([from, to]).next().is_some() {
+            Ok(())
+        } else {
+            Err(Refusal::NotAcceptable(format!("CE {} and CE {} have no version of IP in common", from.ce.0, to.ce.0)))
+        };
+    }
+    for medium in media {
+        belongs(medium.caller, from, matching)?;
+        let version = IpVersion::of(medium.caller.address);
+        if !to.speaks(version) {
+            return Err(Refusal::NotAcceptable(format!("a medium is of {version}, and nothing behind CE {} is", to.ce.0)));
+        }
+    }
+    Ok(())
+}
+
+fn common_versions(circuits: [&Circuit; 2]) -> impl Iterator<Item = IpVersion> {
+    [IpVersion::V6, IpVersion::V4].into_iter().filter(move |version| circuits.iter().all(|circuit| circuit.speaks(*version)))
+}
+
 /// Whether packets of a medium go this way.
 pub(super) fn goes(medium: Direction, way: Direction) -> bool {
     medium == Direction::Both || medium == way
 }
 
-/// What each way needs for these media.
-pub(super) fn demands(network: &Network, circuits: [usize; 2], class: Class, media: &[&Medium]) -> Result<[Option<Demand>; 2], Refusal> {
+/// What each way needs for these media. Between sites packets may be of every version that both have: then the larger headers count.
+pub(super) fn demands(
+    network: &Network,
+    circuits: [usize; 2],
+    class: Class,
+    matching: Match,
+    media: &[&Medium],
+) -> Result<[Option<Demand>; 2], Refusal> {
+    let largest = common_versions(circuits.map(|circuit| &network.circuits()[circuit])).next().filter(|_| matching == Match::Sites);
     let mut demands = [None; 2];
     for ((demand, way), circuit) in demands.iter_mut().zip(WAYS).zip(circuits) {
         let going = media.iter().filter(|medium| goes(medium.direction, way));
-        let mut going = going.map(|medium| (medium.transport, medium.bandwidth)).peekable();
+        let mut going =
+            going.map(|medium| (largest.unwrap_or(IpVersion::of(medium.caller.address)), medium.transport, medium.bandwidth)).peekable();
         if going.peek().is_some() {
             let framing = Framing { tags: network.circuits()[circuit].tags(), mean_packet: network.mean_packet(class) };
             *demand = Some(Demand::of(going, framing).map_err(|why| Refusal::NotAcceptable(why.to_string()))?);

@@ -1,7 +1,7 @@
 //! From what a configuration says to a network that hangs together.
 
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use svpn_contract::wire::{Label, MacAddr, Mtu, PortId, VlanId, VrfId};
@@ -9,11 +9,13 @@ use svpn_contract::wire::{Label, MacAddr, Mtu, PortId, VlanId, VrfId};
 use super::spec::{AttachmentSpec, ClassSpec, GroupSpec, NetworkSpec, RouterSpec};
 use super::{Circuit, ContractId, InvalidNetwork, Item, Network, Router, RouterId, peers};
 use crate::durable::TunnelOrigin;
-use crate::request::{ApplicationId, CeName, VpnName};
+use crate::request::{ApplicationId, CeName, IpVersion, VpnName};
 use crate::topology::{Names, Topology};
 
 /// The smallest packet every IPv4 link must carry whole (RFC 791 section 3.2).
 const MIN_MTU: u16 = 68;
+/// The same of IPv6 (RFC 8200 section 5).
+const MIN_MTU_V6: u16 = 1280;
 /// IEEE 802.1Q reserves the last VLAN identifier.
 const RESERVED_VLAN: u16 = 4095;
 
@@ -127,7 +129,7 @@ pub(super) struct Checker {
     vrfs: HashMap<VrfId, Item>,
     circuits: HashMap<(RouterId, PortId, VlanId, VlanId), Item>,
     attached: HashMap<(CeName, VpnName), Item>,
-    responders: HashMap<(RouterId, PortId, VlanId, Ipv4Addr), (Item, MacAddr)>,
+    responders: HashMap<(RouterId, PortId, VlanId, IpAddr), (Item, MacAddr)>,
     prefixes: HashMap<VpnName, Vec<(IpNet, Item)>>,
     /// What routers have for GRE.
     pub(super) gre: Vec<(IpNet, Item)>,
@@ -195,12 +197,18 @@ impl Checker {
         let router = self.router(&item, &spec.router)?;
         unicast(&item, spec.mac)?;
         unicast(&item, spec.ce_mac)?;
-        if spec.address.is_unspecified() || spec.address.is_broadcast() || spec.address.is_multicast() {
-            return Err(InvalidNetwork::Address { item, address: spec.address });
+        for &address in &spec.addresses {
+            let broadcast = matches!(address, IpAddr::V4(address) if address.is_broadcast());
+            if address.is_unspecified() || address.is_multicast() || broadcast {
+                return Err(InvalidNetwork::Address { item, address });
+            }
         }
         self.circuit_port(&item, router, &spec)?;
         self.circuit_prefixes(&item, &spec)?;
         let mtu = checked_mtu(&item, spec.mtu.unwrap_or(AttachmentSpec::DEFAULT_MTU))?;
+        if mtu.get() < MIN_MTU_V6 && spec.prefixes.iter().any(|prefix| prefix.addr().is_ipv6()) {
+            return Err(InvalidNetwork::MtuForIpv6 { item, mtu });
+        }
         let mut prefixes = spec.prefixes;
         prefixes.sort_unstable();
         Ok(Circuit {
@@ -212,7 +220,7 @@ impl Checker {
             vlan: spec.vlan,
             inner_vlan: spec.inner_vlan,
             mac: spec.mac,
-            address: spec.address,
+            addresses: spec.addresses,
             ce_mac: spec.ce_mac,
             prefixes,
             mtu,
@@ -247,21 +255,26 @@ impl Checker {
             });
         }
         // The router answers ARP by port and outer tag: circuits that differ in the inner tag only must agree.
-        let responder = (router, spec.port, spec.vlan, spec.address);
-        match self.responders.insert(responder, (item.clone(), spec.mac)) {
-            Some((first, mac)) if mac != spec.mac => {
-                Err(InvalidNetwork::ArpConflict { first, second: item.clone(), address: spec.address })
+        for &address in &spec.addresses {
+            match self.responders.insert((router, spec.port, spec.vlan, address), (item.clone(), spec.mac)) {
+                Some((first, mac)) if mac != spec.mac => return Err(InvalidNetwork::ArpConflict { first, second: item.clone(), address }),
+                _ => {}
             }
-            _ => Ok(()),
         }
+        Ok(())
     }
 
     fn circuit_prefixes(&mut self, item: &Item, spec: &AttachmentSpec) -> Result<(), InvalidNetwork> {
         if spec.prefixes.is_empty() {
             return Err(InvalidNetwork::NoPrefixes { item: item.clone() });
         }
+        let versions = spec.prefixes.iter().map(|prefix| IpVersion::of(prefix.addr()));
+        let unanswered = |version: &IpVersion| spec.addresses.iter().all(|address| IpVersion::of(*address) != *version);
+        if let Some(version) = versions.into_iter().find(unanswered) {
+            return Err(InvalidNetwork::NoAddress { item: item.clone(), version });
+        }
         let known = self.prefixes.entry(spec.vpn.clone()).or_default();
-        for prefix in spec.prefixes.iter().copied().map(IpNet::V4) {
+        for &prefix in &spec.prefixes {
             if prefix != prefix.trunc() {
                 return Err(InvalidNetwork::HostBits { item: item.clone(), prefix });
             }

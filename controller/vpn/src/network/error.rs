@@ -1,12 +1,12 @@
 //! Why a configuration is refused: each error names the offending item.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use svpn_contract::wire::{Class, Label, MacAddr, Mtu, PortId, VlanId, VrfId};
 
-use crate::request::BitRate;
+use crate::request::{BitRate, IpVersion};
 
 /// One thing in the configuration, by the name it has there.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -153,13 +153,29 @@ pub enum InvalidNetwork {
         /// The address.
         mac: MacAddr,
     },
+    /// Below what every IPv6 link must carry.
+    #[error("{item} has an MTU of {mtu} bytes and an IPv6 prefix: IPv6 needs at least 1280 (RFC 8200)")]
+    MtuForIpv6 {
+        /// The attachment circuit.
+        item: Item,
+        /// Its MTU.
+        mtu: Mtu,
+    },
+    /// A CE with prefixes of a version of IP in which the PE has no address.
+    #[error("{item} has {version} prefixes, but the PE has no {version} address there")]
+    NoAddress {
+        /// The attachment circuit.
+        item: Item,
+        /// The version.
+        version: IpVersion,
+    },
     /// A PE address that no interface can have.
     #[error("{item} has the address {address}: expected a unicast address")]
     Address {
         /// The item.
         item: Item,
         /// The address.
-        address: Ipv4Addr,
+        address: IpAddr,
     },
     /// Two links, or a link and an attachment circuit, on one port.
     #[error("port {port} of router {router:?} is used by {first} and by {second}")]
@@ -189,15 +205,15 @@ pub enum InvalidNetwork {
         /// Who came second.
         second: Item,
     },
-    /// Two circuits of one port and outer tag answer ARP for one address with different MACs.
-    #[error("{first} and {second} share port, VLAN and address {address}, but not the MAC that ARP is answered with")]
+    /// Two circuits of one port and outer tag answer ARP for one address with different MACs, or neighbour discovery.
+    #[error("{first} and {second} share port, VLAN and address {address}, but not the MAC that is its neighbours' answer")]
     ArpConflict {
         /// Who came first.
         first: Item,
         /// Who came second.
         second: Item,
         /// The address both have.
-        address: Ipv4Addr,
+        address: IpAddr,
     },
     /// A VLAN identifier IEEE 802.1Q reserves.
     #[error("{item} uses VLAN 4095, which IEEE 802.1Q reserves")]
@@ -314,6 +330,8 @@ impl InvalidNetwork {
             | Self::NoClasses { item }
             | Self::LargePool { item, .. }
             | Self::Mtu { item, .. }
+            | Self::MtuForIpv6 { item, .. }
+            | Self::NoAddress { item, .. }
             | Self::Mac { item, .. }
             | Self::Address { item, .. }
             | Self::ReservedVlan { item }

@@ -12,13 +12,13 @@ mod spec;
 mod tests;
 
 use std::collections::{HashMap, HashSet};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use svpn_contract::wire::{Class, Label, MacAddr, Mtu, PortId, TtlMode, VlanId, VrfId};
 
 use crate::agreement::{Options, VpnPolicy};
-use crate::request::{ApplicationId, BitRate, CeName, VpnName};
+use crate::request::{ApplicationId, BitRate, CeName, IpVersion, VpnName};
 use crate::topology::{Constraint, Topology};
 
 pub use error::{InvalidNetwork, Item};
@@ -83,12 +83,12 @@ pub struct Circuit {
     pub inner_vlan: VlanId,
     /// The PE's MAC on the circuit.
     pub mac: MacAddr,
-    /// The PE's address there.
-    pub address: Ipv4Addr,
+    /// The PE's addresses there: ARP and neighbour discovery for them are answered.
+    pub addresses: Vec<IpAddr>,
     /// The MAC of the customer edge.
     pub ce_mac: MacAddr,
     /// What lies behind the customer edge, sorted; no two overlap in one VPN.
-    pub prefixes: Vec<Ipv4Net>,
+    pub prefixes: Vec<IpNet>,
     /// Bytes after Ethernet and tags.
     pub mtu: Mtu,
 }
@@ -100,8 +100,13 @@ impl Circuit {
     }
 
     /// Whether an address lies behind the customer edge.
-    pub fn reaches(&self, address: Ipv4Addr) -> bool {
+    pub fn reaches(&self, address: IpAddr) -> bool {
         self.prefixes.iter().any(|prefix| prefix.contains(&address))
+    }
+
+    /// Whether anything behind the customer edge has a version of IP.
+    pub fn speaks(&self, version: IpVersion) -> bool {
+        self.prefixes.iter().any(|prefix| IpVersion::of(prefix.addr()) == version)
     }
 }
 

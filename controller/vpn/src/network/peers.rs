@@ -4,7 +4,7 @@
 //! which every VPN that crosses has one circuit: so paths, bandwidth and tunnels are found, reserved and made to it as to any other. It
 //! has that one link only, so no path leads through it.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use svpn_contract::wire::{Mtu, PortId, VlanId};
 
@@ -13,8 +13,8 @@ use super::spec::{AttachmentSpec, LinkEndSpec, LinkSpec, NetworkSpec, NniSpec, R
 use super::{ContractId, InvalidNetwork, Item, Network, RouterId};
 use crate::request::{CeName, VpnName};
 
-/// Nobody is asked for it: the IPv4 dummy address (RFC 7600 section 4.8).
-const NOBODY: Ipv4Addr = Ipv4Addr::new(192, 0, 0, 8);
+/// Nobody is asked for them: the IPv4 dummy address (RFC 7600 section 4.8), and one of the discard-only block (RFC 6666).
+const NOBODY: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::new(192, 0, 0, 8)), IpAddr::V6(Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 1))];
 
 /// A link to another provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +64,7 @@ pub(super) fn expand(spec: &mut NetworkSpec) -> Result<(), InvalidNetwork> {
                 vlan: VlanId::default(),
                 inner_vlan: VlanId::default(),
                 mac: nni.peer_mac,
-                address: NOBODY,
+                addresses: NOBODY.into(),
                 ce_mac: nni.peer_mac,
                 prefixes: crossing.prefixes.clone(),
                 // The other end of a session says how large its packets are.

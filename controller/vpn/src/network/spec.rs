@@ -3,9 +3,9 @@
 //! A loader fills these in, one for one with its file, and calls [`super::Network::build`]. Absent values stay `None`: the defaults are
 //! the domain's, named here.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 use svpn_contract::wire::{Class, Label, MacAddr, Mtu, PortId, TtlMode, VlanId, VrfId};
 
 use crate::admission::Share;
@@ -72,7 +72,7 @@ pub struct CrossingSpec {
     /// The VPN, by its name here.
     pub vpn: VpnName,
     /// What lies there.
-    pub prefixes: Vec<Ipv4Net>,
+    pub prefixes: Vec<IpNet>,
 }
 
 /// A closed user group.
@@ -178,12 +178,13 @@ pub struct AttachmentSpec {
     pub inner_vlan: VlanId,
     /// The PE's MAC on the circuit.
     pub mac: MacAddr,
-    /// The PE's address there: ARP for it is answered.
-    pub address: Ipv4Addr,
+    /// The PE's addresses there, one at least of each version of IP that the prefixes have: ARP and neighbour discovery for them are
+    /// answered.
+    pub addresses: Vec<IpAddr>,
     /// The MAC of the customer edge.
     pub ce_mac: MacAddr,
     /// What lies behind the customer edge.
-    pub prefixes: Vec<Ipv4Net>,
+    pub prefixes: Vec<IpNet>,
     /// Bytes after Ethernet and tags; `None` = [`AttachmentSpec::DEFAULT_MTU`].
     pub mtu: Option<Mtu>,
 }

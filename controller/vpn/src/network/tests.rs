@@ -1,4 +1,4 @@
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use svpn_contract::wire::{Label, MacAddr, Mtu, TtlMode};
 
 use super::*;
@@ -93,8 +93,8 @@ fn quantities_make_sense() {
     let group = MacAddr([1, 0, 0, 0, 0, 1]);
     assert_eq!(refused(|s| s.links[0].a.mac = group), InvalidNetwork::Mac { item: named("pe1-p1"), mac: group });
     assert_eq!(refused(|s| s.attachments[0].ce_mac = group), InvalidNetwork::Mac { item: a_east(), mac: group });
-    let nobody = std::net::Ipv4Addr::UNSPECIFIED;
-    assert_eq!(refused(|s| s.attachments[0].address = nobody), InvalidNetwork::Address { item: a_east(), address: nobody });
+    let nobody = std::net::Ipv4Addr::UNSPECIFIED.into();
+    assert_eq!(refused(|s| s.attachments[0].addresses[0] = nobody), InvalidNetwork::Address { item: a_east(), address: nobody });
     let other = refused(|s| s.contracts[0].default_class = class(7));
     assert_eq!(other, InvalidNetwork::DefaultClass { item: Item::Contract("gold".into()), class: class(7) });
     let looped = refused(|s| s.links[0].b.router = "pe1".into());
@@ -122,9 +122,9 @@ fn circuits_of_one_outer_tag_agree_on_arp() {
         s.attachments[3].vlan = vlan(9);
         s.attachments[3].inner_vlan = vlan(2);
         s.attachments[3].port = s.attachments[0].port;
-        s.attachments[3].address = s.attachments[0].address;
+        s.attachments[3].addresses = s.attachments[0].addresses.clone();
     };
-    let address = spec().attachments[0].address;
+    let address = spec().attachments[0].addresses[0];
     assert_eq!(refused(share), InvalidNetwork::ArpConflict { first: a_east(), second: a_lab(), address });
     let mut agreed = spec();
     share(&mut agreed);
@@ -139,14 +139,14 @@ fn an_address_has_one_owner() {
     let vrf = VrfId::new(10).unwrap();
     assert_eq!(refused(|s| s.vpns[1].vrf = vrf), InvalidNetwork::VrfInUse { vrf, first, second });
     assert_eq!(refused(|s| s.attachments[0].prefixes.clear()), InvalidNetwork::NoPrefixes { item: a_east() });
-    let prefix: Ipv4Net = "10.1.0.5/24".parse().unwrap();
-    assert_eq!(refused(|s| s.attachments[0].prefixes[0] = prefix), InvalidNetwork::HostBits { item: a_east(), prefix: prefix.into() });
+    let prefix: IpNet = "10.1.0.5/24".parse().unwrap();
+    assert_eq!(refused(|s| s.attachments[0].prefixes[0] = prefix), InvalidNetwork::HostBits { item: a_east(), prefix });
     for overlapping in ["10.1.0.0/24", "10.1.0.128/25", "10.0.0.0/8"] {
-        let overlapping: Ipv4Net = overlapping.parse().unwrap();
+        let overlapping: IpNet = overlapping.parse().unwrap();
         let error = refused(|s| s.attachments.push(attachment("a-new", "vpn-a", ("pe3", 9, 0), &[&overlapping.to_string()])));
         let second = Item::Attachment { ce: "a-new".into(), vpn: "vpn-a".into() };
         let prefix = "10.1.0.0/24".parse().unwrap();
-        assert_eq!(error, InvalidNetwork::PrefixesOverlap { first: a_east(), second, prefixes: Box::new([prefix, overlapping.into()]) });
+        assert_eq!(error, InvalidNetwork::PrefixesOverlap { first: a_east(), second, prefixes: Box::new([prefix, overlapping]) });
     }
 }
 
@@ -198,10 +198,10 @@ fn kinds_risks_and_pools_of_a_link_make_sense() {
 #[test]
 fn addresses_for_gre_are_a_routers_own() {
     let with = |place: usize, prefixes: &[&str]| {
-        let prefixes: Vec<ipnet::IpNet> = prefixes.iter().map(|prefix| prefix.parse().unwrap()).collect();
+        let prefixes: Vec<IpNet> = prefixes.iter().map(|prefix| prefix.parse().unwrap()).collect();
         refused(|s| s.routers[place].gre = prefixes)
     };
-    let (item, prefix) = (Item::Router("p1".into()), |text: &str| text.parse::<ipnet::IpNet>().unwrap());
+    let (item, prefix) = (Item::Router("p1".into()), |text: &str| text.parse::<IpNet>().unwrap());
     let host_bits = InvalidNetwork::HostBits { item: item.clone(), prefix: prefix("198.51.100.1/24") };
     assert_eq!(with(1, &["198.51.100.1/24"]), host_bits);
     for strange in
@@ -213,4 +213,25 @@ fn addresses_for_gre_are_a_routers_own() {
     assert_eq!(with(1, &["198.51.100.0/24", "203.0.113.0/24"]), twice);
     let overlap = with(4, &["192.0.2.0/24"]);
     assert_eq!(overlap.to_string(), "prefix 192.0.2.16/28 of router \"pe1\" and prefix 192.0.2.0/24 of router \"pe3\" overlap");
+}
+
+#[test]
+fn ipv6_behind_a_ce_wants_an_address_of_the_pe_and_larger_packets() {
+    let v6: IpNet = "2001:db8:a1::/64".parse().unwrap();
+    let nobody = refused(|s| s.attachments[0].prefixes.push(v6));
+    assert_eq!(nobody, InvalidNetwork::NoAddress { item: a_east(), version: IpVersion::V6 });
+    let with = |change: fn(&mut AttachmentSpec)| {
+        refused(|s| {
+            *s = crate::testing::with_ipv6(s.clone());
+            change(&mut s.attachments[0]);
+        })
+    };
+    let bare = with(|at| at.addresses.truncate(1));
+    assert_eq!(bare, nobody);
+    let mtu = Mtu::new(1279).unwrap();
+    assert_eq!(with(|at| at.mtu = Mtu::new(1279).ok()), InvalidNetwork::MtuForIpv6 { item: a_east(), mtu });
+    let overlap = with(|at| at.prefixes.push("2001:db8:a2::/47".parse().unwrap()));
+    assert!(matches!(overlap, InvalidNetwork::PrefixesOverlap { .. }), "{overlap}");
+    let group = "ff02::1".parse().unwrap();
+    assert_eq!(with(|at| at.addresses[1] = "ff02::1".parse().unwrap()), InvalidNetwork::Address { item: a_east(), address: group });
 }

@@ -9,7 +9,7 @@ use crate::topology::{Affinities, LinkId, LinkState, Operation};
 
 fn demand(rate: u64) -> Demand {
     let bandwidth = Bandwidth::TransportIndependent { rate: BitRate(rate), packets_per_second: None };
-    Demand::of([(Transport::Udp, bandwidth)], Framing { tags: 0, mean_packet: 512 }).unwrap()
+    Demand::of([(crate::request::IpVersion::V4, Transport::Udp, bandwidth)], Framing { tags: 0, mean_packet: 512 }).unwrap()
 }
 
 fn journey(from: u32, to: u32, rate: u64) -> Journey<'static> {

@@ -1,14 +1,14 @@
 //! What every router holds as long as it is in service, sessions or none.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use svpn_contract::wire::{Label, NextHopId, PortId, VlanId, VrfId};
 use svpn_contract::{
     ArpResponderAction, ArpResponderEntry, ArpResponderKey, AttachmentAction, AttachmentEntry, AttachmentKey, Choice, Entry, IlmAction,
-    IlmEntry, IlmKey, NexthopAction, NexthopEntry, NexthopKey, Prefix, RouteV4Action, RouteV4Entry, RouteV4Key, StationAction,
-    StationEntry, StationKey,
+    IlmEntry, IlmKey, NexthopAction, NexthopEntry, NexthopKey, Prefix, RouteV4Action, RouteV4Entry, RouteV4Key, RouteV6Action,
+    RouteV6Entry, RouteV6Key, StationAction, StationEntry, StationKey,
 };
 
 use super::Planned;
@@ -107,7 +107,7 @@ impl Base {
             entries.push(pop(self.vpn_label(circuit), circuit.vrf, network));
             let station = StationKey { port: circuit.port, dst_mac: circuit.mac };
             entries.push(StationEntry { key: station, action: StationAction::Accept }.into());
-            entries.push(arp_responder(circuit));
+            entries.extend(arp_responders(circuit));
             entries.push(attachment(circuit.port, circuit.vlan, circuit.inner_vlan, AttachmentAction::ToVrf { vrf: circuit.vrf }));
         }
     }
@@ -188,16 +188,28 @@ fn to_ce(id: NextHopId, circuit: &Circuit) -> Entry {
     next_hop(id, NexthopAction::Rewrite { port, src_mac, dst_mac, vlan, inner_vlan, mtu })
 }
 
-fn local_route(vrf: VrfId, prefix: Ipv4Net, nexthop: NextHopId) -> Entry {
-    let dst: Prefix<Ipv4Addr> = Prefix { value: prefix.network(), length: prefix.prefix_len() };
-    RouteV4Entry { key: RouteV4Key { vrf, dst }, action: RouteV4Action::Local { nexthop } }.into()
+fn local_route(vrf: VrfId, prefix: IpNet, nexthop: NextHopId) -> Entry {
+    match prefix {
+        IpNet::V4(prefix) => {
+            let dst = Prefix { value: prefix.network(), length: prefix.prefix_len() };
+            RouteV4Entry { key: RouteV4Key { vrf, dst }, action: RouteV4Action::Local { nexthop } }.into()
+        }
+        IpNet::V6(prefix) => {
+            let dst = Prefix { value: prefix.network(), length: prefix.prefix_len() };
+            RouteV6Entry { key: RouteV6Key { vrf, dst }, action: RouteV6Action::Local { nexthop } }.into()
+        }
+    }
 }
 
 fn pop(label: Label, vrf: VrfId, network: &Network) -> Entry {
     IlmEntry { key: IlmKey { label }, action: IlmAction::PopVrf { vrf, ttl_mode: network.ttl() } }.into()
 }
 
-fn arp_responder(circuit: &Circuit) -> Entry {
-    let key = ArpResponderKey { port: circuit.port, vlan: circuit.vlan, target: circuit.address };
-    ArpResponderEntry { key, action: ArpResponderAction::Reply { mac: circuit.mac } }.into()
+/// For IPv4; neighbour discovery routers leave to the gateway.
+fn arp_responders(circuit: &Circuit) -> impl Iterator<Item = Entry> {
+    circuit.addresses.iter().filter_map(|address| {
+        let IpAddr::V4(target) = *address else { return None };
+        let key = ArpResponderKey { port: circuit.port, vlan: circuit.vlan, target };
+        Some(ArpResponderEntry { key, action: ArpResponderAction::Reply { mac: circuit.mac } }.into())
+    })
 }

@@ -1,12 +1,13 @@
 //! Which packets are a session's.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use svpn_contract::wire::{L4Port, Protocol, SessionId};
 use svpn_contract::{
-    Entry, EntryKey, FlowAclV4Action, FlowAclV4Entry, FlowAclV4Key, FlowV4Action, FlowV4Entry, FlowV4Key, Priority, Range, Ternary,
+    Entry, EntryKey, FlowAclV4Action, FlowAclV4Entry, FlowAclV4Key, FlowAclV6Action, FlowAclV6Entry, FlowAclV6Key, FlowV4Action,
+    FlowV4Entry, FlowV4Key, FlowV6Action, FlowV6Entry, FlowV6Key, Priority, Range, Ternary,
 };
 
 use crate::network::Circuit;
@@ -40,47 +41,51 @@ pub(crate) struct Flow {
 
 /// `match=ports`: the 5-tuples. A sender sends from where it receives (RFC 4961).
 pub(crate) fn flows(way: Way<'_>, media: &[Flow]) -> Vec<Entry> {
-    distinct(media.iter().map(|flow| {
-        let key = FlowV4Key {
-            vrf: way.from.vrf,
-            src: flow.from.address,
-            dst: flow.to.address,
-            proto: protocol(flow.transport),
-            sport: port(flow.from.port),
-            dport: port(flow.to.port),
-        };
-        let action = FlowV4Action::Assign { session: way.session };
-        FlowV4Entry { key, action, idle_timeout: None }.into()
+    distinct(media.iter().filter_map(|flow| {
+        let (vrf, session, proto) = (way.from.vrf, way.session, protocol(flow.transport));
+        let [sport, dport] = [flow.from, flow.to].map(|end| port(end.port));
+        match (flow.from.address, flow.to.address) {
+            (IpAddr::V4(src), IpAddr::V4(dst)) => {
+                let key = FlowV4Key { vrf, src, dst, proto, sport, dport };
+                Some(FlowV4Entry { key, action: FlowV4Action::Assign { session }, idle_timeout: None }.into())
+            }
+            (IpAddr::V6(src), IpAddr::V6(dst)) => {
+                let key = FlowV6Key { vrf, src, dst, proto, sport, dport };
+                Some(FlowV6Entry { key, action: FlowV6Action::Assign { session }, idle_timeout: None }.into())
+            }
+            _ => None,
+        }
     }))
 }
 
 /// `match=hosts`: everything from one address to the other.
 pub(crate) fn hosts(way: Way<'_>, media: &[Flow]) -> Vec<Entry> {
-    let exact = |flow: &Flow| (Ternary::exact(flow.from.address), Ternary::exact(flow.to.address));
-    distinct(media.iter().map(|flow| between(way, exact(flow), HOSTS)))
+    distinct(media.iter().filter_map(|flow| between(way, flow.from.address.into(), flow.to.address.into(), HOSTS)))
 }
 
 /// `match=sites`: everything from the prefixes behind one CE to those behind the other.
 pub(crate) fn sites(way: Way<'_>) -> Vec<Entry> {
-    let pairs = way.from.prefixes.iter().flat_map(|src| way.to.prefixes.iter().map(move |dst| (within(*src), within(*dst))));
-    distinct(pairs.map(|pair| between(way, pair, SITES)))
+    let pairs = way.from.prefixes.iter().flat_map(|src| way.to.prefixes.iter().map(move |dst| (*src, *dst)));
+    distinct(pairs.filter_map(|(src, dst)| between(way, src, dst, SITES)))
 }
 
-fn within(prefix: Ipv4Net) -> Ternary<Ipv4Addr> {
-    Ternary { value: prefix.network(), mask: prefix.netmask() }
-}
-
-fn between(way: Way<'_>, (src, dst): (Ternary<Ipv4Addr>, Ternary<Ipv4Addr>), priority: Priority) -> Entry {
-    let key = FlowAclV4Key {
-        vrf: Ternary::exact(way.from.vrf),
-        src,
-        dst,
-        proto: Ternary::any(),
-        sport: Range::any(),
-        dport: Range::any(),
-        priority,
-    };
-    FlowAclV4Entry { key, action: FlowAclV4Action::Assign { session: way.session } }.into()
+/// Everything from one prefix to another; nothing where one is of IPv4 and the other of IPv6.
+fn between(way: Way<'_>, src: IpNet, dst: IpNet, priority: Priority) -> Option<Entry> {
+    let (vrf, proto, session) = (Ternary::exact(way.from.vrf), Ternary::any(), way.session);
+    let (sport, dport) = (Range::any(), Range::any());
+    match (src, dst) {
+        (IpNet::V4(src), IpNet::V4(dst)) => {
+            let [src, dst] = [src, dst].map(|prefix| Ternary { value: prefix.network(), mask: prefix.netmask() });
+            let key = FlowAclV4Key { vrf, src, dst, proto, sport, dport, priority };
+            Some(FlowAclV4Entry { key, action: FlowAclV4Action::Assign { session } }.into())
+        }
+        (IpNet::V6(src), IpNet::V6(dst)) => {
+            let [src, dst] = [src, dst].map(|prefix| Ternary { value: prefix.network(), mask: prefix.netmask() });
+            let key = FlowAclV6Key { vrf, src, dst, proto, sport, dport, priority };
+            Some(FlowAclV6Entry { key, action: FlowAclV6Action::Assign { session } }.into())
+        }
+        _ => None,
+    }
 }
 
 /// Two media may well be one flow.

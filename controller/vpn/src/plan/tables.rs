@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use svpn_contract::wire::SessionId;
-use svpn_contract::{Entry, EntryKey, FlowAclV4Action, FlowV4Action, Update};
+use svpn_contract::{Entry, EntryKey, FlowAclV4Action, FlowAclV6Action, FlowV4Action, FlowV6Action, Update};
 
 use crate::network::RouterId;
 
@@ -41,6 +41,14 @@ impl Tables {
             }
             Entry::FlowAclV4(flow) => {
                 let FlowAclV4Action::Assign { session } = flow.action;
+                Some(session)
+            }
+            Entry::FlowV6(flow) => {
+                let FlowV6Action::Assign { session } = flow.action;
+                Some(session)
+            }
+            Entry::FlowAclV6(flow) => {
+                let FlowAclV6Action::Assign { session } = flow.action;
                 Some(session)
             }
             _ => None,

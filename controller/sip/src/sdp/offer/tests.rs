@@ -36,7 +36,7 @@ fn the_plainest_offer_is_understood() {
         offer.media,
         vec![Medium {
             transport: Transport::Udp,
-            caller: MediaEnd { address: Ipv4Addr::new(10, 1, 0, 5), port: 4000 },
+            caller: MediaEnd { address: Ipv4Addr::new(10, 1, 0, 5).into(), port: 4000 },
             direction: Direction::Both,
             bandwidth: Bandwidth::TransportIndependent { rate: BitRate(50_000_000), packets_per_second: None },
         }]
@@ -92,7 +92,11 @@ fn each_impossible_medium_is_explained() {
         let lines = format!("c=IN IP4 {address}\r\nb=TIAS:9\r\n");
         assert_eq!(medium_error("", &lines), MediumError::Address(address.to_owned()));
     }
-    assert_eq!(medium_error("", "c=IN IP6 2001:db8::1\r\nb=TIAS:9\r\n"), MediumError::Address("2001:db8::1".to_owned()));
+    for address in ["::", "ff02::1", "fe80::1", "::ffff:10.1.0.5", "10.1.0.5", "2001:db8::1/64"] {
+        let lines = format!("c=IN IP6 {address}\r\nb=TIAS:9\r\n");
+        assert_eq!(medium_error("", &lines), MediumError::Address(address.to_owned()));
+    }
+    assert_eq!(medium_error("", "c=IN IP4 2001:db8::1\r\nb=TIAS:9\r\n"), MediumError::Address("2001:db8::1".to_owned()));
     let ports = offer("", "b=TIAS:9\r\n").replace("4000", "4000/2");
     assert_eq!(read(&ports), Err(SdpError::Medium(1, MediumError::PortRange)));
     let active = offer("", "b=TIAS:9\r\na=setup:active\r\n").replace("4000 RTP/AVP", "9 TCP");
@@ -178,7 +182,7 @@ fn the_caller_is_told_the_terms() {
     let answer = "v=0\r\no=bob 1 1 IN IP4 10.2.0.5\r\ns=-\r\nc=IN IP4 10.2.0.5\r\nb=TIAS:5\r\na=svpn-session:999\r\nt=0 0\r\n\
                   m=audio 5000 RTP/AVP 0\r\nb=TIAS:3\r\nm=video 0 RTP/AVP 31\r\n";
     let (session, ends) = read_answer(&offer.session, answer.as_bytes()).unwrap();
-    let address = Ipv4Addr::new(10, 2, 0, 5);
+    let address = Ipv4Addr::new(10, 2, 0, 5).into();
     assert_eq!(ends.media, vec![Some(MediaEnd { address, port: 5000 }), None]);
     let text = String::from_utf8(answer_for_caller(&session, &offer.session, &offer.media, &terms(), origin())).unwrap();
     for line in [

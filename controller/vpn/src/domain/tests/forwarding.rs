@@ -29,7 +29,10 @@ pub(super) enum Arrival {
 
 impl Provider {
     pub(super) fn new() -> Self {
-        let domain = domain();
+        Self::of(domain())
+    }
+
+    pub(super) fn of(domain: Domain) -> Self {
         let ports = || (0..=20).map(|number| PortId::new(number).unwrap());
         let routers = domain.network().routers().map(|_| Oracle::new(ports())).collect();
         let mut provider = Self { domain, routers, crossed: Vec::new() };

@@ -3,6 +3,7 @@
 mod bookings;
 mod forwarding;
 mod gre;
+mod ipv6;
 mod peering;
 mod plans;
 mod properties;

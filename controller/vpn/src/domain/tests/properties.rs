@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::world::{Asked, World, change_of};
 use super::*;
 use crate::agreement::Protection;
-use crate::request::{Match, TunnelType};
+use crate::request::{IpVersion, Match, TunnelType};
 use crate::testing::MEGA;
 use crate::topology::Operation as Service;
 
@@ -54,10 +54,11 @@ fn rates() -> impl Strategy<Value = Vec<(u64, Direction)>> {
 fn asked() -> impl Strategy<Value = Asked> {
     let matching = prop::sample::select(vec![Match::Ports, Match::Ports, Match::Hosts, Match::Sites]);
     let protection = prop::sample::select(vec![Protection::None, Protection::None, Protection::Disjoint]);
+    let version = prop::sample::select(vec![IpVersion::V4, IpVersion::V4, IpVersion::V6]);
     let tunnel = prop::sample::select(vec![TunnelType::Mpls, TunnelType::Mpls, TunnelType::Gre]);
     let times = (prop::option::weighted(0.3, 0..100_u64), prop::option::of(1..200_u64));
-    (0..4_usize, 1..4_usize, rates(), matching, times, 0..8_u8, (protection, tunnel)).prop_map(
-        |(from, step, rates, matching, (start, length), priority, (protection, tunnel))| Asked {
+    (0..4_usize, 1..4_usize, rates(), matching, times, 0..8_u8, (protection, tunnel, version)).prop_map(
+        |(from, step, rates, matching, (start, length), priority, (protection, tunnel, version))| Asked {
             from,
             to: (from + step) % 4,
             rates,
@@ -67,6 +68,7 @@ fn asked() -> impl Strategy<Value = Asked> {
             priority,
             protection,
             tunnel,
+            version,
         },
     )
 }

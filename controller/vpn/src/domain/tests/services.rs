@@ -17,6 +17,7 @@ use crate::topology::{Administration, Operation};
 pub(super) fn asked(rate: u64) -> Asked {
     Asked {
         tunnel: crate::request::TunnelType::Mpls,
+        version: crate::request::IpVersion::V4,
         from: 0,
         to: 1,
         rates: vec![(rate, Direction::FromCaller)],

@@ -10,18 +10,26 @@ use crate::admission::ClassSet;
 use crate::agreement::{Options, Preemption, Protection};
 use crate::network::ContractSpec;
 use crate::plan::Marks;
-use crate::request::{CeName, Match, MediaEnd, Medium, SessionRequest, TunnelType, Window};
-use crate::testing::{MEGA, end, link, medium, nni, request, spec};
+use crate::request::{CeName, IpVersion, Match, MediaEnd, Medium, SessionRequest, TunnelType, Window};
+use crate::testing::{MEGA, end, link, medium, nni, request, spec, with_ipv6};
 use crate::topology::{Administration, LinkId, LinkState, Operation};
 
 /// The last is beyond a link to another provider.
-pub(super) const SITES: [(&str, &str); 4] = [("a-east", "10.1.0"), ("a-west", "10.2.0"), ("a-south", "10.3.0"), ("n-abroad", "10.8.0")];
+pub(super) const SITES: [(&str, u8); 4] = [("a-east", 1), ("a-west", 2), ("a-south", 3), ("n-abroad", 8)];
+
+fn address(site: u8, host: u8, version: IpVersion) -> String {
+    match version {
+        IpVersion::V4 => format!("10.{site}.0.{host}"),
+        IpVersion::V6 => format!("2001:db8:a{site}::{host:x}"),
+    }
+}
 
 /// The test network with a ring and a peer more, and contracts that have everything.
 pub(super) fn ringed() -> Network {
-    let mut spec = spec();
+    let mut spec = with_ipv6(spec());
     spec.links.push(link(("pe3", 12), ("p2", 3), 60 * MEGA, 1));
     spec.nnis.push(nni("n-abroad", ("pe3", 13), 40 * MEGA, "10.8.0.0/24"));
+    spec.nnis[0].vpns[0].prefixes.push("2001:db8:a8::/64".parse().unwrap());
     let gold = Options { max_priority: 7, preemption: Preemption::LowerPriority, ..Options::default() };
     let safe = Options { protection: Protection::Disjoint, ..gold.clone() };
     spec.contracts[0].options = gold;
@@ -43,6 +51,7 @@ pub(super) struct Asked {
     /// Which of two applications asks: one of them has a contract with protection.
     pub(super) protection: Protection,
     pub(super) tunnel: TunnelType,
+    pub(super) version: IpVersion,
 }
 
 pub(super) struct World {
@@ -78,15 +87,15 @@ impl World {
         found
     }
 
-    fn media(site: usize, rates: &[(u64, Direction)]) -> Vec<Medium> {
-        let caller = |port| end(&format!("{}.5", SITES[site].1), port);
+    fn media(site: usize, rates: &[(u64, Direction)], version: IpVersion) -> Vec<Medium> {
+        let caller = |port| end(&address(SITES[site].1, 5, version), port);
         (5004..).zip(rates).map(|(port, &(rate, direction))| medium(caller(port), rate, direction)).collect()
     }
 
     fn wanted(&self, asked: &Asked) -> SessionRequest {
         let (ce, callee_ce) = (SITES[asked.from].0, SITES[asked.to].0);
         let mut wanted = request(ce, callee_ce, MEGA);
-        wanted.media = Self::media(asked.from, &asked.rates);
+        wanted.media = Self::media(asked.from, &asked.rates, asked.version);
         wanted.tunnel = asked.tunnel;
         (wanted.matching, wanted.callee_ce, wanted.priority) = (asked.matching, CeName(callee_ce.into()), Some(asked.priority));
         if asked.protection == Protection::Disjoint {
@@ -121,7 +130,8 @@ impl World {
     fn answer(request: &SessionRequest, media: u8, host: u8) -> Answer {
         let net = SITES.iter().find(|(ce, _)| *ce == request.callee_ce.0).unwrap().1;
         let callee = |index: usize| -> Option<MediaEnd> {
-            (media >> index & 1 == 1).then(|| end(&format!("{net}.{host}"), 6000 + u16::try_from(index).unwrap()))
+            let version = IpVersion::of(request.media[index].caller.address);
+            (media >> index & 1 == 1).then(|| end(&address(net, host, version), 6000 + u16::try_from(index).unwrap()))
         };
         Answer { media: (0..request.media.len()).map(callee).collect() }
     }
@@ -165,7 +175,11 @@ impl World {
         let found = &self.domain.sessions[&session];
         let site = SITES.iter().position(|(ce, _)| *ce == found.request.caller_ce.0).unwrap();
         let window = Window { start: found.request.window.start, stop: length.map(|length| at(self.now + 70 + length)) };
-        let proposal = Proposal { media: Self::media(site, rates), class: class.map(crate::testing::class), window };
+        let proposal = Proposal {
+            media: Self::media(site, rates, IpVersion::of(found.request.media[0].caller.address)),
+            class: class.map(crate::testing::class),
+            window,
+        };
         let before = taken_at(&self.domain, self.now);
         match self.domain.propose(session, proposal, at(self.now)) {
             Ok(proposed) => self.carry_out(proposed.effects),
@@ -391,6 +405,16 @@ impl World {
                     }
                     Entry::FlowAclV4(flow) => {
                         let svpn_contract::FlowAclV4Action::Assign { session } = flow.action;
+                        assert!(key(router, svpn_contract::SessionKey { session }.into()));
+                        flows.insert(session.get());
+                    }
+                    Entry::FlowV6(flow) => {
+                        let svpn_contract::FlowV6Action::Assign { session } = flow.action;
+                        assert!(key(router, svpn_contract::SessionKey { session }.into()));
+                        flows.insert(session.get());
+                    }
+                    Entry::FlowAclV6(flow) => {
+                        let svpn_contract::FlowAclV6Action::Assign { session } = flow.action;
                         assert!(key(router, svpn_contract::SessionKey { session }.into()));
                         flows.insert(session.get());
                     }
