@@ -1,7 +1,9 @@
 //! The SIP server over a gateway that says yes at once: what signalling alone costs.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use clap::Args;
 use svpn_contract::wire::Label;
@@ -95,6 +97,8 @@ impl Sessions for Willing {
     async fn keep_registrations(&self, _: &ApplicationId, _: Option<Kept>) -> Result<(), Refusal> {
         Ok(())
     }
+
+    fn moved(&self, _: HashMap<ApplicationId, CeName>, _: Duration) {}
 
     async fn map(&self, _: SessionNumber, _: Label) -> Result<(), Refusal> {
         Ok(())

@@ -72,6 +72,9 @@ impl FromStr for ListenAddress {
     }
 }
 
+/// As long as a transaction tries (RFC 3261 section 17.1.1.2): who has moved tells its new addresses right after it has registered.
+pub const MOVE_TIMEOUT: Duration = Duration::from_secs(32);
+
 /// How the server is set up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SipConfig {
@@ -81,6 +84,8 @@ pub struct SipConfig {
     pub listen: Vec<ListenAddress>,
     /// How long a callee may take to answer.
     pub ring_timeout: Duration,
+    /// How long a session may take to follow an application that has registered at another CE.
+    pub move_timeout: Duration,
     /// How soon a session ends whose ends are not heard of.
     pub session_timer: SessionTimer,
     /// Other providers' gateways.
@@ -101,6 +106,7 @@ impl SipConfig {
             domain: domain.to_owned(),
             listen,
             ring_timeout: Duration::from_mins(1),
+            move_timeout: MOVE_TIMEOUT,
             session_timer: SessionTimer::default(),
             peering: Peering::default(),
             tls: None,

@@ -11,6 +11,11 @@
 //! Either end can ask for a change in service; what the callee asks for is reserved first and then put to the caller, whose session it is. An end
 //! that answers 491 is asked again (RFC 3261 section 14.1).
 //!
+//! Who registers at another CE of its VPN takes its sessions along: those of `match=sites` at once; the others when it then offers, by re-INVITE or UPDATE,
+//! addresses behind the new CE, for which it has `move_timeout`. So the order is REGISTER, then re-INVITE: addresses of a CE where the application has
+//! not registered are refused with 403. A session that finds no room there, or is not told the new addresses in time, is ended with BYE and a Reason:
+//! the registration is taken, since the application is where it is. A re-INVITE that finds no room is 580, and may be tried again with less.
+//!
 //! Not served, and refused with a reason: an INVITE without an offer, media that the callee adds, changes of anything but
 //! preconditions before the callee has answered, `Require` of anything else, `sips:` and IPv6 media. Requests within a dialog are known by
 //! its tags and not challenged again.

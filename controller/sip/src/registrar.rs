@@ -163,6 +163,11 @@ impl Registrar {
         self.bindings(application, now).into_iter().next()
     }
 
+    /// Where each application is.
+    pub(crate) fn places(&self, now: Instant) -> HashMap<ApplicationId, CeName> {
+        self.bindings.keys().filter_map(|application| Some((application.clone(), self.latest(application, now)?.ce))).collect()
+    }
+
     /// Drops what has expired. Returns the applications that have no binding any more.
     pub(crate) fn sweep(&mut self, now: Instant) -> Vec<ApplicationId> {
         let mut gone = Vec::new();

@@ -55,6 +55,7 @@ impl Server {
             domain,
             calls: Calls::default(),
             ring_timeout: config.ring_timeout,
+            move_timeout: config.move_timeout,
             session_timer: config.session_timer,
             authenticator,
             registrar: Mutex::new(Registrar::default()),
@@ -67,6 +68,7 @@ impl Server {
                 services.sessions.release(call.terms.session, Cause::Signalling).await;
             }
         }
+        follow_all(&services);
         let hanging_up = Arc::clone(&services);
         let hanging_up = tokio::spawn(async move {
             while let Some(call) = hang_up.recv().await {
@@ -129,6 +131,12 @@ async fn resume_registrations<S: Sessions>(services: &Services<S>) {
             forget(services, &application).await;
         }
     }
+}
+
+/// Who moved while there was no gateway, or just before, has sessions elsewhere still.
+fn follow_all<S: Sessions>(services: &Services<S>) {
+    let at = services.registrar().places(Instant::now());
+    services.sessions.moved(at, services.move_timeout);
 }
 
 async fn forget<S: Sessions>(services: &Services<S>, application: &ApplicationId) {

@@ -19,6 +19,8 @@ pub(crate) struct Services<S: Sessions> {
     pub(crate) domain: Domain,
     pub(crate) calls: Calls,
     pub(crate) ring_timeout: Duration,
+    /// How long a session may take to follow an application to another CE.
+    pub(crate) move_timeout: Duration,
     pub(crate) session_timer: SessionTimer,
     pub(crate) authenticator: Arc<Mutex<Authenticator>>,
     pub(crate) registrar: Mutex<Registrar>,

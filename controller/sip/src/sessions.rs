@@ -1,7 +1,9 @@
 //! The seam to the gateway: what signalling asks of it.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use svpn_vpn::domain::Proposal;
@@ -98,6 +100,10 @@ pub trait Sessions: Send + Sync + 'static {
     /// # Errors
     /// It could not be made durable.
     fn keep_registrations(&self, application: &ApplicationId, kept: Option<Kept>) -> impl Future<Output = Result<(), Refusal>> + Send;
+
+    /// Applications are at these CEs from now on, as they have registered. Sessions that have them elsewhere follow at once where that can
+    /// be, and when their application offers addresses behind the new CE where not; who has not followed after `patience` is ended.
+    fn moved(&self, at: HashMap<ApplicationId, CeName>, patience: Duration);
 
     /// Checks contract and calendar, and reserves: the session has its tunnels, but no packet is classified into it yet.
     ///

@@ -104,6 +104,51 @@ pub struct SessionRecord {
     /// Its labels on the link to another provider, where it crosses one.
     #[serde(default)]
     pub border: Option<BorderRecord>,
+    /// Where its ways began before an end moved, and what was carried from there is not counted yet.
+    #[serde(default)]
+    pub left: Vec<LeftRecord>,
+    /// What was carried from where its ways do not begin any more, caller's first.
+    #[serde(default)]
+    pub counted: [Counted; 2],
+}
+
+/// Where a way of a session began before an end moved; its entry is there until its counters were read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftRecord {
+    /// The way: 0 from the caller, 1 from the callee.
+    pub way: usize,
+    /// The CE it came from.
+    pub ce: CeName,
+    /// The number of its tunnel on the router of that CE.
+    pub tunnel: u32,
+    /// The VPN label it had.
+    pub label: u32,
+}
+
+/// What a router counted of one way of a session.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counted {
+    /// Packets that came in.
+    pub offered_packets: u64,
+    /// Bytes of those.
+    pub offered_bytes: u64,
+    /// Packets of those that did not leave.
+    pub discarded_packets: u64,
+    /// Bytes of those.
+    pub discarded_bytes: u64,
+}
+
+impl Counted {
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            offered_packets: self.offered_packets.saturating_add(other.offered_packets),
+            offered_bytes: self.offered_bytes.saturating_add(other.offered_bytes),
+            discarded_packets: self.discarded_packets.saturating_add(other.discarded_packets),
+            discarded_bytes: self.discarded_bytes.saturating_add(other.discarded_bytes),
+        }
+    }
 }
 
 /// The labels of a session that crosses to another provider.

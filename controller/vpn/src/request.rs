@@ -277,6 +277,8 @@ pub enum Cause {
     Network,
     /// A more important session needed the room.
     Preempted,
+    /// An end went to another CE, and the session could not follow it there.
+    Moved,
     /// The gateway is stopping.
     Shutdown,
 }

@@ -94,6 +94,9 @@ pub(crate) struct Sip {
     /// Seconds.
     #[serde(default = "default_ring_timeout")]
     pub(crate) ring_timeout: std::num::NonZeroU32,
+    /// Seconds until a session ends that has not followed its application to another CE.
+    #[serde(default = "default_move_timeout")]
+    pub(crate) move_timeout: std::num::NonZeroU32,
     /// Seconds from one refresh of a session (RFC 4028) to its end without another, 90 at least.
     #[serde(default = "default_session_expires", deserialize_with = "session_expires")]
     pub(crate) session_expires: u32,
@@ -151,6 +154,11 @@ fn session_expires<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D:
         return Err(serde::de::Error::custom(format!("expected {least} seconds at least (RFC 4028)")));
     }
     Ok(seconds)
+}
+
+fn default_move_timeout() -> std::num::NonZeroU32 {
+    let seconds = u32::try_from(svpn_sip::config::MOVE_TIMEOUT.as_secs()).ok();
+    seconds.and_then(std::num::NonZeroU32::new).unwrap_or(std::num::NonZeroU32::MIN)
 }
 
 /// As long as a person lets it ring.

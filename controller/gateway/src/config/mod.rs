@@ -122,6 +122,7 @@ fn read(path: &Path, text: &str) -> Result<Config, ConfigError> {
             domain: file.provider.domain.clone(),
             listen: file.sip.listen.clone(),
             ring_timeout: Duration::from_secs(file.sip.ring_timeout.get().into()),
+            move_timeout: Duration::from_secs(file.sip.move_timeout.get().into()),
             peering: peers::peering(&file, &place)?,
             tls: file.sip.tls.clone().map(Into::into),
             limits: file

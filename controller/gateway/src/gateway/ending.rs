@@ -8,12 +8,14 @@ use svpn_contract::wire::SessionId;
 use svpn_sip::sessions::HangUp;
 use svpn_store::{Change, ChargeRecord, CountersRead, Timestamp, Traffic};
 use svpn_vpn::domain::Summary;
+use svpn_vpn::durable::Counted;
 use svpn_vpn::price::Carried;
 use svpn_vpn::request::Direction;
 use svpn_vpn::{Domain, Release};
 use tokio::sync::oneshot;
 
 use super::Gateway;
+use super::mobility::counted;
 use crate::routers::Firmness;
 
 /// How long the counters of a router that does not answer are waited for. It forwards on meanwhile, and keeps them.
@@ -60,34 +62,29 @@ impl Gateway {
 
     async fn record(&self, summary: &Summary) -> ChargeRecord {
         let mut counters = CountersRead::Final;
-        let mut ways = [None, None];
+        let (mut sums, mut ingress) = (summary.counted, [None, None]);
         for &(direction, router) in &summary.counted_at {
-            let (way, rate) = match direction {
-                Direction::FromCallee => (1, summary.granted.from_callee),
-                Direction::FromCaller | Direction::Both => (0, summary.granted.from_caller),
-            };
-            let traffic = Traffic::none(self.0.routers.name(router).to_owned(), rate.0);
+            let way = usize::from(direction == Direction::FromCallee);
+            ingress[way].get_or_insert_with(|| self.0.routers.name(router).to_owned());
             // Before the callee accepts, no packet is the session's.
-            let counted = match (summary.established, SessionId::new(summary.session.0)) {
-                (Some(_), Ok(session)) => Some(self.count(router, session).await),
-                _ => None,
-            };
-            ways[way] = Some(match counted {
-                None => traffic,
-                Some(Some(count)) => {
-                    let pair = |count: svpn_switch::Count| (count.packets, count.bytes);
-                    traffic.counted(pair(count.offered), pair(count.discarded))
-                }
-                Some(None) => {
-                    counters = CountersRead::Incomplete;
-                    traffic
-                }
-            });
+            let (Some(_), Ok(session)) = (summary.established, SessionId::new(summary.session.0)) else { continue };
+            match self.count(router, session).await {
+                Some(count) => sums[way] = sums[way].and(counted(count)),
+                None => counters = CountersRead::Incomplete,
+            }
         }
+        let rates = [summary.granted.from_caller, summary.granted.from_callee];
+        let ways = [0, 1].map(|way: usize| {
+            let sum = sums[way];
+            // Nothing begins there any more: the PEs that counted are behind.
+            let ingress = ingress[way].take().or_else(|| (sum != Counted::default()).then(|| "before it moved".to_owned()))?;
+            let (offered, discarded) = ((sum.offered_packets, sum.offered_bytes), (sum.discarded_packets, sum.discarded_bytes));
+            Some(Traffic::none(ingress, rates[way].0).counted(offered, discarded))
+        });
         charge_record(summary, ways, counters)
     }
 
-    async fn count(&self, router: svpn_vpn::RouterId, session: SessionId) -> Option<svpn_switch::SessionCounters> {
+    pub(super) async fn count(&self, router: svpn_vpn::RouterId, session: SessionId) -> Option<svpn_switch::SessionCounters> {
         let asked = tokio::time::Instant::now();
         loop {
             if let Some(counted) = self.0.routers.count(router, session).await {

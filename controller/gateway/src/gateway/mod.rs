@@ -8,12 +8,13 @@ mod clock;
 mod due;
 mod enact;
 mod ending;
+mod mobility;
 mod network;
 mod start;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use svpn_sip::sessions::{HangUp, Kept, Secret, Sessions};
 use svpn_store::{Change, Journal};
@@ -44,6 +45,8 @@ struct Shared {
     unwritten: Mutex<Unwritten>,
     /// When the clock was looked at first, or was set.
     clock: Mutex<Clock>,
+    /// Where applications were last said to be.
+    whereabouts: Mutex<HashMap<ApplicationId, CeName>>,
     /// Sessions that end for another reason than that a peer hung up.
     hang_up: mpsc::UnboundedSender<HangUp>,
     /// Something may be due sooner than it was.
@@ -68,6 +71,10 @@ impl Gateway {
     fn domain(&self) -> MutexGuard<'_, Domain> {
         // The domain changes in whole operations; who panicked did so in one that is not begun or done.
         self.0.domain.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn whereabouts(&self) -> MutexGuard<'_, HashMap<ApplicationId, CeName>> {
+        self.0.whereabouts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Decides, and queues what that asks for.
@@ -186,6 +193,10 @@ impl Sessions for Gateway {
         async { commit.await.map_err(|error| EnactError::Journal(error).refusal()) }
     }
 
+    fn moved(&self, at: HashMap<ApplicationId, CeName>, patience: Duration) {
+        self.take_along(&at, patience);
+    }
+
     async fn reserve(&self, request: SessionRequest) -> Result<Terms, Refusal> {
         let (admission, enacted) = self.admit(request)?;
         let session = admission.session;
@@ -245,6 +256,7 @@ impl Sessions for Gateway {
         let (terms, enacted) = self.agree(session, kept, Firmness::Surely, |domain, now| domain.confirm(session, &answer, now))?;
         enacted.surely().await;
         tracing::info!(session = session.0, ?terms, "session changed");
+        self.count_behind(session);
         Ok(terms)
     }
 

@@ -88,6 +88,7 @@ impl Gateway {
             registrations: Mutex::new(registrations),
             unwritten: Mutex::default(),
             clock: Mutex::new(clock),
+            whereabouts: Mutex::default(),
             hang_up,
             sooner: Notify::new(),
             tasks: TaskTracker::new(),
@@ -102,6 +103,10 @@ impl Gateway {
         }
         for summary in lost {
             gateway.0.tasks.spawn(bill(gateway.clone(), summary));
+        }
+        let behind = gateway.domain().left_behind();
+        for left in behind {
+            gateway.0.tasks.spawn(gateway.clone().count_left(left));
         }
         Ok(Begun { gateway, resumed, hang_up: told, notices })
     }

@@ -73,7 +73,7 @@ struct State {
     /// What was answered to a request, by its branch and method.
     answered: HashMap<String, String>,
     manner: Option<Manner>,
-    /// Its REGISTER was answered with 200.
+    /// Its REGISTER where it is now was answered with 200.
     registered: bool,
     /// An INVITE that rings.
     ringing: HashMap<String, Message>,
@@ -82,9 +82,8 @@ struct State {
 /// An application.
 pub(crate) struct Agent {
     name: &'static str,
-    ce: &'static str,
-    /// Its host behind the CE.
-    pub(crate) host: &'static str,
+    /// The CE it is at, and its host behind that.
+    place: Mutex<(&'static str, &'static str)>,
     socket: UdpSocket,
     gateway: SocketAddr,
     state: Mutex<State>,
@@ -103,19 +102,29 @@ impl Drop for Hearing {
 impl Agent {
     pub(crate) async fn new(
         name: &'static str,
-        ce: &'static str,
-        host: &'static str,
+        place: (&'static str, &'static str),
         address: Ipv4Addr,
         gateway: SocketAddr,
     ) -> (Arc<Self>, Hearing) {
         let socket = UdpSocket::bind((address, 5060)).await.unwrap();
-        let agent = Arc::new(Self { name, ce, host, socket, gateway, state: Mutex::default(), numbers: AtomicU32::new(1) });
+        let agent = Arc::new(Self { name, place: Mutex::new(place), socket, gateway, state: Mutex::default(), numbers: AtomicU32::new(1) });
         let hearing = tokio::spawn(Arc::clone(&agent).hear());
         (agent, Hearing(hearing))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
+    }
+
+    /// Its host.
+    pub(crate) fn host(&self) -> &'static str {
+        self.place.lock().unwrap().1
+    }
+
+    /// It goes to another CE, of which nobody knows before it registers there.
+    pub(crate) fn go(&self, place: (&'static str, &'static str)) {
+        *self.place.lock().unwrap() = place;
+        self.state().registered = false;
     }
 
     pub(crate) fn set_manner(&self, manner: Manner) {
@@ -207,7 +216,7 @@ impl Agent {
         let anew = request.header("To").contains(";tag=");
         if let Some(own) = state.dialogs.values().find(|dialog| dialog.call_id == call_id && self.name == CALLER) {
             // The gateway asks whether it is still there.
-            return request.response(200, tag, contact, &description(self.host, own.port, own.version, (0, 0), 1_000_000));
+            return request.response(200, tag, contact, &description(self.host(), own.port, own.version, (0, 0), 1_000_000));
         }
         let port = request.media_port();
         match state.manner.unwrap_or(Manner::Answers) {
@@ -237,7 +246,7 @@ impl Agent {
         }
         request.contact().clone_into(&mut dialog.target);
         dialog.version += 1;
-        request.response(200, tag, contact, &description(self.host, port + CALLEE_PORTS, dialog.version, (0, 0), 1_000_000))
+        request.response(200, tag, contact, &description(self.host(), port + CALLEE_PORTS, dialog.version, (0, 0), 1_000_000))
     }
 
     /// Sends a request until it has a final response, which is returned; nothing if none comes.
@@ -268,7 +277,7 @@ impl Agent {
             "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {via};branch=z9hG4bK{branch};rport\r\nMax-Forwards: 70\r\nFrom: {from}\r\n\
              To: {to}\r\nCall-ID: {call_id}\r\nCSeq: {sequence} {method}\r\nContact: <{}>{}\r\n{ends}",
             self.me(),
-            if method == "REGISTER" { format!(";svpn-ce={}", self.ce) } else { String::new() },
+            if method == "REGISTER" { format!(";svpn-ce={}", self.place.lock().unwrap().0) } else { String::new() },
         )
     }
 
@@ -312,7 +321,7 @@ impl Agent {
         Some(status)
     }
 
-    /// Whether it was told that it is registered.
+    /// Whether it was told that it is registered where it is.
     pub(crate) fn is_registered(&self) -> bool {
         self.state().registered
     }
@@ -321,7 +330,7 @@ impl Agent {
     pub(crate) async fn call(&self, callee: &str, port: u16, rate: u64, time: (u64, u64)) -> Option<u16> {
         let uri = format!("sip:{callee}@vpn-a.provider.example");
         let call_id = format!("{}-{port}-{}", self.name, self.number());
-        let body = description(self.host, port, 1, time, rate);
+        let body = description(self.host(), port, 1, time, rate);
         let (response, from) = self.ask_signed("INVITE", &uri, &format!("<{uri}>"), &call_id, &body).await?;
         let status = response.status().unwrap();
         if status != 200 {
@@ -359,7 +368,7 @@ impl Agent {
     pub(crate) async fn modify(&self, port: u16, rate: u64, time: (u64, u64)) -> Option<u16> {
         self.change(port, |dialog| dialog.version += 1);
         let version = self.dialog(port).expect("there is a dialog").version;
-        let body = description(self.host, port, version, time, rate);
+        let body = description(self.host(), port, version, time, rate);
         let (response, dialog) = self.ask_within(port, "INVITE", &ending("", &body)).await?;
         self.acknowledge(&response, &dialog.target, &dialog.local, dialog.sequence).await;
         response.status()

@@ -1,6 +1,6 @@
 //! A gateway as a process of its own, its routers, and two applications.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use tokio::process::{Child, Command};
 
 use crate::agent::{Agent, CALLEE_PORTS, CALLER, Hearing};
 use crate::provider::{Arrival, Provider, ROUTERS};
-use crate::{frames, until};
+use crate::{frames, life, until};
 
 /// The seconds between the beginnings of NTP's time and Unix's.
 const NTP_TO_UNIX: u64 = 2_208_988_800;
@@ -51,6 +51,8 @@ pub(crate) struct Bench {
     _hearing: [Hearing; 2],
     /// Packets that were carried by their first router, which counts them, by the media port of the caller: from it, and to it.
     carried: Mutex<BTreeMap<u16, (u64, u64)>>,
+    /// The calls whose caller is at a-south.
+    south: Mutex<BTreeSet<u16>>,
     /// By how many seconds the gateway's clock differs from ours; the clock can be set only where this is used from the beginning.
     offset: AtomicI64,
     clock: Clock,
@@ -75,12 +77,13 @@ impl Bench {
         let gateway = (address(1), 5070).into();
         let provider = Provider::new();
         let folder = TempDir::new().unwrap();
-        let (caller, first) = Agent::new(CALLER, "a-east", "10.1.0.5", address(2), gateway).await;
-        let (callee, second) = Agent::new("backup", "a-west", "10.2.0.5", address(3), gateway).await;
+        let (caller, first) = Agent::new(CALLER, life::EAST, address(2), gateway).await;
+        let (callee, second) = Agent::new("backup", ("a-west", "10.2.0.5"), address(3), gateway).await;
         let mut text = include_str!("gateway.toml").replace("@SIP@", &gateway.to_string());
         for (router, name) in ROUTERS.iter().enumerate() {
             text = text.replace(&format!("@{name}@"), &provider.address(router).to_string());
         }
+        text = text.replace("@MOVE@", "600");
         fs::create_dir(folder.path().join("records")).unwrap();
         text = text.replace("@RECORDS@", &folder.path().join("records/svpn.db").display().to_string());
         fs::write(folder.path().join("gateway.toml"), text).unwrap();
@@ -92,10 +95,17 @@ impl Bench {
             callee,
             _hearing: [first, second],
             carried: Mutex::default(),
+            south: Mutex::default(),
             offset: AtomicI64::new(0),
             clock,
             points: crate::points().join("|"),
         }
+    }
+
+    /// Who has moved is waited for so many seconds.
+    pub(crate) fn set_move_timeout(&self, seconds: u64) {
+        let text = fs::read_to_string(self.path("gateway.toml")).unwrap();
+        fs::write(self.path("gateway.toml"), text.replace("move_timeout = 600", &format!("move_timeout = {seconds}"))).unwrap();
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -215,14 +225,35 @@ impl Bench {
         svpn_store::charges(&self.database(), "gateway").await.unwrap()
     }
 
+    fn is_south(&self, port: u16) -> bool {
+        self.south.lock().unwrap().contains(&port)
+    }
+
+    /// The router at which packets from the caller of a call come in.
+    pub(crate) fn begins(&self, port: u16) -> &'static str {
+        if self.is_south(port) { "p2" } else { "pe1" }
+    }
+
+    /// The caller of a call is where the journal says.
+    pub(crate) fn follow(&self, record: &SessionRecord) {
+        let port = record.request.media[0].caller.port;
+        let mut south = self.south.lock().unwrap();
+        if record.request.caller_ce.0 == "a-south" {
+            south.insert(port)
+        } else {
+            south.remove(&port)
+        };
+    }
+
     /// A packet of a call from the caller, or to it, and what became of it. What its first router takes is counted.
     pub(crate) fn send(&self, port: u16, from_caller: bool) -> Arrival {
-        let (here, yonder) = ((self.caller.host, port), (self.callee.host, port + CALLEE_PORTS));
+        let (host, at, circuit) = if self.is_south(port) { (life::SOUTH.1, 2, frames::SOUTH) } else { (life::EAST.1, 0, frames::EAST) };
+        let (here, yonder) = ((host, port), (self.callee.host(), port + CALLEE_PORTS));
         let (router, frame) =
-            if from_caller { (0, frames::udp(frames::EAST, here, yonder)) } else { (3, frames::udp(frames::WEST, yonder, here)) };
+            if from_caller { (at, frames::udp(circuit, here, yonder)) } else { (3, frames::udp(frames::WEST, yonder, here)) };
         let arrival = self.provider.send(router, &frame);
-        if let Arrival::At { router: at, .. } = &arrival {
-            assert_eq!(*at, if from_caller { "pe2" } else { "pe1" }, "a packet arrives at the wrong end");
+        if let Arrival::At { router: arrived, .. } = &arrival {
+            assert_eq!(*arrived, if from_caller { "pe2" } else { ROUTERS[at] }, "a packet arrives at the wrong end");
         }
         let ingress = ROUTERS[router];
         if !matches!(arrival, Arrival::Dropped { router, .. } if router == ingress) {

@@ -13,6 +13,9 @@ fn checksum(header: &[u8]) -> u16 {
     !u16::try_from((folded & 0xffff) + (folded >> 16)).unwrap()
 }
 
+/// Likewise at p2.
+pub(crate) const SOUTH: [[u8; 6]; 2] = [[2, 0, 0, 0, 4, 5], [2, 0x0a, 0, 0, 4, 5]];
+
 /// An untagged UDP packet of 100 bytes of payload.
 pub(crate) fn udp([to, from]: [[u8; 6]; 2], (src, sport): (&str, u16), (dst, dport): (&str, u16)) -> Vec<u8> {
     let [src, dst]: [Ipv4Addr; 2] = [src, dst].map(|address| address.parse().unwrap());

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use svpn_contract::EntryKey;
+
 use crate::agent::{End, Manner};
 use crate::bench::{Bench, Clock, Log, Start};
 use crate::provider::Arrival;
@@ -14,6 +16,12 @@ pub(crate) const PORTS: Range<u16> = 4000..4020;
 pub(crate) const BOOKED: Range<u16> = 4010..4020;
 /// That of a call when all others are over.
 pub(crate) const LAST: u16 = 4030;
+/// That of a call for everything between two sites.
+pub(crate) const SITES: u16 = 4009;
+/// The CE where the caller is at first, and its host there.
+pub(crate) const EAST: (&str, &str) = ("a-east", "10.1.0.5");
+/// Where it goes.
+pub(crate) const SOUTH: (&str, &str) = ("a-south", "10.3.0.5");
 
 const MEGA: u64 = 1_000_000;
 /// By so many seconds the clock is set to stop what is booked.
@@ -29,13 +37,15 @@ pub(crate) enum Life {
     Bookings,
     /// Links that fail and come back.
     Failures,
+    /// A caller that goes to another CE.
+    Moves,
     /// A gateway that is killed comes back.
     Return,
 }
 
 impl Life {
     /// All of them.
-    pub(crate) const ALL: [Self; 4] = [Self::Calls, Self::Bookings, Self::Failures, Self::Return];
+    pub(crate) const ALL: [Self; 5] = [Self::Calls, Self::Bookings, Self::Failures, Self::Moves, Self::Return];
 
     pub(crate) fn clock(self) -> Clock {
         if self == Self::Bookings { Clock::Settable } else { Clock::System }
@@ -57,7 +67,9 @@ impl Life {
             bench.launch(&Start { kill: end, armed: true })
         } else {
             let gateway = bench.start(&Start { kill: end, armed: false }).await;
-            bench.arm();
+            if self != Self::Moves {
+                bench.arm();
+            }
             gateway
         };
         let log = gateway.log().clone();
@@ -74,6 +86,7 @@ impl Life {
             Self::Calls => calls(bench, gateway).await,
             Self::Bookings => bookings(bench, gateway).await,
             Self::Failures => failures(bench, gateway).await,
+            Self::Moves => moves(bench, gateway).await,
             Self::Return => {
                 gateway.says("every router is ready").await;
                 gateway.says("session settled").await;
@@ -161,6 +174,41 @@ async fn failures(bench: &Bench, gateway: &Log) {
     bench.provider.set_link(1, true);
     bench.provider.set_link(2, true);
     gateway.says_times("the link has changed", 6).await;
+}
+
+/// The caller is at another CE now, and registers there.
+pub(crate) async fn go(bench: &Bench, place: (&'static str, &'static str)) {
+    bench.caller.go(place);
+    assert_eq!(bench.caller.register().await, Some(200));
+}
+
+/// All calls' callers are where the journal says.
+pub(crate) async fn follow(bench: &Bench) {
+    for record in bench.sessions().await {
+        bench.follow(&record);
+    }
+}
+
+async fn moves(bench: &Bench, gateway: &Log) {
+    both_register(bench).await;
+    call(bench, 4000, 10, NOW).await;
+    call(bench, SITES, 20, NOW).await;
+    assert_eq!(bench.exchange(4000, [1, 2]), ["pe1", "p1", "pe2"]);
+    bench.exchange(SITES, [3, 5]);
+    // What is passed until then is passed in other scripts, too.
+    bench.arm();
+    go(bench, SOUTH).await;
+    // What is between sites follows by itself, the other when its addresses are known.
+    gateway.says("the session has followed").await;
+    assert_eq!(bench.exchange(4000, [7, 11])[0], "pe1");
+    assert_eq!(bench.caller.modify(4000, 20 * MEGA, NOW).await, Some(200));
+    follow(bench).await;
+    assert_eq!(bench.exchange(4000, [13, 17]), ["p2", "pe2"]);
+    assert_eq!(bench.exchange(SITES, [19, 23]), ["p2", "pe2"]);
+    gateway.says_times("counted where it began", 2).await;
+    assert!(bench.provider.entries(0).keys().all(|key| !matches!(key, EntryKey::Session(_))), "pe1 has nothing of them any more");
+    assert_eq!(bench.caller.hang_up(SITES).await, Some(200));
+    gateway.says("session settled").await;
 }
 
 /// A gateway that leaves a session established, one that is being set up, and one that is over and not settled.

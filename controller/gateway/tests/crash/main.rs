@@ -8,6 +8,7 @@ mod life;
 mod matrix;
 mod message;
 mod misfortunes;
+mod moves;
 mod operator;
 mod provider;
 mod service;
@@ -33,6 +34,11 @@ fn bookings_survive_every_kill() {
 #[test]
 fn moved_sessions_survive_every_kill() {
     matrix::run(Life::Failures);
+}
+
+#[test]
+fn sessions_on_the_move_survive_every_kill() {
+    matrix::run(Life::Moves);
 }
 
 #[test]

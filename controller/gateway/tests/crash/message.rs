@@ -1,5 +1,8 @@
 //! As much of SIP and SDP as the test's applications need, over UDP.
 
+use crate::agent::CALLEE_PORTS;
+use crate::life::SITES;
+
 /// A message as it came.
 #[derive(Debug, Clone)]
 pub(crate) struct Message {
@@ -81,8 +84,9 @@ pub(crate) fn parameter<'a>(value: &'a str, name: &str) -> Option<&'a str> {
 /// A description of one medium from an address and port.
 pub(crate) fn description(address: &str, port: u16, version: u32, time: (u64, u64), rate: u64) -> String {
     let (start, stop) = time;
+    let matching = if [SITES, SITES + CALLEE_PORTS].contains(&port) { ";match=sites" } else { "" };
     format!(
-        "v=0\r\no=- 1 {version} IN IP4 {address}\r\ns=-\r\nc=IN IP4 {address}\r\nt={start} {stop}\r\na=svpn:class=5\r\n\
+        "v=0\r\no=- 1 {version} IN IP4 {address}\r\ns=-\r\nc=IN IP4 {address}\r\nt={start} {stop}\r\na=svpn:class=5{matching}\r\n\
          m=audio {port} RTP/AVP 0\r\nb=TIAS:{rate}\r\na=maxprate:50\r\n"
     )
 }

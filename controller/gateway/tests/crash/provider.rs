@@ -29,10 +29,16 @@ pub(crate) const ROUTERS: [&str; 4] = ["pe1", "p1", "p2", "pe2"];
 pub(crate) const LINKS: [[(usize, u16); 2]; 4] = [[(0, 3), (1, 1)], [(1, 2), (3, 3)], [(0, 4), (2, 1)], [(2, 2), (3, 4)]];
 
 /// Which of them are PEs.
-const PES: [usize; 2] = [0, 3];
+const PES: [usize; 3] = [0, 2, 3];
 
 /// The port of every PE at which its CE is.
 const CUSTOMER: u16 = 1;
+/// Likewise of p2, to which a CE is attached, too.
+const CUSTOMER_OF_P2: u16 = 5;
+
+fn customer(router: usize) -> PortId {
+    port(if ROUTERS[router] == "p2" { CUSTOMER_OF_P2 } else { CUSTOMER })
+}
 
 /// A controller's stream.
 #[derive(Debug)]
@@ -92,7 +98,7 @@ impl Device {
 
 /// Empty tables, as after a start.
 pub(crate) fn empty() -> Oracle {
-    Oracle::new((1..=4).map(port))
+    Oracle::new((1..=5).map(port))
 }
 
 pub(crate) fn uint128(number: u128) -> proto::Uint128 {
@@ -141,13 +147,13 @@ impl Network {
     /// A CE sends a frame, which goes from router to router.
     fn send(&mut self, from: usize, frame: &[u8]) -> Arrival {
         let now = self.began.elapsed();
-        let (mut router, mut arrives, mut frame) = (from, port(CUSTOMER), frame.to_vec());
+        let (mut router, mut arrives, mut frame) = (from, customer(from), frame.to_vec());
         let mut over = Vec::new();
         loop {
             over.push(ROUTERS[router]);
             assert!(over.len() < 8, "a frame goes round in circles: {over:?}");
             match self.devices[router].oracle.process(arrives, &frame, now) {
-                Outcome::Sent { port: leaves, frame } if PES.contains(&router) && leaves == port(CUSTOMER) => {
+                Outcome::Sent { port: leaves, frame } if PES.contains(&router) && leaves == customer(router) => {
                     return Arrival::At { router: ROUTERS[router], over, frame };
                 }
                 Outcome::Sent { port: leaves, frame: sent } => {

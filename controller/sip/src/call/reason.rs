@@ -12,6 +12,7 @@ pub(super) fn of_bye(cause: Cause) -> Header {
         Cause::WindowEnd => sip(200, "the time asked for is over"),
         Cause::Refused => sip(488, "the answer cannot be served"),
         Cause::Network => sip(503, "the network has no room for the session any more"),
+        Cause::Moved => sip(503, "an end has moved to where the session cannot follow"),
         Cause::Preempted => sip(503, "a more important session needs the room"),
         Cause::Signalling => sip(408, "the other end does not respond"),
         // ITU-T Q.850: normal call clearing.

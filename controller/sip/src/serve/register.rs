@@ -32,18 +32,22 @@ pub(super) async fn serve<S: Sessions>(request: &Request, services: &Services<S>
     let clocks = Clocks::read();
     let now = clocks.now;
     let changes = wish != Wish::Query;
-    let (bindings, kept) = {
+    let (bindings, kept, before) = {
         let mut registrar = services.registrar();
+        let before = registrar.latest(&application, now).map(|binding| binding.ce);
         registrar.register(&application, &order, wish, now).map_err(rejected)?;
         // Queued while nobody else can register, so that the last of two is the last to be kept.
         let kept = changes.then(|| services.sessions.keep_registrations(&application, registrar.keep(&application, clocks)));
-        (registrar.bindings(&application, now), kept)
+        (registrar.bindings(&application, now), kept, before)
     };
     if let Some(kept) = kept {
         kept.await?;
     }
-    let latest = bindings.first().map(|binding| binding.ce.0.as_str());
-    tracing::info!(%application, ce = latest, contacts = bindings.len(), "registered");
+    let latest = bindings.first().map(|binding| &binding.ce);
+    if let Some(ce) = latest.filter(|ce| before.as_ref() != Some(ce)) {
+        services.sessions.moved([(application.clone(), ce.clone())].into(), services.move_timeout);
+    }
+    tracing::info!(%application, ce = latest.map(|ce| ce.0.as_str()), contacts = bindings.len(), "registered");
     Ok(bindings.iter().map(|binding| contact_header(binding, now)).collect())
 }
 

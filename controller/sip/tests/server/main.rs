@@ -6,6 +6,7 @@ mod changes;
 mod edge;
 mod forks;
 mod hostile;
+mod moves;
 mod peers;
 mod reliable;
 mod scenarios;

@@ -42,6 +42,8 @@ pub(crate) struct Gateway {
     records: Mutex<BTreeMap<u32, Record>>,
     /// As they are kept.
     pub(crate) registrations: Mutex<HashMap<ApplicationId, Kept>>,
+    /// Who was said to be where, in order.
+    pub(crate) moved: Mutex<Vec<(String, String)>>,
     unlimited: AtomicBool,
 }
 
@@ -161,6 +163,10 @@ impl Sessions for Gateway {
             "b-east" => Err(Refusal::Forbidden("CE b-east is not in vpn-a".to_owned())),
             other => Err(Refusal::NotAcceptable(format!("there is no CE {other}"))),
         }
+    }
+
+    fn moved(&self, at: HashMap<ApplicationId, CeName>, _: Duration) {
+        self.moved.lock().unwrap().extend(at.into_iter().map(|(application, ce)| (application.name, ce.0)));
     }
 
     async fn reserve(&self, request: SessionRequest) -> Result<Terms, Refusal> {

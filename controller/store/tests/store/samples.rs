@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use svpn_store::{Change, ChargeRecord, CountersRead, Timestamp, Traffic};
-use svpn_vpn::durable::{EndRecord, Fact, LinkRecord, SessionRecord};
+use svpn_vpn::durable::{Counted, EndRecord, Fact, LeftRecord, LinkRecord, SessionRecord};
 use svpn_vpn::request::{
     Answer, ApplicationId, Bandwidth, BitRate, Cause, CeName, Direction, Match, MediaEnd, Medium, SessionNumber, SessionRequest, Transport,
     TunnelType, VpnName, Window,
@@ -55,6 +55,8 @@ pub(crate) fn session(number: u32, state: State) -> Fact {
         ended: (state == State::Releasing).then_some(EndRecord { at: at(9), cause: Cause::Caller }),
         periods: Vec::new(),
         border: None,
+        left: vec![LeftRecord { way: 0, ce: CeName("a-south".into()), tunnel: 7, label: 17 }],
+        counted: [Counted { offered_packets: 9, offered_bytes: 900, discarded_packets: 1, discarded_bytes: 100 }, Counted::default()],
     }))
 }
 

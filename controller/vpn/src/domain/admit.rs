@@ -12,6 +12,7 @@ use super::{Domain, Summary};
 use crate::admission::Holder;
 use crate::agreement::Preemption;
 use crate::demand::Demand;
+use crate::durable::Counted;
 use crate::paths::NoPath;
 use crate::request::{Cause, Refusal, SessionNumber, SessionRequest, Terms};
 use crate::session::State;
@@ -57,6 +58,8 @@ impl Domain {
             circuits: wanted.circuits,
             interval: wanted.interval,
             legs: [None, None],
+            left: Vec::new(),
+            counted: [Counted::default(); 2],
             change: None,
             requested: now,
             established: None,
@@ -151,7 +154,7 @@ impl Domain {
             let Some(demand) = demand else { continue };
             let wish = self.wish(session, demand);
             let taken = self.take_way(session, way, wish).or_else(|why| self.take_from_others(session, way, wish, why, victims));
-            taken.map_err(|why| self.no_route(session, way, &why))?;
+            taken.map_err(|why| self.no_route(session.circuits, way, &why))?;
         }
         Ok(())
     }

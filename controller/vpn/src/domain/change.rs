@@ -11,16 +11,16 @@ use svpn_contract::wire::{Class, TunnelId};
 use super::answer::{accepted, classification};
 use super::effects::{Effects, keys};
 use super::examine::{self, demands, offered};
+use super::mobility::leads;
 use super::resources::Wish;
-use super::session::{Change, Leg, Session, claim};
+use super::session::{Change, Leg, Session, claim, ends};
 use super::{AnswerError, Answered, Domain, NotNow};
 use crate::admission::Interval;
 use crate::agreement;
 use crate::demand::Demand;
-use crate::network::RouterId;
 use crate::paths::NoPath;
 use crate::plan::{Ground, Planned, Route};
-use crate::request::{Answer, Medium, Refusal, SessionNumber, SessionRequest, Terms, Window};
+use crate::request::{Answer, CeName, Medium, Refusal, SessionNumber, SessionRequest, Terms, Window};
 use crate::session::{Event, OutOfTurn, State};
 
 /// What a session is to become.
@@ -32,6 +32,17 @@ pub struct Proposal {
     pub class: Option<Class>,
     /// When it runs; the start of a session that runs already does not change.
     pub window: Window,
+    /// Who has moved, where somebody has.
+    pub mover: Option<Mover>,
+}
+
+/// An end that may be at another CE than before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mover {
+    /// The caller is at this CE now; its ends of the media say whether it takes the session there.
+    Caller(CeName),
+    /// The callee is at this CE now, and these are its ends of the media.
+    Callee(CeName, Answer),
 }
 
 /// A change that is reserved.
@@ -103,8 +114,9 @@ impl Domain {
         if session.change.is_some() {
             return Err(NotNow::Proposed.into());
         }
-        let Proposal { media, class, window } = proposal;
+        let Proposal { media, class, window, mover } = proposal;
         let mut request = SessionRequest { media, window, ..session.request.clone() };
+        let circuits = self.places(session, &mut request, mover)?;
         if class.is_some() {
             request.class = class;
         }
@@ -121,19 +133,20 @@ impl Domain {
         if request.media.is_empty() {
             return Err(Refusal::NotAcceptable("there is no medium in the offer".into()).into());
         }
-        offered(&request.media, session.ends(&self.network, 0), request.matching)?;
+        offered(&request.media, ends(&self.network, circuits, 0), request.matching)?;
         let contract = self.network.contract(session.contract);
         let class = agreement::class(contract, &request.caller.vpn, Some(class.unwrap_or(session.class)))?;
         if let Some(policy) = self.network.policy(&request.caller.vpn) {
             policy.allows(&request.caller.vpn, class, session.priority, request.matching)?;
         }
         agreement::hours(contract, interval)?;
-        let demands = demands(&self.network, session.circuits, class, request.matching, &request.media.iter().collect::<Vec<_>>())?;
-        Ok(ChangeWanted { request, class, interval, demands })
+        let demands = demands(&self.network, circuits, class, request.matching, &request.media.iter().collect::<Vec<_>>())?;
+        self.uncounted(session, circuits, demands)?;
+        Ok(ChangeWanted { request, circuits, class, interval, demands })
     }
 
     fn reserve_change(&mut self, session: &mut Session, wanted: ChangeWanted) -> Result<(), Refusal> {
-        let ChangeWanted { request, class, interval, demands } = wanted;
+        let ChangeWanted { request, circuits, class, interval, demands } = wanted;
         // What it has now it may well have for longer, too.
         let planned = session.classification(&self.network);
         self.claims.free(&planned, session.number, interval)?;
@@ -144,7 +157,7 @@ impl Domain {
         let mut ways = [None, None];
         for (way, demand) in demands.into_iter().enumerate() {
             let Some(demand) = demand else { continue };
-            let wish = Wish { class, interval, ..self.wish(session, demand) };
+            let wish = Wish { circuits, class, interval, ..self.wish(session, demand) };
             match self.reserve_way(session, way, wish) {
                 Ok(route) => ways[way] = Some((demand, route)),
                 Err(refusal) => {
@@ -156,7 +169,7 @@ impl Domain {
                 }
             }
         }
-        session.change = Some(Change { request, class, interval, ways });
+        session.change = Some(Change { request, circuits, class, interval, ways });
         Ok(())
     }
 
@@ -166,6 +179,7 @@ impl Domain {
         if let (Some(held), Some(leg)) = (&held, session.legs[way].as_mut())
             && let Some(booking) = leg.booking.as_mut()
             && leg.route.in_service(&self.network)
+            && leads(&leg.route, &self.network, wish.circuits, way)
         {
             let target = held.cover(&claim(wish.demand, &leg.route, wish.class, wish.interval));
             if self.calendar.change(booking, target).is_ok() {
@@ -173,7 +187,7 @@ impl Domain {
             }
         }
         let found = self.route(session, way, wish, held.as_ref());
-        let route = found.map_err(|why| self.no_route(session, way, &why))?;
+        let route = found.map_err(|why| self.no_route(wish.circuits, way, &why))?;
         let then = claim(wish.demand, &route, wish.class, wish.interval);
         let booked = match (&held, session.legs[way].as_mut().and_then(|leg| leg.booking.as_mut())) {
             (Some(held), Some(booking)) => self.calendar.change(booking, held.cover(&then)),
@@ -182,7 +196,7 @@ impl Domain {
                 leg.booking = Some(booking);
             }),
         };
-        booked.map_err(|denial| self.no_route(session, way, &NoPath::Full(denial)))?;
+        booked.map_err(|denial| self.no_route(wish.circuits, way, &NoPath::Full(denial)))?;
         Ok(route)
     }
 
@@ -224,28 +238,36 @@ impl Domain {
         now: SystemTime,
         effects: &mut Effects,
     ) -> Result<(), AnswerError> {
-        let accepted = accepted(&self.network, &change.request, session.circuits, answer)?;
+        let accepted = accepted(&self.network, &change.request, change.circuits, answer)?;
         let media: Vec<_> = accepted.iter().map(|(medium, _)| medium).collect();
-        let demands = demands(&self.network, session.circuits, change.class, change.request.matching, &media)?;
-        let after = classification(&self.network, &change.request, session.circuits, session.number, &accepted, demands);
+        let demands = demands(&self.network, change.circuits, change.class, change.request.matching, &media)?;
+        let after = classification(&self.network, &change.request, change.circuits, session.number, &accepted, demands);
         self.claims.free(&after, session.number, change.interval)?;
-        let left = self.enter_new_tunnels(session, change, demands, effects)?;
+        let unridden = self.enter_new_tunnels(session, change, demands, effects)?;
         // Nothing fails from here on.
         let before = session.classification(&self.network);
         self.claims.remove(&before, session.number);
         self.claims.add(&after, session.number, change.interval);
         self.reschedule(session, change.interval);
+        let moved = (0..demands.len()).find(|&end| change.circuits[end] != session.circuits[end]);
+        let (leave, behind) = self.left_by(session, change, demands, unridden, effects);
         self.take_over(session, change, demands, answer);
         if session.state == State::Established {
+            if let Some(end) = moved {
+                // What goes to who has moved is turned there when all else is ready.
+                let begins = self.carry(session, end);
+                self.put(begins.into_iter().chain(after.clone()), effects);
+            }
             let carries = self.carries(session);
             self.put(carries, effects);
             let stays: BTreeSet<_> = keys(&after).into_iter().collect();
             self.put(after, effects);
             let gone: Planned = before.into_iter().filter(|(router, entry)| !stays.contains(&(*router, entry.key()))).collect();
             self.erase(&keys(&gone), effects);
-            for (ingress, id) in left {
+            for (ingress, id) in leave {
                 self.leave_tunnel(ingress, id, effects);
             }
+            self.leave_behind(session, behind, effects);
             session.note_terms(now);
         }
         Ok(())
@@ -258,7 +280,7 @@ impl Domain {
         session.change = None;
         session.request = change.request.clone();
         session.answer = Some(answer.clone());
-        (session.class, session.interval) = (change.class, change.interval);
+        (session.class, session.interval, session.circuits) = (change.class, change.interval, change.circuits);
         for (way, demand) in demands.into_iter().enumerate() {
             if let Some(leg) = session.legs[way].as_mut() {
                 leg.demand = demand;
@@ -271,14 +293,14 @@ impl Domain {
         self.accounts[session.contract.index()].restore(session.rates(), session.interval);
     }
 
-    /// Has the ways that are new or take another route ride its tunnel: all of them or none. Returns the tunnels they leave.
+    /// Has the ways that are new or take another route ride its tunnel: all of them or none. Returns those that they do not ride any more.
     fn enter_new_tunnels(
         &mut self,
         session: &mut Session,
         change: &Change,
         demands: [Option<Demand>; 2],
         effects: &mut Effects,
-    ) -> Result<Vec<(RouterId, TunnelId)>, Refusal> {
+    ) -> Result<Vec<(usize, TunnelId)>, Refusal> {
         if session.state != State::Established {
             return Ok(Vec::new());
         }
@@ -311,13 +333,13 @@ impl Domain {
             }
         }
         effects.append(made);
-        let mut left = Vec::new();
-        for (way, ingress, id) in entered {
+        let mut unridden = Vec::new();
+        for (way, _, id) in entered {
             if let Some(old) = session.legs[way].as_mut().and_then(|leg| leg.tunnel.replace(id)) {
-                left.push((ingress, old));
+                unridden.push((way, old));
             }
         }
-        Ok(left)
+        Ok(unridden)
     }
 
     /// A session starts and stops at other times.
@@ -347,6 +369,7 @@ impl Domain {
 /// A change that makes sense.
 struct ChangeWanted {
     request: SessionRequest,
+    circuits: [usize; 2],
     class: Class,
     interval: Interval,
     demands: [Option<Demand>; 2],

@@ -3,9 +3,9 @@
 use svpn_contract::wire::{Label, TunnelId};
 
 use super::Domain;
-use super::session::{Leg, Session};
+use super::session::{Left, Leg, Session};
 use crate::durable::{
-    BorderRecord, ChangeRecord, Fact, LinkWay, RouteRecord, SessionRecord, TunnelHop, TunnelName, TunnelRecord, WayRecord,
+    BorderRecord, ChangeRecord, Fact, LeftRecord, LinkWay, RouteRecord, SessionRecord, TunnelHop, TunnelName, TunnelRecord, WayRecord,
 };
 use crate::network::RouterId;
 use crate::plan::{Marks, Route, Tunnel};
@@ -54,8 +54,15 @@ impl Domain {
             established: session.established,
             ended: session.ended,
             periods: session.periods.clone(),
+            left: session.left.iter().map(|left| self.left_record(left)).collect(),
+            counted: session.counted,
             border: session.border.map(|border| BorderRecord { label: border.label.get(), mapped: border.mapped.map(Label::get) }),
         }
+    }
+
+    fn left_record(&self, left: &Left) -> LeftRecord {
+        let ce = self.network.circuits()[left.circuit].ce.clone();
+        LeftRecord { way: left.way, ce, tunnel: left.tunnel.get(), label: left.label.get() }
     }
 
     fn way_record(&self, leg: &Leg) -> WayRecord {

@@ -5,7 +5,7 @@ use svpn_contract::{Entry, SessionKey};
 
 use super::Domain;
 use super::effects::Effects;
-use super::session::{Leg, Session, claim};
+use super::session::{Leg, Session, claim, ends};
 use crate::admission::{Claim, ClassSet, Denial, Interval};
 use crate::agreement::Protection;
 use crate::demand::Demand;
@@ -18,6 +18,8 @@ use crate::request::Refusal;
 /// What a way is asked to be.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wish {
+    /// Where it begins and ends: the caller's, the callee's.
+    pub(super) circuits: [usize; 2],
     pub(super) demand: Demand,
     pub(super) class: Class,
     pub(super) interval: Interval,
@@ -28,11 +30,11 @@ impl Domain {
     /// What a way of a session asks of the network.
     pub(super) fn wish(&self, session: &Session, demand: Demand) -> Wish {
         let protection = self.network.contract(session.contract).options.protection;
-        Wish { demand, class: session.class, interval: session.interval, protection }
+        Wish { circuits: session.circuits, demand, class: session.class, interval: session.interval, protection }
     }
 
     pub(super) fn journey<'h>(&self, session: &Session, way: usize, wish: Wish, held: Option<&'h Claim>) -> Result<Journey<'h>, NoPath> {
-        let [from, to] = session.ends(&self.network, way);
+        let [from, to] = ends(&self.network, wish.circuits, way);
         let encapsulation = self.network.encapsulation(session.request.tunnel, from.router, to.router).ok_or(NoPath::NoAddresses)?;
         Ok(Journey {
             from: from.router,
@@ -62,8 +64,8 @@ impl Domain {
     }
 
     /// Why there is no route, as a person can act on it.
-    pub(super) fn no_route(&self, session: &Session, way: usize, why: &NoPath) -> Refusal {
-        refusal(&self.network, session.ends(&self.network, way), why)
+    pub(super) fn no_route(&self, circuits: [usize; 2], way: usize, why: &NoPath) -> Refusal {
+        refusal(&self.network, ends(&self.network, circuits, way), why)
     }
 
     /// Finds a route for a way and takes its bandwidth.
@@ -141,10 +143,11 @@ impl Domain {
 
     /// The entries that carry a session's packets from the ingress PE of each way, or from the border router by which they come in.
     pub(super) fn carries(&self, session: &Session) -> Planned {
-        (0..session.legs.len()).filter_map(|way| self.carry(session, way)).collect()
+        let left = session.left.iter().map(|left| self.carry_left(session, left));
+        (0..session.legs.len()).filter_map(|way| self.carry(session, way)).chain(left).collect()
     }
 
-    fn carry(&self, session: &Session, way: usize) -> Option<(RouterId, Entry)> {
+    pub(super) fn carry(&self, session: &Session, way: usize) -> Option<(RouterId, Entry)> {
         let leg = session.legs[way].as_ref()?;
         let [from, to] = session.ends(&self.network, way);
         if !self.network.is_own(from.router) {
@@ -162,6 +165,9 @@ impl Domain {
     pub(super) fn unprogram(&mut self, session: &mut Session, effects: &mut Effects) {
         for way in (0..session.legs.len()).rev() {
             self.unprogram_way(session, way, effects);
+        }
+        for left in std::mem::take(&mut session.left) {
+            self.clear(session.id(), &left, effects);
         }
     }
 

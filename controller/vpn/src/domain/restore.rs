@@ -7,21 +7,21 @@ use svpn_contract::wire::{Class, Label, TunnelId};
 
 use super::border::border_router;
 use super::claims::Claims;
-use super::session::{Border, Change, Leg, Session};
+use super::session::{Border, Change, Left, Leg, Session};
 use super::sessions::Sessions;
-use super::{Domain, Effects, Rerouted, Summary};
+use super::{Domain, Effects, Rerouted, Summary, WAYS};
 use crate::admission::{Calendar, Interval};
 use crate::agreement::{Account, Usage};
 use crate::durable::{
-    EndRecord, Fact, LinkRecord, LinkWay, NumberRecord, RouteRecord, SessionRecord, TunnelHop, TunnelName, TunnelOrigin, TunnelRecord,
-    UsageRecord, WayRecord,
+    EndRecord, Fact, LeftRecord, LinkRecord, LinkWay, NumberRecord, RouteRecord, SessionRecord, TunnelHop, TunnelName, TunnelOrigin,
+    TunnelRecord, UsageRecord, WayRecord,
 };
 use crate::encapsulation::Encapsulation;
 use crate::ids::Pool;
 use crate::network::{ContractId, InvalidNetwork, Item, Network, RouterId};
 use crate::paths::Paths;
 use crate::plan::{self, Base, Ends, Ground, Kept, Labels, Marks, Numbers, Route, Tables, Tunnel, Tunnels};
-use crate::request::{Cause, SessionNumber};
+use crate::request::{Cause, CeName, SessionNumber, SessionRequest, VpnName};
 use crate::session::State;
 use crate::topology::{Administration, Operation, Path};
 
@@ -202,6 +202,9 @@ impl Domain {
                 self.tunnels.board(leg.route.ingress(&self.network), id);
             }
         }
+        for left in &session.left {
+            self.tunnels.board(self.network.circuits()[left.circuit].router, left.tunnel);
+        }
         if session.state.is_live() {
             self.account(&mut session);
             if let Some(stop) = session.interval.stop() {
@@ -219,11 +222,7 @@ impl Domain {
         let contract = self.network.contracts().iter().zip(0..).find(|(contract, _)| contract.name == record.contract);
         let contract =
             contract.map(|(_, index)| ContractId(index)).ok_or_else(|| WhyLost::Missing(Item::Contract(record.contract.clone())))?;
-        let circuit = |ce: &crate::request::CeName| {
-            let missing = || WhyLost::Missing(Item::Attachment { ce: ce.0.clone(), vpn: request.caller.vpn.0.clone() });
-            self.network.circuit(ce, &request.caller.vpn).ok_or_else(missing)
-        };
-        let circuits = [circuit(&request.caller_ce)?, circuit(&request.callee_ce)?];
+        let circuits = self.read_circuits(request)?;
         let interval = |start, stop| Interval::new(start, stop).map_err(|_| WhyLost::Contradiction("it ends before it begins"));
         let class = |number| Class::new(number).map_err(|_| WhyLost::Contradiction("its class is none"));
         let mut legs = [None, None];
@@ -238,7 +237,8 @@ impl Domain {
                 for (way, kept) in kept.ways.iter().enumerate() {
                     ways[way] = kept.as_ref().map(|(demand, route)| Ok((*demand, read_route(&self.network, route)?))).transpose()?;
                 }
-                Some(Change { request: kept.request.clone(), class: class(kept.class)?, interval: interval(kept.start, kept.stop)?, ways })
+                let (request, circuits) = (kept.request.clone(), self.read_circuits(&kept.request)?);
+                Some(Change { request, circuits, class: class(kept.class)?, interval: interval(kept.start, kept.stop)?, ways })
             }
         };
         Ok(Session {
@@ -252,6 +252,8 @@ impl Domain {
             circuits,
             interval: interval(record.start, record.stop)?,
             legs,
+            left: record.left.iter().filter_map(|left| self.read_left(left, &request.caller.vpn)).collect(),
+            counted: record.counted,
             change,
             requested: record.requested,
             established: record.established,
@@ -259,6 +261,22 @@ impl Domain {
             periods: record.periods.clone(),
             border: self.read_border(record, circuits, labels)?,
         })
+    }
+
+    fn read_circuits(&self, request: &SessionRequest) -> Result<[usize; 2], WhyLost> {
+        let circuit = |ce: &CeName| {
+            let missing = || WhyLost::Missing(Item::Attachment { ce: ce.0.clone(), vpn: request.caller.vpn.0.clone() });
+            self.network.circuit(ce, &request.caller.vpn).ok_or_else(missing)
+        };
+        Ok([circuit(&request.caller_ce)?, circuit(&request.callee_ce)?])
+    }
+
+    /// Where a way began; what is not configured any more is not counted.
+    fn read_left(&self, kept: &LeftRecord, vpn: &VpnName) -> Option<Left> {
+        let circuit = self.network.circuit(&kept.ce, vpn)?;
+        let (tunnel, label) = (TunnelId::new(kept.tunnel).ok()?, Label::new(kept.label).ok()?);
+        self.tunnels.get(self.network.circuits()[circuit].router, tunnel)?;
+        (kept.way < WAYS.len()).then_some(Left { way: kept.way, circuit, tunnel, label })
     }
 
     fn read_border(&self, record: &SessionRecord, circuits: [usize; 2], labels: &BorderLabels) -> Result<Option<Border>, WhyLost> {
@@ -276,7 +294,8 @@ impl Domain {
         let route = read_route(&self.network, &kept.route)?;
         let [from, to] = ends.map(|circuit| &self.network.circuits()[circuit]);
         for (circuit, router) in [(from, route.ingress(&self.network)), (to, route.egress(&self.network))] {
-            if circuit.router != router {
+            // What is only held for a change goes to where the session is then.
+            if circuit.router != router && (kept.demand.is_some() || kept.tunnel.is_some()) {
                 return Err(WhyLost::Moved(Item::Attachment { ce: circuit.ce.0.clone(), vpn: circuit.vpn.0.clone() }));
             }
         }

@@ -8,7 +8,7 @@ use super::WAYS;
 use crate::admission::{Booking, Claim, ClassSet, Interval, Standing};
 use crate::agreement::Rates;
 use crate::demand::Demand;
-use crate::durable::{EndRecord, Period};
+use crate::durable::{Counted, EndRecord, Period};
 use crate::network::{Circuit, ContractId, Network};
 use crate::plan::Route;
 use crate::request::{Answer, BitRate, Mapping, SessionNumber, SessionRequest, Terms};
@@ -28,6 +28,10 @@ pub(super) struct Session {
     pub(super) circuits: [usize; 2],
     pub(super) interval: Interval,
     pub(super) legs: [Option<Leg>; 2],
+    /// Where ways began before an end moved, and what was carried from there is not counted yet.
+    pub(super) left: Vec<Left>,
+    /// What was carried from where ways do not begin any more, caller's first.
+    pub(super) counted: [Counted; 2],
     /// What is proposed and not agreed yet.
     pub(super) change: Option<Change>,
     pub(super) requested: SystemTime,
@@ -59,10 +63,23 @@ pub(super) struct Leg {
     pub(super) tunnel: Option<TunnelId>,
 }
 
+/// Where a way of a session began before its end moved. No packet comes to its entry any more; its counters are to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Left {
+    pub(super) way: usize,
+    /// A place in [`Network::circuits`].
+    pub(super) circuit: usize,
+    pub(super) tunnel: TunnelId,
+    /// The VPN label it pushed.
+    pub(super) label: Label,
+}
+
 /// A change in service that waits for the callee.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Change {
     pub(super) request: SessionRequest,
+    /// Where its ends are then: places in [`Network::circuits`].
+    pub(super) circuits: [usize; 2],
     pub(super) class: Class,
     pub(super) interval: Interval,
     /// What each way needs then, and the way it takes.
@@ -121,7 +138,7 @@ impl Session {
 
     /// The circuits where a way starts and ends.
     pub(super) fn ends<'a>(&self, network: &'a Network, way: usize) -> [&'a Circuit; 2] {
-        [self.circuits[way], self.circuits[1 - way]].map(|circuit| &network.circuits()[circuit])
+        ends(network, self.circuits, way)
     }
 
     /// Whether routers have anything of it.
@@ -164,6 +181,11 @@ impl Change {
         let (demand, route) = self.ways[way].as_ref()?;
         Some(claim(*demand, route, self.class, self.interval))
     }
+}
+
+/// The circuits where a way between two starts and ends.
+pub(super) fn ends(network: &Network, circuits: [usize; 2], way: usize) -> [&Circuit; 2] {
+    [circuits[way], circuits[1 - way]].map(|circuit| &network.circuits()[circuit])
 }
 
 pub(super) fn id(number: SessionNumber) -> SessionId {

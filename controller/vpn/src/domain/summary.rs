@@ -8,7 +8,7 @@ use super::WAYS;
 use super::session::Session;
 use crate::agreement::Rates;
 use crate::demand::Demand;
-use crate::durable::{EndRecord, Period, SessionRecord, WayRecord};
+use crate::durable::{Counted, EndRecord, Period, SessionRecord, WayRecord};
 use crate::network::{Network, RouterId};
 use crate::request::{ApplicationId, Bandwidth, BitRate, Cause, CeName, Direction, SessionNumber, SessionRequest};
 
@@ -44,7 +44,10 @@ pub struct Summary {
     pub cause: Cause,
     /// What it had while it carried packets, oldest first; the last until it ended.
     pub periods: Vec<Period>,
-    /// The ingress PE of each way it had when it ended, caller's first; none for a way that begins at another provider.
+    /// What was counted before it ended, at PEs that its ends have left, caller's first.
+    pub counted: [Counted; 2],
+    /// The ingress PE of each way it had when it ended, caller's first; none for a way that begins at another provider. Then those PEs
+    /// that its ends have left and that were not asked yet.
     pub counted_at: Vec<(Direction, RouterId)>,
 }
 
@@ -55,7 +58,11 @@ impl Session {
         Summary {
             class: self.class,
             granted: self.rates(),
-            counted_at: counted_at.map(|(way, direction)| (direction, self.ends(network, way)[0].router)).collect(),
+            counted: self.counted,
+            counted_at: counted_at
+                .map(|(way, direction)| (direction, self.ends(network, way)[0].router))
+                .chain(self.left.iter().map(|left| (WAYS[left.way], network.circuits()[left.circuit].router)))
+                .collect(),
             ..summary(
                 &self.request,
                 &network.contract(self.contract).name,
@@ -82,6 +89,7 @@ impl Summary {
         Self {
             class: Class::new(record.class).unwrap_or_default(),
             granted: Rates { from_caller: rate(0), from_callee: rate(1) },
+            counted: record.counted,
             counted_at: counted_at.collect(),
             ..summary(request, contract, *requested, *established, periods, ended, record.number)
         }
@@ -109,6 +117,7 @@ fn summary(
         ended: ended.at,
         cause: ended.cause,
         periods: periods.to_vec(),
+        counted: [Counted::default(); 2],
         counted_at: Vec::new(),
         caller: request.caller.clone(),
         callee: request.callee.clone(),

@@ -5,6 +5,7 @@ mod branches;
 mod early;
 mod invitation;
 
+use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -177,11 +178,27 @@ impl<S: Sessions> Call<S> {
         // All are there, or it would not be in service.
         let (terms, agreed, ends) = (self.terms.clone()?, self.agreed.clone()?, self.ends()?);
         let services = Arc::clone(&self.setup.services);
+        self.catch_up();
         let mut talk = Talk::new(services, self.setup.place.take(), self.sender.clone(), ends, terms, agreed);
         talk.farewells = std::mem::take(&mut self.farewells);
         talk.leaving = std::mem::take(&mut self.leaving);
         talk.keys = std::mem::take(&mut self.keys);
         Some(talk)
+    }
+
+    /// Who has moved while the call was set up is told to the gateway again: the session is one that can follow only now.
+    fn catch_up(&self) {
+        let SessionRequest { caller, caller_ce, callee, callee_ce, .. } = &self.setup.request;
+        let services = &self.setup.services;
+        let now = std::time::Instant::now();
+        let moved = [(caller, caller_ce), (callee, callee_ce)].into_iter().filter_map(|(application, ce)| {
+            let registered = services.registrar().latest(application, now).filter(|binding| binding.ce != *ce)?;
+            Some((application.clone(), registered.ce))
+        });
+        let moved: HashMap<_, _> = moved.collect();
+        if !moved.is_empty() {
+            services.sessions.moved(moved, services.move_timeout);
+        }
     }
 
     /// Both ends, when the callee has answered.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use svpn_vpn::domain::Proposal;
-use svpn_vpn::request::{Answer, Refusal, Terms};
+use svpn_vpn::domain::{Mover, Proposal};
+use svpn_vpn::request::{Answer, ApplicationId, CeName, Refusal, Terms};
 use tokio::time::Instant;
 
 use super::refreshing::back_off;
@@ -49,8 +49,8 @@ pub(super) struct Pending {
 struct Wanted {
     /// The offer, as the caller makes it, or would have to make it.
     offer: Offer,
-    /// The callee's description, where it is the callee's wish.
-    callees: Option<Description>,
+    /// The callee's description, and its ends in that, where it is the callee's wish.
+    callees: Option<(Description, Answer)>,
 }
 
 /// A re-INVITE of ours under way.
@@ -122,8 +122,8 @@ impl<S: Sessions> Talk<S> {
                 }
                 let offer = read_change(&serialize(&as_callers(agreed, &callees)?), now, agreed, *fixed)?;
                 // The ends it names must be good for an answer.
-                read_answer(&offer.session, body)?;
-                Ok(Some(Wanted { offer, callees: Some(callees) }))
+                let (_, ends) = read_answer(&offer.session, body)?;
+                Ok(Some(Wanted { offer, callees: Some((callees, ends)) }))
             }
         }
     }
@@ -260,7 +260,8 @@ impl<S: Sessions> Talk<S> {
             Action::Propose => self.propose(),
             Action::Ask => {
                 if let Some(Pending { wanted: Wanted { offer, callees }, .. }) = self.pending.as_deref() {
-                    let body = self.agreed.anew(self.towards, offer, callees.as_ref(), &self.terms);
+                    let callees = callees.as_ref().map(|(callees, _)| callees);
+                    let body = self.agreed.anew(self.towards, offer, callees, &self.terms);
                     self.ask(body).await;
                 }
             }
@@ -273,7 +274,7 @@ impl<S: Sessions> Talk<S> {
             Action::Confirm => self.confirm(),
             Action::Withdraw => self.services.sessions.withdraw(self.terms.session).await,
             Action::Relay(status) => {
-                if let Some(pending) = &self.pending {
+                if let Some(pending) = self.pending.as_deref() {
                     pending.asked.relay(self.stack(), status, self.contact(pending.asked.side));
                 }
             }
@@ -290,11 +291,21 @@ impl<S: Sessions> Talk<S> {
     }
 
     fn propose(&self) {
-        let Some(Pending { wanted: Wanted { offer, .. }, .. }) = self.pending.as_deref() else { return };
-        let proposal = Proposal { media: offer.media.clone(), class: offer.class, window: offer.window };
+        let Some(Pending { wanted: Wanted { offer, callees }, .. }) = self.pending.as_deref() else { return };
+        // Who asks says where it is now.
+        let mover = match callees {
+            None => self.whereabouts(&self.agreed.caller).map(Mover::Caller),
+            Some((_, ends)) => self.whereabouts(&self.agreed.callee).map(|ce| Mover::Callee(ce, ends.clone())),
+        };
+        let proposal = Proposal { media: offer.media.clone(), class: offer.class, window: offer.window, mover };
         let (services, session) = (Arc::clone(&self.services), self.terms.session);
         let work = async move { services.sessions.propose(session, proposal).await };
         report(self.sender.clone(), work, Input::Proposed);
+    }
+
+    /// Where an application has registered, if it has.
+    fn whereabouts(&self, application: &ApplicationId) -> Option<CeName> {
+        self.services.registrar().latest(application, std::time::Instant::now()).map(|binding| binding.ce)
     }
 
     /// Offers these terms to the end that is asked.
@@ -336,16 +347,16 @@ impl<S: Sessions> Talk<S> {
 
     fn read_answer(&self) -> Result<(Agreed, Answer), Rejection> {
         let bad = |reason: String| Rejection::new(502, format!("the answer cannot be used: {reason}"));
-        let Some(Pending { asked, wanted: Wanted { offer, callees }, answer: Some(response), .. }) = self.pending.as_deref() else {
+        let Some(Pending { wanted: Wanted { offer, callees }, answer: Some(response), .. }) = self.pending.as_deref() else {
             return Err(bad("there is none".to_owned()));
         };
         let read = |body: &[u8]| read_answer(&offer.session, body).map_err(|error| bad(error.to_string()));
         let (description, answer) = read(&response.body)?;
-        let Some(callees) = callees else {
+        let Some((callees, ends)) = callees else {
             return Ok((self.agreed.changed(offer, description), answer));
         };
         // The callee's wish: the caller has said which media it takes, at the ends that it has.
-        let (_, mut ends) = read(&asked.request.body)?;
+        let mut ends = ends.clone();
         for ((end, callers), medium) in ends.media.iter_mut().zip(answer.media).zip(&offer.media) {
             match callers {
                 None => *end = None,

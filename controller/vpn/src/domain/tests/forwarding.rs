@@ -15,7 +15,7 @@ use crate::testing::{MEGA, end, request};
 /// The provider's network, and what its domain says of it.
 pub(super) struct Provider {
     pub(super) domain: Domain,
-    routers: Vec<Oracle>,
+    pub(super) routers: Vec<Oracle>,
     /// What crossed links since the last frame was sent: the link's name, and the frame.
     pub(super) crossed: Vec<(String, Vec<u8>)>,
 }
@@ -102,7 +102,7 @@ pub(super) fn udp(dst_mac: MacAddr, src_mac: MacAddr, (src, sport): (&str, u16),
 }
 
 /// The frame a CE sends, and what the other one gets after three routers.
-fn exchange(from: &Circuit, to: &Circuit, src: (&str, u16), dst: (&str, u16)) -> (Vec<u8>, Vec<u8>) {
+pub(super) fn exchange(from: &Circuit, to: &Circuit, src: (&str, u16), dst: (&str, u16)) -> (Vec<u8>, Vec<u8>) {
     (udp(from.mac, from.ce_mac, src, dst, 64), udp(to.ce_mac, to.mac, src, dst, 61))
 }
 
@@ -207,7 +207,7 @@ fn moves_without_losing_a_packet(tunnel: TunnelType, ttl: u8) {
     let before = primary(&provider);
     let media = request("a-east", "a-west", 15 * MEGA).media;
     let window = crate::request::Window { start: None, stop: None };
-    let proposed = provider.domain.propose(session, Proposal { media, class: None, window }, at(4)).unwrap();
+    let proposed = provider.domain.propose(session, Proposal { media, class: None, window, mover: None }, at(4)).unwrap();
     assert!(proposed.effects.steps.is_empty());
     let answered = provider.domain.confirm(session, &answer, at(5)).unwrap();
     between(&mut provider, answered.effects.steps);

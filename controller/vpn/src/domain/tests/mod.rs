@@ -4,6 +4,7 @@ mod bookings;
 mod forwarding;
 mod gre;
 mod ipv6;
+mod moves;
 mod peering;
 mod plans;
 mod properties;

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::world::{Asked, World, change_of};
+use super::world::{Asked, Wanted, World, change_of};
 use super::*;
 use crate::agreement::Protection;
 use crate::request::{IpVersion, Match, TunnelType};
@@ -22,10 +22,14 @@ enum Operation {
     Wait(u64),
     Propose {
         which: usize,
-        rates: Vec<(u64, Direction)>,
-        class: Option<u8>,
-        length: Option<u64>,
+        wanted: Wanted,
     },
+    Relocate {
+        which: usize,
+        end: Direction,
+        site: usize,
+    },
+    Count(usize),
     Confirm {
         which: usize,
         host: u8,
@@ -73,6 +77,20 @@ fn asked() -> impl Strategy<Value = Asked> {
     )
 }
 
+fn mover() -> impl Strategy<Value = (Direction, usize)> {
+    (prop::sample::select(vec![Direction::FromCaller, Direction::FromCallee]), 0..4_usize)
+}
+
+fn wanted() -> impl Strategy<Value = Wanted> {
+    let class = prop::option::of(prop::sample::select(vec![0, 5_u8]));
+    (rates(), class, prop::option::of(0..200_u64), prop::option::of(mover())).prop_map(|(rates, class, length, mover)| Wanted {
+        rates,
+        class,
+        length,
+        mover,
+    })
+}
+
 fn operation() -> impl Strategy<Value = Operation> {
     let router = prop::sample::select(vec!["p1", "p2", "pe2", "pe3"]);
     let state = prop::sample::select(vec![Service::Up, Service::Up, Service::Down]);
@@ -84,8 +102,9 @@ fn operation() -> impl Strategy<Value = Operation> {
         2 => which().prop_map(Operation::Release),
         3 => which().prop_map(Operation::Settle),
         2 => (0..80_u64).prop_map(Operation::Wait),
-        3 => (which(), rates(), prop::option::of(prop::sample::select(vec![0, 5_u8])), prop::option::of(0..200_u64))
-            .prop_map(|(which, rates, class, length)| Operation::Propose { which, rates, class, length }),
+        4 => (which(), wanted()).prop_map(|(which, wanted)| Operation::Propose { which, wanted }),
+        3 => (which(), mover()).prop_map(|(which, (end, site))| Operation::Relocate { which, end, site }),
+        2 => which().prop_map(Operation::Count),
         3 => (which(), 1..3_u8, any::<u8>()).prop_map(|(which, host, media)| Operation::Confirm { which, host, media }),
         1 => which().prop_map(Operation::Withdraw),
         2 => (0..8_u32, 0..5_u8, MEGA..120 * MEGA).prop_map(|(link, state, capacity)| Operation::Link { link, state, capacity }),
@@ -111,9 +130,9 @@ fn run(world: &mut World, operation: Operation) -> Option<()> {
         Operation::Release(which) => world.release(pick(world, &LIVE, which)?, Cause::Caller),
         Operation::Settle(which) => world.settled(pick(world, &[State::Releasing], which)?),
         Operation::Wait(seconds) => world.wait(seconds),
-        Operation::Propose { which, rates, class, length } => {
-            world.propose(pick(world, &[State::Booked, State::Established], which)?, &rates, class, length);
-        }
+        Operation::Propose { which, wanted } => world.propose(pick(world, &[State::Booked, State::Established], which)?, &wanted),
+        Operation::Relocate { which, end, site } => drop(world.relocate(pick(world, &LIVE, which)?, end, site)),
+        Operation::Count(which) => world.count(which)?,
         Operation::Confirm { which, host, media } => world.confirm(pick(world, &LIVE, which)?, host, media),
         Operation::Withdraw(which) => world.withdraw(pick(world, &LIVE, which)?),
         Operation::Link { link, state, capacity } => drop(world.link(link, change_of(state, capacity))),

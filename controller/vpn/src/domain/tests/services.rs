@@ -81,6 +81,7 @@ fn a_change_in_service_keeps_what_stays() {
         media: vec![medium(end("10.1.0.5", 5004), rate, Direction::FromCaller)],
         class: None,
         window: Window { start: None, stop: stop.map(at) },
+        mover: None,
     };
     world.now = 10;
     let proposed = world.domain.propose(session, proposal(16 * MEGA, Some(500)), at(10)).unwrap();
@@ -139,6 +140,7 @@ fn a_way_that_is_held_keeps_its_counters() {
         media: vec![medium(end("10.1.0.5", 5004), 8 * MEGA, direction)],
         class: None,
         window: Window { start: None, stop: None },
+        mover: None,
     };
     world.now = 1;
     for direction in [Direction::FromCaller, Direction::Both] {

@@ -8,6 +8,7 @@ use svpn_contract::wire::Label;
 use super::*;
 use crate::admission::ClassSet;
 use crate::agreement::{Options, Preemption, Protection};
+use crate::durable::Counted;
 use crate::network::ContractSpec;
 use crate::plan::Marks;
 use crate::request::{CeName, IpVersion, Match, MediaEnd, Medium, SessionRequest, TunnelType, Window};
@@ -52,6 +53,16 @@ pub(super) struct Asked {
     pub(super) protection: Protection,
     pub(super) tunnel: TunnelType,
     pub(super) version: IpVersion,
+}
+
+/// What an end asks to be changed.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    pub(super) rates: Vec<(u64, Direction)>,
+    pub(super) class: Option<u8>,
+    pub(super) length: Option<u64>,
+    /// Who has moved, and the site where it is.
+    pub(super) mover: Option<(Direction, usize)>,
 }
 
 pub(super) struct World {
@@ -171,15 +182,24 @@ impl World {
         effects
     }
 
-    pub(super) fn propose(&mut self, session: SessionNumber, rates: &[(u64, Direction)], class: Option<u8>, length: Option<u64>) {
+    /// What one end wants, which may be at another site than before.
+    pub(super) fn propose(&mut self, session: SessionNumber, wanted: &Wanted) {
         let found = &self.domain.sessions[&session];
+        let Wanted { rates, class, length, mover } = wanted;
         let site = SITES.iter().position(|(ce, _)| *ce == found.request.caller_ce.0).unwrap();
         let window = Window { start: found.request.window.start, stop: length.map(|length| at(self.now + 70 + length)) };
-        let proposal = Proposal {
-            media: Self::media(site, rates, IpVersion::of(found.request.media[0].caller.address)),
-            class: class.map(crate::testing::class),
-            window,
+        let moves = |new: usize| CeName(SITES[new].0.into());
+        let version = IpVersion::of(found.request.media[0].caller.address);
+        let (mover, site) = match *mover {
+            None => (None, site),
+            Some((Direction::FromCallee, new)) => {
+                let there = |port| Some(end(&address(SITES[new].1, 7, version), port));
+                let ends = (5004..).map(there).take(rates.len()).collect();
+                (Some(Mover::Callee(moves(new), Answer { media: ends })), site)
+            }
+            Some((_, new)) => (Some(Mover::Caller(moves(new))), new),
         };
+        let proposal = Proposal { media: Self::media(site, rates, version), class: class.map(crate::testing::class), window, mover };
         let before = taken_at(&self.domain, self.now);
         match self.domain.propose(session, proposal, at(self.now)) {
             Ok(proposed) => self.carry_out(proposed.effects),
@@ -195,6 +215,31 @@ impl World {
             Ok(answered) => self.carry_out(answered.effects),
             Err(_) => assert_eq!(taken_at(&self.domain, self.now), before, "a refusal changes nothing"),
         }
+    }
+
+    /// An application is at another site now, and takes the session along at once if it can.
+    pub(super) fn relocate(&mut self, session: SessionNumber, end: Direction, site: usize) -> Result<(), MoveError> {
+        let request = &self.domain.sessions[&session].request;
+        let application = if end == Direction::FromCallee { request.callee.clone() } else { request.caller.clone() };
+        let before = taken_at(&self.domain, self.now);
+        match self.domain.relocate(session, &application, &CeName(SITES[site].0.into()), at(self.now)) {
+            Ok(answered) => self.carry_out(answered.effects),
+            Err(error) => {
+                assert_eq!(taken_at(&self.domain, self.now), before, "a refusal changes nothing");
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// A router says what it has counted for a session that does not begin there any more.
+    pub(super) fn count(&mut self, which: usize) -> Option<()> {
+        let mut behind = self.domain.left_behind();
+        behind.sort_unstable_by_key(|left| (left.session, left.router));
+        let left = *behind.get(which % behind.len().max(1))?;
+        let effects = self.domain.counted(left, Counted { offered_packets: 1, ..Counted::default() }).unwrap();
+        self.carry_out(effects);
+        Some(())
     }
 
     pub(super) fn withdraw(&mut self, session: SessionNumber) {
