@@ -20,7 +20,7 @@ pub(super) struct Agreed {
     pub(super) answer: Description,
     pub(super) fixed: Fixed,
     /// The media of the offer with a port.
-    media: Vec<Medium>,
+    pub(super) media: Vec<Medium>,
     origin: Origin,
 }
 

@@ -55,6 +55,8 @@ pub(crate) enum Input {
     Asked(Asked),
     /// The same, after a while in which the session could be set up.
     Held(Asked),
+    /// The ACK of a re-INVITE that had no offer.
+    Taken(Asked),
     /// CANCEL of the re-INVITE with this number.
     Cancelled(u32),
     /// What `propose` returned.

@@ -4,6 +4,7 @@
 mod changing;
 mod ends;
 mod refreshing;
+mod taking;
 
 use std::sync::Arc;
 
@@ -184,6 +185,7 @@ impl<S: Sessions> Talk<S> {
                 let services = Arc::clone(&self.services);
                 self.farewells.spawn(async move { unheard(&services, late, None).await });
             }
+            Input::Taken(acknowledgement) => self.taken(acknowledgement).await,
             Input::Cancelled(number) => self.cancelled(number).await,
             Input::Proposed(result) => self.proposed(result).await,
             Input::Confirmed(result) => self.confirmed(result).await,

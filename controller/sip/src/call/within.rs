@@ -48,8 +48,8 @@ pub(crate) struct Asked {
     pub(crate) request: Request,
     /// The connection it came by.
     pub(crate) connection: Option<SipConnection>,
-    /// The transaction.
-    pub(crate) responder: TransactionEventSender,
+    /// The transaction; `None` for what an ACK has brought, to which there is no answer.
+    pub(crate) responder: Option<TransactionEventSender>,
 }
 
 impl Asked {
@@ -94,11 +94,12 @@ impl Asked {
 
     /// Answers.
     pub(super) fn respond(&self, stack: &Stack, status: u16, headers: Vec<Header>, body: Option<Vec<u8>>) {
+        let Some(responder) = &self.responder else { return };
         let mut response = stack.endpoint().make_response(&self.request, StatusCode::from(status), body);
         response.headers.extend(headers);
         fail_point!("signalling: before an answer to a change");
         // Fails only when the transaction is gone, and then nobody waits.
-        let _ = self.responder.send(TransactionEvent::Respond(response));
+        let _ = responder.send(TransactionEvent::Respond(response));
     }
 }
 
@@ -116,7 +117,7 @@ pub(crate) fn check_content_type(request: &Request) -> Result<(), Rejection> {
 }
 
 /// Attends the transaction of a re-INVITE, UPDATE or PRACK until it ends, and tells the call what comes by it.
-pub(crate) async fn attend_within(mut transaction: Transaction, call: Sender) {
+pub(crate) async fn attend_within(mut transaction: Transaction, call: Sender, side: Side) {
     let (method, number) = (transaction.original.method, sequence(&transaction.original));
     let mut acknowledged = false;
     let mut given_up = pin!(abandoned(&call));
@@ -130,7 +131,15 @@ pub(crate) async fn attend_within(mut transaction: Transaction, call: Sender) {
         match request.method {
             // A call that has ended needs to hear nothing.
             Method::Cancel => drop(call.send(Input::Cancelled(number))),
-            Method::Ack => acknowledged = true,
+            Method::Ack => {
+                let offered = !acknowledged && method == Method::Invite && transaction.original.body.is_empty();
+                acknowledged = true;
+                if offered {
+                    // Our 200 had the offer, so the ACK has the answer (RFC 3261 section 14.1).
+                    let connection = transaction.connection.clone();
+                    drop(call.send(Input::Taken(Asked { side, request, connection, responder: None })));
+                }
+            }
             _ => {}
         }
     }

@@ -31,6 +31,26 @@ pub(crate) fn as_callers(agreed: &Session, callees: &Session) -> Result<Session,
     Ok(session)
 }
 
+/// The offer of the caller that comes to what it answers to an offer of ours, where `agreed` is its offer that holds: its ends and directions as
+/// the answer has them, and the rest as agreed.
+pub(crate) fn with_answer(agreed: &Session, answer: &Session) -> Result<Session, SdpError> {
+    let (offered, answered) = (agreed.medias.len(), answer.medias.len());
+    if offered != answered {
+        return Err(SdpError::MediaCount { offered, answered });
+    }
+    let mut session = agreed.clone();
+    for (medium, theirs) in session.medias.iter_mut().zip(&answer.medias).filter(|(medium, _)| medium.port != 0) {
+        medium.port = theirs.port;
+        medium.connections =
+            if theirs.connections.is_empty() { answer.connection.clone().into_iter().collect() } else { theirs.connections.clone() };
+        medium.attributes.retain(|attribute| mirrored(attribute).is_none());
+        let direction = attribute(answer, theirs, &DIRECTIONS).map_or("sendrecv", |direction| direction.attribute.as_str());
+        medium.attributes.push(Attribute { attribute: direction.to_owned(), value: None });
+    }
+    session.attributes.retain(|attribute| mirrored(attribute).is_none());
+    Ok(session)
+}
+
 fn adopt(medium: &mut Media, callees: &Session, theirs: &Media) {
     let bandwidths = if theirs.bandwidths.iter().any(is_served) { &theirs.bandwidths } else { &callees.bandwidths };
     if bandwidths.iter().any(is_served) {

@@ -38,9 +38,9 @@ pub(super) async fn serve<S: Sessions>(mut transaction: Transaction, services: &
             }
             let request = transaction.original.clone();
             let connection = transaction.connection.clone();
-            let asked = Asked { side, request, connection, responder: transaction.tu_sender.clone() };
+            let asked = Asked { side, request, connection, responder: Some(transaction.tu_sender.clone()) };
             if call.send(Input::Asked(asked)).is_ok() {
-                tokio::spawn(attend_within(transaction, call));
+                tokio::spawn(attend_within(transaction, call, side));
                 return None;
             }
             refuse(&mut transaction, Rejection::new(481, "the call has ended")).await;

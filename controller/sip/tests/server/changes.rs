@@ -212,3 +212,37 @@ async fn a_callee_with_an_offer_of_its_own_is_asked_again() {
     bench.call("change", "agree_after_glare", &[]).await;
     assert_eq!(rates(&released(&bench, Cause::Caller).await), [80_000_000]);
 }
+
+#[tokio::test]
+async fn a_re_invite_without_an_offer_is_offered_what_holds() {
+    let bench = udp().await;
+    bench.call("answer_in_ack", "answer", &[("TAKEN", "4000")]).await;
+    let record = released(&bench, Cause::Caller).await;
+    assert_eq!((record.changes, record.withdrawn), (Vec::new(), 0), "the answer is what was agreed");
+}
+
+#[tokio::test]
+async fn an_ack_that_moves_the_media_changes_the_session() {
+    let bench = udp().await;
+    bench.call("answer_in_ack", "agree", &[("TAKEN", "4400"), ("NEW", "50000000"), LONGER]).await;
+    let record = released(&bench, Cause::Caller).await;
+    assert_eq!(record.changes[0].media[0].caller.port, 4400);
+    assert_eq!(rates(&record), [50_000_000], "the bandwidth stays");
+}
+
+#[tokio::test]
+async fn an_ack_that_cannot_be_served_ends_the_call() {
+    for taken in ["4000 RTP/AVP 0\n    m=video 4002", "0"] {
+        let bench = udp().await;
+        bench.call("answer_in_ack_badly", "answer", &[("TAKEN", taken)]).await;
+        let record = released(&bench, Cause::Refused).await;
+        assert_eq!((record.changes, record.withdrawn), (Vec::new(), 0));
+    }
+}
+
+#[tokio::test]
+async fn an_ack_that_the_other_end_declines_ends_the_call() {
+    let bench = udp().await;
+    bench.call("answer_in_ack_badly", "disagree", &[("TAKEN", "4400"), ("NEW", "50000000"), ("DECLINED", "488")]).await;
+    assert_eq!(released(&bench, Cause::Refused).await.withdrawn, 1);
+}

@@ -302,9 +302,13 @@ impl<S: Sessions> Call<S> {
                 None
             }
             // All that belongs to a change in service.
-            Input::Cancelled(_) | Input::Proposed(_) | Input::Confirmed(_) | Input::Reply(..) | Input::Refreshed(..) | Input::Change(_) => {
-                None
-            }
+            Input::Taken(_)
+            | Input::Cancelled(_)
+            | Input::Proposed(_)
+            | Input::Confirmed(_)
+            | Input::Reply(..)
+            | Input::Refreshed(..)
+            | Input::Change(_) => None,
         }
     }
 

@@ -35,22 +35,22 @@ const MAX_GLARES: u32 = 3;
 
 /// A change that one end waits for.
 pub(super) struct Pending {
-    asked: Asked,
+    pub(super) asked: Asked,
     /// The dialog of who asked, refreshed, and its session timer.
-    refreshed: (Dialog, TimerAnswer),
-    wanted: Wanted,
+    pub(super) refreshed: (Dialog, TimerAnswer),
+    pub(super) wanted: Wanted,
     /// The 2xx of the other end.
-    answer: Option<Response>,
+    pub(super) answer: Option<Response>,
     /// What holds when it is confirmed.
-    next: Option<Agreed>,
+    pub(super) next: Option<Agreed>,
 }
 
 /// What an end wants.
-struct Wanted {
+pub(super) struct Wanted {
     /// The offer, as the caller makes it, or would have to make it.
-    offer: Offer,
+    pub(super) offer: Offer,
     /// The callee's description, and its ends in that, where it is the callee's wish.
-    callees: Option<(Description, Answer)>,
+    pub(super) callees: Option<(Description, Answer)>,
 }
 
 /// A re-INVITE of ours under way.
@@ -384,6 +384,12 @@ impl<S: Sessions> Talk<S> {
             Why::CallOver => Rejection::new(487, "the call has ended"),
             Why::Stopping => Rejection::unavailable("the gateway is stopping"),
         };
+        if asked.responder.is_none() {
+            // An answer cannot be refused: the end holds for agreed what is not (RFC 3261 section 14.1).
+            tracing::warn!(session = self.terms.session.0, side = ?asked.side, reason = rejection.reason, "what an ACK says cannot be had: the call ends");
+            let _ = self.sender.send(Input::Event(machine::Event::HangUp(Cause::Refused)));
+            return;
+        }
         asked.reject(self.stack(), rejection);
     }
 
