@@ -8,17 +8,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use p4runtime_proto::p4::v1 as proto;
-use p4runtime_proto::p4::v1::p4_runtime_server::P4RuntimeServer;
 use p4runtime_proto::p4::v1::stream_message_response::Update as Answer;
 use svpn_contract::oracle::{Oracle, Outcome};
 use svpn_contract::packet::{PacketIn, PacketOut};
 use svpn_contract::wire::PortId;
 use svpn_contract::{Entry, EntryKey, Reason};
+use svpn_double::Arbitration;
 use tokio::runtime::Runtime;
-use tokio::sync::{mpsc, watch};
-use tokio_stream::wrappers::TcpListenerStream;
-use tonic::transport::Server;
-use tonic::{Code, Status};
+use tokio::sync::watch;
 
 use crate::service::Service;
 
@@ -40,69 +37,26 @@ fn customer(router: usize) -> PortId {
     port(if ROUTERS[router] == "p2" { CUSTOMER_OF_P2 } else { CUSTOMER })
 }
 
-/// A controller's stream.
-#[derive(Debug)]
-pub(crate) struct Controller {
-    pub(crate) stream: u64,
-    pub(crate) election: u128,
-    pub(crate) answers: mpsc::UnboundedSender<Result<proto::StreamMessageResponse, Status>>,
-}
-
 /// One router.
 pub(crate) struct Device {
-    pub(crate) number: u64,
     pub(crate) oracle: Oracle,
     pub(crate) pipeline: Option<proto::ForwardingPipelineConfig>,
-    pub(crate) controllers: Vec<Controller>,
-    /// The highest bid it has ever seen; only a stream that bids it is primary.
-    pub(crate) highest: Option<u128>,
-    pub(crate) streams: u64,
+    pub(crate) arbitration: Arbitration,
 }
 
 impl Device {
     fn new(number: u64) -> Self {
-        Self { number, oracle: empty(), pipeline: None, controllers: Vec::new(), highest: None, streams: 0 }
-    }
-
-    pub(crate) fn primary(&self) -> Option<&Controller> {
-        self.controllers.iter().find(|controller| Some(controller.election) == self.highest)
-    }
-
-    /// Tells every controller who is primary now.
-    pub(crate) fn announce(&self) {
-        for controller in &self.controllers {
-            let code = match self.primary() {
-                None => Code::NotFound,
-                Some(primary) if primary.election == controller.election => Code::Ok,
-                Some(_) => Code::AlreadyExists,
-            };
-            let update = proto::MasterArbitrationUpdate {
-                device_id: self.number,
-                role: None,
-                election_id: self.highest.map(uint128),
-                status: Some(p4runtime_proto::google::rpc::Status { code: code.into(), ..Default::default() }),
-            };
-            let answer = proto::StreamMessageResponse { update: Some(Answer::Arbitration(update)) };
-            // One whose stream has ended is about to be removed.
-            let _ = controller.answers.send(Ok(answer));
-        }
+        Self { oracle: empty(), pipeline: None, arbitration: Arbitration::new(number) }
     }
 
     fn punt(&self, packet: PacketIn) {
-        if let Some(primary) = self.primary() {
-            let answer = proto::StreamMessageResponse { update: Some(Answer::Packet(packet.encode())) };
-            let _ = primary.answers.send(Ok(answer));
-        }
+        self.arbitration.tell_primary(Answer::Packet(packet.encode()));
     }
 }
 
 /// Empty tables, as after a start.
 pub(crate) fn empty() -> Oracle {
     Oracle::new((1..=5).map(port))
-}
-
-pub(crate) fn uint128(number: u128) -> proto::Uint128 {
-    proto::Uint128 { high: u64::try_from(number >> 64).unwrap(), low: u64::try_from(number & u128::from(u64::MAX)).unwrap() }
 }
 
 fn port(number: u16) -> PortId {
@@ -197,15 +151,7 @@ impl Provider {
     }
 
     fn serve(&self, router: usize, listener: TcpListener) -> Runtime {
-        // Of its own, so that it can be cut off as by a crash.
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let service = Service { network: Arc::clone(&self.network), router, silent: self.silent[router].subscribe() };
-        listener.set_nonblocking(true).unwrap();
-        runtime.spawn(async move {
-            let listener = TcpListenerStream::new(tokio::net::TcpListener::from_std(listener).unwrap());
-            Server::builder().add_service(P4RuntimeServer::new(service)).serve_with_incoming(listener).await.unwrap();
-        });
-        runtime
+        svpn_double::serve(listener, Service { network: Arc::clone(&self.network), router, silent: self.silent[router].subscribe() })
     }
 
     pub(crate) fn network(&self) -> MutexGuard<'_, Network> {

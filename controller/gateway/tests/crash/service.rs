@@ -3,24 +3,22 @@
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use p4runtime_proto::google::rpc;
 use p4runtime_proto::p4::v1 as proto;
 use p4runtime_proto::p4::v1::entity::Entity;
 use p4runtime_proto::p4::v1::p4_runtime_server::P4Runtime;
 use p4runtime_proto::p4::v1::stream_message_request::Update as Message;
 use p4runtime_proto::p4::v1::update::Type;
-use prost::Message as _;
-use prost_types::Any;
 use svpn_contract::oracle::{ApplyError, Count};
 use svpn_contract::packet::PacketOut;
 use svpn_contract::wire::SessionId;
-use svpn_contract::{EntryKey, Update, counter};
+use svpn_contract::{Entry, EntryKey, Update, counter};
+use svpn_double::{Answers, failure, read_table};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::Stream;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{Code, Request, Response, Status, Streaming};
 
-use crate::provider::{Controller, Device, Network, empty, uint128};
+use crate::provider::{Device, Network, empty};
 
 /// The service of one router.
 #[derive(Clone)]
@@ -30,7 +28,7 @@ pub(crate) struct Service {
     pub(crate) silent: watch::Receiver<bool>,
 }
 
-type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+type Answered<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 impl Service {
     fn network(&self) -> MutexGuard<'_, Network> {
@@ -50,9 +48,7 @@ impl Service {
     ) -> Result<Response<T>, Status> {
         let mut network = self.network();
         let device = &mut network.devices[self.router];
-        if election.is_none() || device.primary().map(|primary| uint128(primary.election)) != election {
-            return Err(Status::permission_denied("not primary"));
-        }
+        device.arbitration.admit(election)?;
         serve(device).map(Response::new)
     }
 }
@@ -69,7 +65,7 @@ impl P4Runtime for Service {
         })
     }
 
-    type ReadStream = Answers<proto::ReadResponse>;
+    type ReadStream = Answered<proto::ReadResponse>;
 
     async fn read(&self, request: Request<proto::ReadRequest>) -> Result<Response<Self::ReadStream>, Status> {
         self.awake().await;
@@ -78,7 +74,7 @@ impl P4Runtime for Service {
         let mut entities = Vec::new();
         for entity in request.into_inner().entities {
             match entity.entity {
-                Some(Entity::TableEntry(wildcard)) => entities.extend(read_table(device, &wildcard)),
+                Some(Entity::TableEntry(wildcard)) => entities.extend(read_table(device.oracle.entries().map(Entry::encode), &wildcard)),
                 Some(Entity::DirectCounterEntry(counter)) => entities.extend(read_session_counter(device, counter)),
                 Some(Entity::CounterEntry(cell)) => entities.push(read_discards(device, cell)),
                 other => return Err(Status::unimplemented(format!("{other:?}"))),
@@ -111,7 +107,7 @@ impl P4Runtime for Service {
         Ok(Response::new(proto::GetForwardingPipelineConfigResponse { config: Some(config) }))
     }
 
-    type StreamChannelStream = Answers<proto::StreamMessageResponse>;
+    type StreamChannelStream = Answered<proto::StreamMessageResponse>;
 
     async fn stream_channel(
         &self,
@@ -130,17 +126,13 @@ impl P4Runtime for Service {
 
 impl Service {
     /// Serves one controller's stream until it ends.
-    async fn listen(
-        self,
-        mut requests: Streaming<proto::StreamMessageRequest>,
-        answers: mpsc::UnboundedSender<Result<proto::StreamMessageResponse, Status>>,
-    ) {
+    async fn listen(self, mut requests: Streaming<proto::StreamMessageRequest>, answers: Answers) {
         let mut stream = None;
         while let Ok(Some(request)) = requests.message().await {
             self.awake().await;
             let mut network = self.network();
             match request.update {
-                Some(Message::Arbitration(bid)) => match arbitrate(&mut network.devices[self.router], stream, &bid, &answers) {
+                Some(Message::Arbitration(bid)) => match network.devices[self.router].arbitration.bid(stream, &bid, &answers) {
                     Ok(number) => stream = Some(number),
                     Err(status) => {
                         let _ = answers.send(Err(status));
@@ -153,31 +145,8 @@ impl Service {
                 other => panic!("the gateway sent {other:?}"),
             }
         }
-        let mut network = self.network();
-        let device = &mut network.devices[self.router];
-        device.controllers.retain(|controller| Some(controller.stream) != stream);
-        device.announce();
+        self.network().devices[self.router].arbitration.leave(stream);
     }
-}
-
-fn arbitrate(
-    device: &mut Device,
-    stream: Option<u64>,
-    bid: &proto::MasterArbitrationUpdate,
-    answers: &mpsc::UnboundedSender<Result<proto::StreamMessageResponse, Status>>,
-) -> Result<u64, Status> {
-    let election = bid.election_id.ok_or_else(|| Status::invalid_argument("no election id"))?;
-    let election = u128::from(election.high) << 64 | u128::from(election.low);
-    if device.controllers.iter().any(|controller| controller.election == election && Some(controller.stream) != stream) {
-        return Err(Status::invalid_argument("the election id is in use"));
-    }
-    device.streams += u64::from(stream.is_none());
-    device.highest = device.highest.max(Some(election));
-    let stream = stream.unwrap_or(device.streams);
-    device.controllers.retain(|controller| controller.stream != stream);
-    device.controllers.push(Controller { stream, election, answers: answers.clone() });
-    device.announce();
-    Ok(stream)
 }
 
 fn carry_out(device: &mut Device, update: &proto::Update) -> Code {
@@ -190,27 +159,6 @@ fn carry_out(device: &mut Device, update: &proto::Update) -> Code {
         Err(ApplyError::AlreadyExists(_)) => Code::AlreadyExists,
         Err(ApplyError::NotFound(_)) => Code::NotFound,
     }
-}
-
-/// The status of a call of which some parts failed.
-fn failure(codes: &[Code]) -> Option<Status> {
-    if codes.iter().all(|code| *code == Code::Ok) {
-        return None;
-    }
-    let errors = codes.iter().map(|code| proto::Error { canonical_code: (*code).into(), message: format!("{code}"), ..Default::default() });
-    let pack = |error: proto::Error| Any { type_url: "type.googleapis.com/p4.v1.Error".into(), value: error.encode_to_vec() };
-    let details = rpc::Status { code: Code::Unknown.into(), message: "some failed".into(), details: errors.map(pack).collect() };
-    Some(Status::with_details(Code::Unknown, "some failed", details.encode_to_vec().into()))
-}
-
-/// Meters are told only to one who asks for them.
-fn read_table(device: &Device, wildcard: &proto::TableEntry) -> Vec<proto::Entity> {
-    let entries = device.oracle.entries().map(svpn_contract::Entry::encode).filter(|entry| entry.table_id == wildcard.table_id);
-    let shown = entries.map(|entry| {
-        let meter_config = entry.meter_config.filter(|_| wildcard.meter_config.is_some());
-        proto::Entity { entity: Some(Entity::TableEntry(proto::TableEntry { meter_config, ..entry })) }
-    });
-    shown.collect()
 }
 
 /// Nothing where there is no such session.

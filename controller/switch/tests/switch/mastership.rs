@@ -23,7 +23,7 @@ async fn router_without_a_pipeline_gets_ours_and_the_desired_entries() {
 async fn gateway_that_comes_back_leaves_pipeline_and_entries_alone() {
     let router = Router::new();
     drop(ready(&router, network()).await);
-    until(|| router.device().controllers.is_empty()).await;
+    until(|| router.device().arbitration.is_alone()).await;
     let writes = router.device().writes.len();
     let (_switch, _events) = ready(&router, network()).await;
     assert_eq!(router.device().commits, 1);
@@ -35,7 +35,7 @@ async fn gateway_that_comes_back_leaves_pipeline_and_entries_alone() {
 async fn another_pipeline_is_replaced() {
     let router = Router::new();
     drop(ready(&router, network()).await);
-    until(|| router.device().controllers.is_empty()).await;
+    until(|| router.device().arbitration.is_alone()).await;
     let mut other = settings(&router, 1);
     other.device_config = b"another target's program".to_vec();
     let (switch, _events) = Switch::start(other, network());
@@ -61,7 +61,7 @@ async fn lower_bid_waits_and_takes_over() {
     drop(primary);
     soon(backup.ready()).await;
     assert!(router.has_just(&[]), "the new primary desires nothing");
-    assert_eq!(router.device().highest, Some((2 << 64) + 3), "a term later, and still its own");
+    assert_eq!(router.device().arbitration.highest, Some((2 << 64) + 3), "a term later, and still its own");
 }
 
 /// Two backups see the primary go at the same moment: their bids differ, and the higher one stays.
@@ -77,7 +77,7 @@ async fn of_two_backups_one_takes_over() {
     reaches(&other, waiting).await;
     drop(primary);
     soon(other.ready()).await;
-    let bid = settings(&router, router.device().highest.expect("there is a primary")).election;
+    let bid = settings(&router, router.device().arbitration.highest.expect("there is a primary")).election;
     reaches(&one, State::Backup { primary: Some(bid) }).await;
     other.reconcile().await.expect("it stays primary");
     assert!(router.has_just(&network()));
@@ -86,25 +86,25 @@ async fn of_two_backups_one_takes_over() {
 #[tokio::test]
 async fn raised_bid_outlives_the_connection() {
     let mut router = Router::new();
-    router.device().highest = Some(77 << 64);
+    router.device().arbitration.highest = Some(77 << 64);
     let (switch, _events) = ready(&router, network()).await;
     router.cut();
     reaches(&switch, State::Disconnected).await;
     router.restore().await;
     soon(switch.ready()).await;
-    assert_eq!(router.device().highest, Some((78 << 64) + 1), "it was raised once");
+    assert_eq!(router.device().arbitration.highest, Some((78 << 64) + 1), "it was raised once");
 }
 
 /// Who was primary comes back with its first bid, which the router has seen raised.
 #[tokio::test]
 async fn gateway_that_restarts_bids_above_its_former_self() {
     let router = Router::new();
-    router.device().highest = Some(77 << 64);
+    router.device().arbitration.highest = Some(77 << 64);
     drop(ready(&router, network()).await);
-    assert_eq!(router.device().highest, Some((78 << 64) + 1));
-    until(|| router.device().controllers.is_empty()).await;
+    assert_eq!(router.device().arbitration.highest, Some((78 << 64) + 1));
+    until(|| router.device().arbitration.is_alone()).await;
     drop(ready(&router, network()).await);
-    assert_eq!(router.device().highest, Some((79 << 64) + 1));
+    assert_eq!(router.device().arbitration.highest, Some((79 << 64) + 1));
 }
 
 #[tokio::test]
@@ -125,7 +125,7 @@ async fn demoted_gateway_stops_writing_and_reconciles_when_it_is_primary_again()
     soon(switch.ready()).await;
     assert!(router.has_just(&network()));
     switch.write(&set_up(1)).await.expect("it is primary again");
-    assert_eq!(router.device().streams, 2, "each kept its stream");
+    assert_eq!(router.device().arbitration.streams(), 2, "each kept its stream");
 }
 
 #[tokio::test]
@@ -188,6 +188,6 @@ async fn last_handle_ends_the_stream() {
     drop(switch);
     clone.write(&set_up(1)).await.expect("a clone is the same router");
     drop(clone);
-    until(|| router.device().controllers.is_empty()).await;
+    until(|| router.device().arbitration.is_alone()).await;
     assert_eq!(router.entries().len(), 4, "the router forwards on");
 }

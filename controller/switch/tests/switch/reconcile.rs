@@ -81,7 +81,7 @@ async fn reconciliation_that_breaks_off_is_begun_again() {
     let (switch, _events) = Switch::start(settings(&router, 1), network());
     soon(switch.ready()).await;
     assert!(router.has_just(&network()));
-    assert_eq!(router.device().streams, 2, "with a new stream");
+    assert_eq!(router.device().arbitration.streams(), 2, "with a new stream");
 }
 
 #[tokio::test]
@@ -143,5 +143,5 @@ async fn inspection_takes_nothing_from_the_primary() {
     let snapshot = svpn_switch::inspect(&settings(&router, 9)).await.expect("read");
     assert_eq!((snapshot.entries.len(), snapshot.foreign.len()), (2, 0));
     assert!(network().iter().all(|entry| snapshot.entries.contains(entry)));
-    assert_eq!((router.device().streams, switch.state()), (1, State::Ready));
+    assert_eq!((router.device().arbitration.streams(), switch.state()), (1, State::Ready));
 }

@@ -5,15 +5,12 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use p4runtime_proto::p4::v1 as proto;
-use p4runtime_proto::p4::v1::p4_runtime_server::P4RuntimeServer;
-use p4runtime_proto::p4::v1::stream_message_response::Update as Answer;
 use prost::Message;
 use svpn_contract::Entry;
+use svpn_double::Arbitration;
 use tokio::runtime::Runtime;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::TcpListenerStream;
-use tonic::transport::{Endpoint, Server};
-use tonic::{Code, Status};
+use tonic::Code;
+use tonic::transport::Endpoint;
 
 use crate::service::Service;
 
@@ -42,16 +39,8 @@ pub(crate) enum Missing {
     Fatal,
 }
 
-/// A controller's stream.
-#[derive(Debug)]
-pub(crate) struct Controller {
-    pub(crate) stream: u64,
-    pub(crate) election: u128,
-    pub(crate) answers: mpsc::UnboundedSender<Result<proto::StreamMessageResponse, Status>>,
-}
-
 /// What is in the router.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Device {
     pub(crate) pipeline: Option<proto::ForwardingPipelineConfig>,
     /// How often a pipeline was put into service.
@@ -66,44 +55,25 @@ pub(crate) struct Device {
     /// How many updates each write had.
     pub(crate) writes: Vec<usize>,
     pub(crate) packets_out: Vec<proto::PacketOut>,
-    pub(crate) controllers: Vec<Controller>,
-    /// The highest bid it has ever seen; only a stream that bids it is primary.
-    pub(crate) highest: Option<u128>,
-    pub(crate) streams: u64,
+    pub(crate) arbitration: Arbitration,
     /// How many streams it ended because of their bid.
     pub(crate) refused_bids: u64,
 }
 
 impl Device {
-    pub(crate) fn primary(&self) -> Option<u128> {
-        self.controllers.iter().map(|controller| controller.election).find(|election| Some(*election) == self.highest)
-    }
-
-    /// Tells every controller who is primary now.
-    pub(crate) fn announce(&self) {
-        for controller in &self.controllers {
-            let code = match self.primary() {
-                None => Code::NotFound,
-                Some(primary) if primary == controller.election => Code::Ok,
-                Some(_) => Code::AlreadyExists,
-            };
-            let update = proto::MasterArbitrationUpdate {
-                device_id: DEVICE,
-                role: None,
-                election_id: self.highest.map(uint128),
-                status: Some(p4runtime_proto::google::rpc::Status { code: code.into(), ..Default::default() }),
-            };
-            let answer = proto::StreamMessageResponse { update: Some(Answer::Arbitration(update)) };
-            // One whose stream has ended is about to be removed.
-            let _ = controller.answers.send(Ok(answer));
-        }
-    }
-
-    /// Sends to every controller.
-    pub(crate) fn tell(&self, update: &Answer) {
-        for controller in &self.controllers {
-            let answer = proto::StreamMessageResponse { update: Some(update.clone()) };
-            controller.answers.send(Ok(answer)).expect("the stream is there");
+    fn new() -> Self {
+        Self {
+            pipeline: None,
+            commits: 0,
+            entries: BTreeMap::new(),
+            session_counters: BTreeMap::new(),
+            session_discards: BTreeMap::new(),
+            missing: Missing::default(),
+            troubles: Vec::new(),
+            writes: Vec::new(),
+            packets_out: Vec::new(),
+            arbitration: Arbitration::new(DEVICE),
+            refused_bids: 0,
         }
     }
 
@@ -118,10 +88,6 @@ pub(crate) fn key(entry: &proto::TableEntry) -> Vec<u8> {
     proto::TableEntry { table_id, r#match, priority, ..Default::default() }.encode_to_vec()
 }
 
-pub(crate) fn uint128(number: u128) -> proto::Uint128 {
-    proto::Uint128 { high: u64::try_from(number >> 64).unwrap(), low: u64::try_from(number & u128::from(u64::MAX)).unwrap() }
-}
-
 /// A server on a port of the loopback interface. It runs in a runtime of its own, so that it can be cut off as by a crash.
 pub(crate) struct Router {
     device: Arc<Mutex<Device>>,
@@ -134,26 +100,15 @@ impl Router {
     pub(crate) fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let mut router = Self { device: Arc::default(), address, runtime: None };
-        router.serve(listener);
-        router
-    }
-
-    fn serve(&mut self, listener: TcpListener) {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let service = P4RuntimeServer::new(Service(Arc::clone(&self.device)));
-        listener.set_nonblocking(true).unwrap();
-        runtime.spawn(async move {
-            let listener = TcpListenerStream::new(tokio::net::TcpListener::from_std(listener).unwrap());
-            Server::builder().add_service(service).serve_with_incoming(listener).await.unwrap();
-        });
-        self.runtime = Some(runtime);
+        let device = Arc::new(Mutex::new(Device::new()));
+        let runtime = svpn_double::serve(listener, Service(Arc::clone(&device)));
+        Self { device, address, runtime: Some(runtime) }
     }
 
     /// Breaks every connection; what was programmed stays.
     pub(crate) fn cut(&mut self) {
         self.runtime.take().expect("it runs").shutdown_background();
-        self.device().controllers.clear();
+        self.device().arbitration.cut();
     }
 
     /// Takes connections again, at the same address.
@@ -165,7 +120,7 @@ impl Router {
             listener.is_some()
         })
         .await;
-        self.serve(listener.expect("bound"));
+        self.runtime = Some(svpn_double::serve(listener.expect("bound"), Service(Arc::clone(&self.device))));
     }
 
     pub(crate) fn device(&self) -> MutexGuard<'_, Device> {

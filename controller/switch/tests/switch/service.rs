@@ -4,26 +4,24 @@ use std::future::pending;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use p4runtime_proto::google::rpc;
 use p4runtime_proto::p4::v1 as proto;
 use p4runtime_proto::p4::v1::entity::Entity;
 use p4runtime_proto::p4::v1::p4_runtime_server::P4Runtime;
 use p4runtime_proto::p4::v1::stream_message_request::Update as Message;
 use p4runtime_proto::p4::v1::update::Type;
-use prost::Message as _;
-use prost_types::Any;
 use svpn_contract::{EntryKey, SessionKey, counter};
+use svpn_double::{Answers, failure, read_table};
 use tokio::sync::mpsc;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{Code, Request, Response, Status, Streaming};
 
-use crate::router::{Controller, DEVICE, Device, Missing, Trouble, key, uint128};
+use crate::router::{DEVICE, Device, Missing, Trouble, key};
 
 /// The service over a [`Device`].
 pub(crate) struct Service(pub(crate) Arc<Mutex<Device>>);
 
-type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+type Answered<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 impl Service {
     fn device(&self) -> MutexGuard<'_, Device> {
@@ -36,9 +34,7 @@ impl Service {
         if device_id != DEVICE {
             return Err(Status::not_found("no such device"));
         }
-        if election.is_none() || device.primary().map(uint128) != election {
-            return Err(Status::permission_denied("not primary"));
-        }
+        device.arbitration.admit(election)?;
         Ok(device)
     }
 }
@@ -68,7 +64,7 @@ impl P4Runtime for Service {
         Ok(Response::new(proto::WriteResponse {}))
     }
 
-    type ReadStream = Answers<proto::ReadResponse>;
+    type ReadStream = Answered<proto::ReadResponse>;
 
     async fn read(&self, request: Request<proto::ReadRequest>) -> Result<Response<Self::ReadStream>, Status> {
         let (device, request) = (self.device(), request.into_inner());
@@ -76,7 +72,7 @@ impl P4Runtime for Service {
         let mut codes = Vec::new();
         for entity in request.entities {
             let entities = match entity.entity {
-                Some(Entity::TableEntry(wildcard)) => Ok(read_table(&device, &wildcard)),
+                Some(Entity::TableEntry(wildcard)) => Ok(read_table(device.entries.values().cloned(), &wildcard)),
                 Some(Entity::DirectCounterEntry(counter)) => read_session_counter(&device, counter),
                 Some(Entity::CounterEntry(cell)) => Ok(vec![read_discards(&device, cell)]),
                 other => return Err(Status::unimplemented(format!("{other:?}"))),
@@ -126,7 +122,7 @@ impl P4Runtime for Service {
         Ok(Response::new(proto::GetForwardingPipelineConfigResponse { config: Some(config) }))
     }
 
-    type StreamChannelStream = Answers<proto::StreamMessageResponse>;
+    type StreamChannelStream = Answered<proto::StreamMessageResponse>;
 
     async fn stream_channel(
         &self,
@@ -143,16 +139,12 @@ impl P4Runtime for Service {
 }
 
 /// Serves one controller's stream until it ends.
-async fn listen(
-    device: Arc<Mutex<Device>>,
-    mut requests: Streaming<proto::StreamMessageRequest>,
-    answers: mpsc::UnboundedSender<Result<proto::StreamMessageResponse, Status>>,
-) {
+async fn listen(device: Arc<Mutex<Device>>, mut requests: Streaming<proto::StreamMessageRequest>, answers: Answers) {
     let mut stream = None;
     while let Ok(Some(request)) = requests.message().await {
         let mut device = device.lock().unwrap();
         match request.update {
-            Some(Message::Arbitration(bid)) => match arbitrate(&mut device, stream, &bid, &answers) {
+            Some(Message::Arbitration(bid)) => match device.arbitration.bid(stream, &bid, &answers) {
                 Ok(number) => stream = Some(number),
                 Err(status) => {
                     device.refused_bids += 1;
@@ -164,32 +156,7 @@ async fn listen(
             other => panic!("the client sent {other:?}"),
         }
     }
-    let mut device = device.lock().unwrap();
-    device.controllers.retain(|controller| Some(controller.stream) != stream);
-    device.announce();
-}
-
-fn arbitrate(
-    device: &mut Device,
-    stream: Option<u64>,
-    bid: &proto::MasterArbitrationUpdate,
-    answers: &mpsc::UnboundedSender<Result<proto::StreamMessageResponse, Status>>,
-) -> Result<u64, Status> {
-    if bid.device_id != DEVICE {
-        return Err(Status::not_found("no such device"));
-    }
-    let election = bid.election_id.ok_or_else(|| Status::invalid_argument("no election id"))?;
-    let election = u128::from(election.high) << 64 | u128::from(election.low);
-    if device.controllers.iter().any(|controller| controller.election == election && Some(controller.stream) != stream) {
-        return Err(Status::invalid_argument("the election id is in use"));
-    }
-    device.streams += u64::from(stream.is_none());
-    device.highest = device.highest.max(Some(election));
-    let stream = stream.unwrap_or(device.streams);
-    device.controllers.retain(|controller| controller.stream != stream);
-    device.controllers.push(Controller { stream, election, answers: answers.clone() });
-    device.announce();
-    Ok(stream)
+    device.lock().unwrap().arbitration.leave(stream);
 }
 
 /// Carries out what it can, last first, as a server may choose; fails if it could not do all.
@@ -200,17 +167,6 @@ fn carry_out(device: &mut Device, updates: &[proto::Update], refused: &[(usize, 
         codes[index] = told.unwrap_or_else(|| carry_out_one(device, update));
     }
     failure(&codes).map_or(Ok(()), Err)
-}
-
-/// The status of a call of which some parts failed.
-fn failure(codes: &[Code]) -> Option<Status> {
-    if codes.iter().all(|code| *code == Code::Ok) {
-        return None;
-    }
-    let errors = codes.iter().map(|code| proto::Error { canonical_code: (*code).into(), message: format!("{code}"), ..Default::default() });
-    let pack = |error: proto::Error| Any { type_url: "type.googleapis.com/p4.v1.Error".into(), value: error.encode_to_vec() };
-    let details = rpc::Status { code: Code::Unknown.into(), message: "some failed".into(), details: errors.map(pack).collect() };
-    Some(Status::with_details(Code::Unknown, "some failed", details.encode_to_vec().into()))
 }
 
 fn carry_out_one(device: &mut Device, update: &proto::Update) -> Code {
@@ -240,16 +196,6 @@ fn set_discards(device: &mut Device, r#type: Type, cell: &proto::CounterEntry) -
         }
         _ => Code::InvalidArgument,
     }
-}
-
-/// Meters are told only to one who asks for them.
-fn read_table(device: &Device, wildcard: &proto::TableEntry) -> Vec<proto::Entity> {
-    let entries = device.entries.values().filter(|entry| entry.table_id == wildcard.table_id);
-    let shown = entries.map(|entry| {
-        let meter_config = entry.meter_config.filter(|_| wildcard.meter_config.is_some());
-        proto::Entity { entity: Some(Entity::TableEntry(proto::TableEntry { meter_config, ..entry.clone() })) }
-    });
-    shown.collect()
 }
 
 fn read_session_counter(device: &Device, counter: proto::DirectCounterEntry) -> Result<Vec<proto::Entity>, Code> {

@@ -100,7 +100,7 @@ async fn router_that_cannot_clear_a_counter_takes_the_session_down_all_the_same(
 async fn packets_go_both_ways() {
     let router = Router::new();
     let (switch, mut events) = ready(&router, network()).await;
-    router.device().tell(&Answer::Packet(punted(b"from below").encode()));
+    router.device().arbitration.tell(&Answer::Packet(punted(b"from below").encode()));
     assert_eq!(soon(events.recv()).await, Some(Event::Packet(punted(b"from below"))));
 
     let packet = PacketOut { egress_port: PortId::new(300).unwrap(), frame: b"from above".to_vec() };
@@ -115,7 +115,7 @@ async fn idle_entries_are_told() {
     let router = Router::new();
     let (_switch, mut events) = ready(&router, network()).await;
     let notice = proto::IdleTimeoutNotification { table_entry: vec![flow(1).key().encode()], timestamp: 1 };
-    router.device().tell(&Answer::IdleTimeoutNotification(notice));
+    router.device().arbitration.tell(&Answer::IdleTimeoutNotification(notice));
     assert_eq!(soon(events.recv()).await, Some(Event::Idle(vec![flow(1).key()])));
 }
 
@@ -125,9 +125,9 @@ async fn what_cannot_be_read_does_not_end_the_stream() {
     let (switch, mut events) = ready(&router, network()).await;
     {
         let device = router.device();
-        device.tell(&Answer::Packet(proto::PacketIn { payload: b"no metadata".to_vec(), metadata: Vec::new() }));
-        device.tell(&Answer::Error(proto::StreamError { canonical_code: 3, ..Default::default() }));
-        device.tell(&Answer::Packet(punted(b"next").encode()));
+        device.arbitration.tell(&Answer::Packet(proto::PacketIn { payload: b"no metadata".to_vec(), metadata: Vec::new() }));
+        device.arbitration.tell(&Answer::Error(proto::StreamError { canonical_code: 3, ..Default::default() }));
+        device.arbitration.tell(&Answer::Packet(punted(b"next").encode()));
     }
     assert_eq!(soon(events.recv()).await, Some(Event::Packet(punted(b"next"))));
     assert_eq!(switch.state(), State::Ready);
@@ -142,7 +142,7 @@ async fn packets_that_nobody_takes_are_shed() {
     let (switch, mut events) = Switch::start(settings, network());
     soon(switch.ready()).await;
     for number in 0..100 {
-        router.device().tell(&Answer::Packet(punted(&[number]).encode()));
+        router.device().arbitration.tell(&Answer::Packet(punted(&[number]).encode()));
     }
     let (rival, _events) = Switch::start(crate::settings(&router, 2), network());
     reaches(&switch, State::Backup { primary: Some(crate::settings(&router, 2).election) }).await;
