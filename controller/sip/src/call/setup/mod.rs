@@ -1,24 +1,25 @@
 //! One task per call: it feeds the machine and carries out its actions. What it says to the callee's contacts is in [`branches`], what the
-//! ends tell each other before the callee has answered, in [`early`].
+//! ends tell each other before the callee has answered, in [`early`], and what it asks of the gateway, in [`asking`].
 
+mod asking;
 mod branches;
 mod early;
 mod invitation;
 
-use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use svpn_vpn::request::{Answer, Cause, Refusal, SessionRequest, Terms};
+use svpn_vpn::request::{Cause, SessionRequest, Terms};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
+pub(super) use self::asking::report;
 use self::branches::{Contact, Early, Winner};
 use self::early::{Bound, EarlyOffer};
 use super::agreed::{Agreed, Origin};
 use super::branch::News;
-use super::crossing::{self, Crossing, Exchange};
+use super::crossing::{Crossing, Exchange};
 use super::fork::{Branch, Fork};
 use super::inbox::{Inbox, inbox};
 use super::machine::{Action, Event, State, Why, begin, step};
@@ -28,7 +29,7 @@ use super::talk::{Ends, Talk};
 use super::within::{Asked, Side};
 use super::{CallerLeg, Input, Leaving, Sender, reason, timers};
 use crate::refusal::Rejection;
-use crate::sdp::{Offer, read_answer};
+use crate::sdp::Offer;
 use crate::services::Services;
 use crate::sessions::Sessions;
 use crate::stack::sip::{Header, Method, Response, Uri};
@@ -184,21 +185,6 @@ impl<S: Sessions> Call<S> {
         talk.leaving = std::mem::take(&mut self.leaving);
         talk.keys = std::mem::take(&mut self.keys);
         Some(talk)
-    }
-
-    /// Who has moved while the call was set up is told to the gateway again: the session is one that can follow only now.
-    fn catch_up(&self) {
-        let SessionRequest { caller, caller_ce, callee, callee_ce, .. } = &self.setup.request;
-        let services = &self.setup.services;
-        let now = std::time::Instant::now();
-        let moved = [(caller, caller_ce), (callee, callee_ce)].into_iter().filter_map(|(application, ce)| {
-            let registered = services.registrar().latest(application, now).filter(|binding| binding.ce != *ce)?;
-            Some((application.clone(), registered.ce))
-        });
-        let moved: HashMap<_, _> = moved.collect();
-        if !moved.is_empty() {
-            services.sessions.moved(moved, services.move_timeout);
-        }
     }
 
     /// Both ends, when the callee has answered.
@@ -377,71 +363,6 @@ impl<S: Sessions> Call<S> {
         &self.setup.services.stack
     }
 
-    fn reserve(&self) {
-        let services = Arc::clone(&self.setup.services);
-        let (request, crossing) = (self.setup.request.clone(), self.setup.crossing.clone());
-        let work = async move { crossing::reserve(&services, request, crossing).await };
-        report(self.sender.clone(), work, Input::Reserved);
-    }
-
-    /// The gateway programs what the offer and the winner's answer name.
-    fn program(&mut self) {
-        let read = self.read_answer();
-        match (read, &self.terms) {
-            (Ok((agreed, answer, ends)), Some(terms)) => {
-                let session = terms.session;
-                let services = Arc::clone(&self.setup.services);
-                let kept = ends.keep(&agreed);
-                self.agreed = Some(agreed);
-                let mapped = self.exchange.as_ref().map(Exchange::end);
-                let work = async move {
-                    if let Some(mapped) = mapped {
-                        mapped.await?;
-                    }
-                    services.sessions.establish(session, answer, kept).await
-                };
-                report(self.sender.clone(), work, Input::Established);
-            }
-            (Err(rejection), _) => self.tell(Event::EstablishRefused(rejection)),
-            (Ok(_), None) => self.tell(Event::EstablishRefused(Rejection::new(500, "no terms to establish"))),
-        }
-    }
-
-    fn read_answer(&self) -> Result<(Agreed, Answer, Ends), Rejection> {
-        let callee = &self.setup.request.callee;
-        let bad = |reason: String| Rejection::new(502, format!("the answer of {callee} cannot be used: {reason}"));
-        let body = self.winning_answer();
-        let ends = self.ends().ok_or_else(|| bad("it makes no dialog".to_owned()))?;
-        if body.is_empty() {
-            return Err(bad("it has no session description".to_owned()));
-        }
-        let (description, answer) = read_answer(&self.setup.offer.session, &body).map_err(|error| bad(error.to_string()))?;
-        let agreed = Agreed::new(&self.setup.request, &self.setup.offer, description, self.origin);
-        Ok((agreed, answer, ends))
-    }
-
-    async fn release(&mut self, cause: Cause) {
-        self.exchange = None;
-        if let Some(terms) = &self.terms {
-            self.setup.services.sessions.release(terms.session, cause).await;
-        }
-        self.leaving.clear();
-        self.setup.place.reservation.take();
-    }
-
-    /// This call's crossing, if the callee is at another provider.
-    fn to_peer(&self) -> Option<&Crossing> {
-        self.setup.crossing.as_ref().filter(|crossing| crossing.callee().is_some())
-    }
-
-    /// Begins the exchange of label mappings, where the callee is at another provider.
-    fn exchange(&mut self) {
-        if let (Some(crossing), Some(terms), None) = (self.to_peer(), &self.terms, &self.exchange) {
-            let services = Arc::clone(&self.setup.services);
-            self.exchange = Some(Exchange::begin(services, crossing.clone(), terms.clone(), self.sender.clone()));
-        }
-    }
-
     fn answer(&mut self) {
         self.close_offering();
         let (Some(terms), Some(agreed)) = (&self.terms, &self.agreed) else {
@@ -513,18 +434,4 @@ pub(super) async fn unheard<S: Sessions>(services: &Services<S>, input: Input, c
 pub(super) async fn abandoned(call: &Sender) {
     call.closed().await;
     tokio::time::sleep(PATIENCE).await;
-}
-
-/// Runs a request to the gateway aside, so that the call goes on hearing; should it panic, the call hears a refusal.
-pub(super) fn report<F>(call: Sender, work: F, input: fn(Result<Terms, Refusal>) -> Input)
-where
-    F: Future<Output = Result<Terms, Refusal>> + Send + 'static,
-{
-    tokio::spawn(async move {
-        let result = tokio::spawn(work).await.unwrap_or_else(|error| {
-            tracing::error!(%error, "the gateway failed");
-            Err(Refusal::Unavailable("the gateway failed".to_owned()))
-        });
-        let _ = call.send(input(result));
-    });
 }
