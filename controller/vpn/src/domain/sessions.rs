@@ -1,6 +1,6 @@
 //! The sessions, and which of them have to do with a link or a tunnel, or lack something: what happens there asks nobody else.
 
-use std::collections::hash_map::{Entry, Iter, Keys, Values};
+use std::collections::hash_map::{Entry, Keys};
 use std::collections::{BTreeSet, HashMap};
 
 use svpn_contract::wire::TunnelId;
@@ -26,7 +26,8 @@ pub(super) enum Mark {
 /// Sessions by number, and by their marks.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Sessions {
-    all: HashMap<SessionNumber, Session>,
+    /// Each lies by itself: a table of them would keep room for twice as many.
+    all: HashMap<SessionNumber, Box<Session>>,
     /// The marks of each, in order; of one that is taken out, those it had.
     marks: HashMap<SessionNumber, Vec<Mark>>,
     marked: HashMap<Mark, BTreeSet<SessionNumber>>,
@@ -34,19 +35,19 @@ pub(super) struct Sessions {
 
 impl Sessions {
     pub(super) fn get(&self, number: SessionNumber) -> Option<&Session> {
-        self.all.get(&number)
+        self.all.get(&number).map(Box::as_ref)
     }
 
-    pub(super) fn numbers(&self) -> Keys<'_, SessionNumber, Session> {
+    pub(super) fn numbers(&self) -> Keys<'_, SessionNumber, Box<Session>> {
         self.all.keys()
     }
 
-    pub(super) fn values(&self) -> Values<'_, SessionNumber, Session> {
-        self.all.values()
+    pub(super) fn values(&self) -> impl ExactSizeIterator<Item = &Session> {
+        self.all.values().map(Box::as_ref)
     }
 
-    pub(super) fn iter(&self) -> Iter<'_, SessionNumber, Session> {
-        self.all.iter()
+    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = (&SessionNumber, &Session)> {
+        self.all.iter().map(|(number, session)| (number, session.as_ref()))
     }
 
     /// Those with a mark, in the order of their numbers.
@@ -56,7 +57,7 @@ impl Sessions {
 
     /// Takes a session out to change it; [`Domain::hand_back`] puts it in again.
     pub(super) fn take(&mut self, number: SessionNumber) -> Option<Session> {
-        self.all.remove(&number)
+        self.all.remove(&number).map(|session| *session)
     }
 
     /// A session is there no more.
@@ -69,7 +70,7 @@ impl Sessions {
 
     fn insert(&mut self, session: Session, marks: Vec<Mark>) {
         let number = session.number;
-        self.all.insert(number, session);
+        self.all.insert(number, Box::new(session));
         if self.marks.get(&number) == Some(&marks) {
             return;
         }
