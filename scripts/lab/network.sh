@@ -4,6 +4,8 @@
 #                ├─ svpn-pe1 ─┤                     ├─ svpn-pe2 ─┤
 #   svpn-b-east ─┘2           └─4──1─ svpn-p2 ─2──4─┘           2└─ svpn-b-west
 #
+# A's third site is at P2, port 3: svpn-p2 ─3── svpn-a-south
+#
 # and for scripts/demo at PE2, port 5, the link to another provider (abroad.toml): svpn-pe2 ─5──2─ svpn-pe3 ─1── svpn-a-north
 #
 # Every box is a network namespace, every line a veth pair; digits are port numbers. In a router, port N is the interface ethN

@@ -7,7 +7,7 @@
 
 LAB=$ROOT/scripts/lab
 STATE=/run/svpn-lab
-for part in report engine network programs sip traffic wire scenes/{beginning,providers,gre,ipv6,sessions,reservations,failures,end}; do
+for part in report engine network programs sip traffic wire scenes/{beginning,providers,gre,ipv6,sessions,reservations,mobility,failures,end}; do
     # shellcheck disable=SC1090 # each is checked on its own
     . "$LAB/$part.sh"
 done

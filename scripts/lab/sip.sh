@@ -62,7 +62,8 @@ call() {
     start "$name" "$site" "${SIPP[@]}" -m 1 -cid_str "${CALL_ID[$name]}" -au "$caller" -ap "$(secret_of "$caller" "$vpn")" \
         -key application "$caller" -key callee backup -key domain "$(vpn_domain "$vpn")" \
         -key callee_domain "${CALLEE_DOMAIN:-$(vpn_domain "$vpn")}" -key address_type "${ADDRESS_TYPE:-IP4}" -key address "${SITE_ADDRESS[$site]}" \
-        -key bandwidth "$rate" -key times "$times" -key changed "${CHANGED_RATE:-0}" -key svpn "class=5;match=hosts;tunnel=${TUNNEL:-mpls}"
+        -key bandwidth "$rate" -key times "$times" -key changed "${CHANGED_RATE:-0}" \
+        -key changed_address "${CHANGED_ADDRESS:-${SITE_ADDRESS[$site]}}" -key svpn "class=5;match=hosts;tunnel=${TUNNEL:-mpls}"
     eventually "$SIGNALLING_TIMEOUT" save_final_response "$name" || true
     CALL_STATUS=$(sed -n '1s|^SIP/2.0 \([0-9]*\).*|\1|p' "$STATE/sip-$name.response")
     CALL_STATUS=${CALL_STATUS:-none}
@@ -84,7 +85,7 @@ hang_up() {
     call_ended "$1"
 }
 
-# change NAME: the scenario `change` asks for CHANGED_RATE; until both the gateway and the callee agreed.
+# change NAME: the scenario `change` asks for CHANGED_RATE, from CHANGED_ADDRESS if there was one; until both the gateway and the callee agreed.
 change() {
     nudge "$1"
     eventually "$SIGNALLING_TIMEOUT" grep -q 'Changed to:' "$STATE/sip-$1.errors"

@@ -151,7 +151,8 @@ async fn what_was_agreed_is_told_from_the_configuration() {
 
     let applications = listed(&config, Listing::Applications).await;
     let mirror = find(&applications, &[("address_of_record", json!("sip:mirror@vpn-a.provider.example"))]);
-    assert_eq!((&mirror["vrf"], &mirror["contract"], &mirror["ces"]), (&json!(10), &json!("protected"), &json!(["a-east", "a-west"])));
+    let ces = json!(["a-east", "a-west", "a-south"]);
+    assert_eq!((&mirror["vrf"], &mirror["contract"], &mirror["ces"]), (&json!(10), &json!("protected"), &ces));
     assert_eq!(applications.len(), 5);
 
     let groups = listed(&config, Listing::ComponentGroups).await;
