@@ -94,7 +94,9 @@ impl Domain {
     /// Has every way ride the tunnel of its route: all of them or none. What it takes to make the tunnels is in the effects.
     pub(super) fn board(&mut self, session: &mut Session, effects: &mut Effects) -> Result<(), Refusal> {
         for way in 0..session.legs.len() {
-            if let Err(refusal) = self.board_way(session, way, effects) {
+            // What is only held for a change boards when that is agreed on, perhaps from elsewhere.
+            let flows = session.legs[way].as_ref().is_some_and(|leg| leg.demand.is_some());
+            if flows && let Err(refusal) = self.board_way(session, way, effects) {
                 self.alight(session, effects);
                 return Err(refusal);
             }

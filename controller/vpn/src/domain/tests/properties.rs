@@ -175,3 +175,31 @@ proptest! {
         prop_assert_eq!(world.routers, base);
     }
 }
+
+#[test]
+fn a_booking_that_begins_rides_no_tunnel_for_a_change_that_is_not_agreed_on() {
+    let mut world = World::new();
+    let booked = Asked {
+        from: 0,
+        to: 2,
+        rates: vec![(1, Direction::FromCaller)],
+        matching: Match::Sites,
+        start: Some(0),
+        length: None,
+        priority: 0,
+        protection: Protection::None,
+        tunnel: TunnelType::Mpls,
+        version: IpVersion::V4,
+    };
+    run(&mut world, Operation::Request(booked));
+    while world.those(&[State::Booked]).is_empty() {
+        run(&mut world, Operation::Proceed { which: 0, host: 1, media: 1 });
+    }
+    run(&mut world, Operation::Relocate { which: 0, end: Direction::FromCaller, site: 1 });
+    // Back again, and both ways.
+    let wanted = Wanted { rates: vec![(14 * MEGA, Direction::Both)], class: None, length: None, mover: Some((Direction::FromCaller, 0)) };
+    run(&mut world, Operation::Propose { which: 0, wanted });
+    run(&mut world, Operation::SetClock(81));
+    assert_eq!(world.those(&[State::Established]).len(), 1);
+    world.restart();
+}
