@@ -9,7 +9,8 @@
 //! 183, PRACK and UPDATE, through the early dialog whose answer the caller knows.
 //!
 //! Either end can ask for a change in service; what the callee asks for is reserved first and then put to the caller, whose session it is. An end
-//! that answers 491 is asked again (RFC 3261 section 14.1).
+//! that answers 491 is asked again (RFC 3261 section 14.1). To a re-INVITE without an offer the 200 offers what holds; what the ACK answers is a change
+//! like any other, but that it cannot be refused: where it cannot be had, the call ends.
 //!
 //! Who registers at another CE of its VPN takes its sessions along: those of `match=sites` at once; the others when it then offers, by re-INVITE or UPDATE,
 //! addresses behind the new CE, for which it has `move_timeout`. So the order is REGISTER, then re-INVITE: addresses of a CE where the application has
@@ -17,8 +18,12 @@
 //! the registration is taken, since the application is where it is. A re-INVITE that finds no room is 580, and may be tried again with less.
 //!
 //! Not served, and refused with a reason: an INVITE without an offer, media that the callee adds, changes of anything but
-//! preconditions before the callee has answered, `Require` of anything else, `sips:` and IPv6 media. Requests within a dialog are known by
+//! preconditions before the callee has answered, `Require` of anything else, and `sips:`. Requests within a dialog are known by
 //! its tags and not challenged again.
+//!
+//! An INVITE without an offer would say what to reserve only in its ACK, when the callee has rung and answered: but nobody rings here before the
+//! bandwidth is reserved. The callee's 2xx, whose offer the caller would be sent, would have to wait for that answer to be acknowledged; `rsipstack`
+//! acknowledges every 2xx at once, or with `auto_ack_2xx` off none, for all calls of the endpoint. So it is 488, and the reason says what is missing.
 //!
 //! Other providers' gateways are `peers`: `call::crossing` has what a call between two providers waits for.
 //!
