@@ -332,7 +332,9 @@ impl Domain {
             let broken = |leg: &Leg| leg.tunnel.is_none() && leg.booking.is_some() && !leg.route.in_service(&self.network);
             let ways: Vec<_> = (0..session.legs.len()).filter(|&way| session.legs[way].as_ref().is_some_and(broken)).collect();
             for way in ways {
-                match self.seek_way(&mut session, way) {
+                // What is held for a change that is proposed has a way already, which it takes when that is agreed on.
+                let found = if session.change.is_none() { self.seek_way(&mut session, way) } else { None };
+                match found {
                     Some(route) => moves.push(Move { session: number, way, route }),
                     None => waiting.push(number),
                 }

@@ -1,7 +1,7 @@
 //! Booked sessions: they start and stop by themselves, and what fails before that is gone round or waited for.
 
 use super::services::{asked, ways};
-use super::world::{Asked, World};
+use super::world::{Asked, Wanted, World};
 use super::*;
 use crate::agreement::Protection;
 use crate::testing::{MEGA, end};
@@ -84,6 +84,27 @@ fn a_booking_that_waits_takes_a_way_that_is_back() {
     world.check();
     assert_eq!((rerouted.moved, rerouted.waiting), (vec![waits], vec![]));
     assert_eq!(world.way(waits), ways([["p2", "pe2"]]));
+}
+
+#[test]
+fn a_booking_that_waits_takes_the_way_of_a_change_when_that_is_agreed_on() {
+    let mut world = World::new();
+    let later = Asked { start: Some(39), ..asked(20 * MEGA) };
+    let session = world.request(&later).unwrap();
+    world.link(0, |link| link.operation = Operation::Down);
+    while world.state(session) != State::Booked {
+        world.proceed(session, 7, 0xff);
+    }
+    let wanted = Wanted { rates: vec![(30 * MEGA, Direction::FromCaller)], class: None, length: None, mover: None };
+    world.propose(session, &wanted);
+    assert_eq!(world.way(session), ways([["p1", "pe2"]]));
+    // What happens elsewhere is no reason to move it alone.
+    let rerouted = world.link(5, |link| link.operation = Operation::Down);
+    world.check();
+    assert_eq!((rerouted.moved, rerouted.withdrawn, rerouted.waiting), (vec![], vec![], vec![session]));
+    world.confirm(session, 7, 1);
+    world.check();
+    assert_eq!((world.state(session), world.way(session)), (State::Booked, ways([["p2", "pe2"]])));
 }
 
 #[test]
