@@ -28,10 +28,11 @@ impl World {
         }
     }
 
-    /// What is programmed goes where it can arrive, unless its end is down; what starts later may wait.
+    /// What is programmed goes where it can arrive, unless its end is down; what starts later may wait, and what is to be stopped now needs no other way.
     fn check_ways(&self) {
         let network = self.domain.network();
-        for session in self.domain.sessions.values().filter(|session| session.state.is_live()) {
+        let goes_on = |session: &&Session| session.state.is_live() && session.interval.stop().is_none_or(|stop| stop > at(self.now));
+        for session in self.domain.sessions.values().filter(goes_on) {
             for leg in session.legs.iter().flatten().filter(|leg| leg.demand.is_some()) {
                 let ends = [leg.route.ingress(network), leg.route.egress(network)];
                 let up = ends.iter().all(|&router| network.topology().router(router) == Operation::Up);
