@@ -61,7 +61,7 @@ impl From<Refusal> for Rejection {
             Refusal::Forbidden(_) => Self::new(403, reason),
             Refusal::NotFound(_) => Self::new(404, reason),
             Refusal::NoBandwidth { .. } => Self { warning: INSUFFICIENT_BANDWIDTH, ..Self::new(580, reason) },
-            Refusal::NoPath { .. } => Self::new(580, reason),
+            Refusal::NoPath { .. } | Refusal::AllOrNone(_) => Self::new(580, reason),
             Refusal::Unavailable(_) => Self::unavailable(reason),
         }
     }
@@ -110,6 +110,7 @@ mod tests {
             (Refusal::Forbidden(text()), 403),
             (Refusal::NotFound(text()), 404),
             (Refusal::NoPath { from: text(), to: text(), why: text() }, 580),
+            (Refusal::AllOrNone(text()), 580),
             (Refusal::Unavailable(text()), 503),
         ] {
             assert_eq!(Rejection::from(refusal).status, status);

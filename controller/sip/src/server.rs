@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::address::Domain;
-use crate::call::{Calls, resume};
+use crate::call::{Calls, Groups, resume};
 use crate::config::{ListenAddress, SipConfig, StartError};
 use crate::digest::Authenticator;
 use crate::peers::Peers;
@@ -54,6 +54,7 @@ impl Server {
             stack,
             domain,
             calls: Calls::default(),
+            groups: Groups::default(),
             ring_timeout: config.ring_timeout,
             move_timeout: config.move_timeout,
             session_timer: config.session_timer,

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::address::Domain;
-use crate::call::Calls;
+use crate::call::{Calls, Groups};
 use crate::config::SessionTimer;
 use crate::digest::Authenticator;
 use crate::peers::Peers;
@@ -18,6 +18,7 @@ pub(crate) struct Services<S: Sessions> {
     pub(crate) stack: Stack,
     pub(crate) domain: Domain,
     pub(crate) calls: Calls,
+    pub(crate) groups: Groups,
     pub(crate) ring_timeout: Duration,
     /// How long a session may take to follow an application to another CE.
     pub(crate) move_timeout: Duration,

@@ -324,6 +324,9 @@ pub enum Refusal {
         /// What is in the way.
         why: String,
     },
+    /// It was wanted only together with others, which cannot all be had (580).
+    #[error("all or none: {0}")]
+    AllOrNone(String),
     /// Too much to do, or a router does not answer (503 with Retry-After).
     #[error("temporarily unavailable: {0}")]
     Unavailable(String),

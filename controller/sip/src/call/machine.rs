@@ -75,8 +75,8 @@ pub(crate) enum Event {
     CalleeRefused(Branch, No),
     /// The callee's contact is another provider's gateway, which refused or did not answer.
     PeerDeclined(Branch, Rejection),
-    /// The label mappings of a session to another provider were not exchanged.
-    Unmapped(Rejection),
+    /// What it waits for cannot be had: the label mappings of a session to another provider, or the other sessions of its group.
+    Hindered(Rejection),
     /// BYE from the callee.
     CalleeBye,
     /// CANCEL from the caller.
@@ -226,7 +226,7 @@ fn inviting(mut fork: Fork, event: Event) -> (State, Vec<Action>) {
             actions.retain(|action| *action != Action::Abandon(branch));
             (state, actions)
         }
-        Event::Unmapped(rejection) => given_up(fork, Some(Why::Refused(rejection)), Cause::Signalling),
+        Event::Hindered(rejection) => given_up(fork, Some(Why::Refused(rejection)), Cause::Signalling),
         other => match ended_by(&other) {
             Some((cause, why)) => given_up(fork, why, cause),
             None => (State::Inviting { fork }, Vec::new()),

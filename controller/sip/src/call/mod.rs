@@ -9,6 +9,7 @@ mod caller;
 mod change;
 mod crossing;
 mod fork;
+mod group;
 mod inbox;
 mod machine;
 mod reason;
@@ -21,6 +22,7 @@ mod within;
 
 pub(crate) use caller::{CallerLeg, attend};
 pub(crate) use crossing::Crossing;
+pub(crate) use group::Groups;
 pub(crate) use inbox::Sender;
 pub(crate) use machine::Event;
 pub(crate) use registry::{Calls, Found};

@@ -10,6 +10,7 @@ mod write;
 pub(crate) use mirror::{as_callers, with_answer};
 pub(crate) use offer::{Fixed, Offer, read_change, read_offer};
 pub(crate) use parse::{parse, read_answer, same};
+pub(crate) use svpn::GroupWish;
 pub(crate) use write::{OriginIdentity, answer_for_caller, failed_offer, offer_for_callee, offer_for_peer, serialize};
 
 /// The type of the bodies.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use svpn_vpn::request::{Bandwidth, BitRate, Class, Direction, Match, Medium, Transport, TunnelType, Window};
 
 use super::parse::{attribute, end, parse, transport};
-use super::svpn::Wishes;
+use super::svpn::{GroupWish, Wishes};
 use super::{MediumError, SdpError, TimeError};
 
 /// NTP counts seconds from 1900, Unix from 1970 (RFC 8866 section 5.9).
@@ -28,6 +28,8 @@ pub(crate) struct Offer {
     pub(crate) matching: Match,
     pub(crate) tunnel: TunnelType,
     pub(crate) window: Window,
+    /// The group it is to be one of.
+    pub(crate) group: Option<GroupWish>,
 }
 
 /// What a change in service cannot change.
@@ -49,7 +51,7 @@ impl Offer {
 pub(crate) fn read_offer(body: &[u8], now: SystemTime) -> Result<Offer, SdpError> {
     let session = parse(body)?;
     let wishes = read_wishes(&session)?;
-    understand(session, wishes, now)
+    understand(session, &wishes, now)
 }
 
 /// Reads an offer of a change that came at `now`, where `agreed` is the offer that holds. What it leaves out stays as it is.
@@ -69,7 +71,7 @@ pub(crate) fn read_change(body: &[u8], now: SystemTime, agreed: &Session, fixed:
         return Err(SdpError::Fixed("tunnel"));
     }
     wishes.priority = fixed.priority;
-    understand(session, wishes, now)
+    understand(session, &wishes, now)
 }
 
 fn read_wishes(session: &Session) -> Result<Wishes, SdpError> {
@@ -82,7 +84,7 @@ fn read_wishes(session: &Session) -> Result<Wishes, SdpError> {
     Ok(wishes)
 }
 
-fn understand(session: Session, wishes: Wishes, now: SystemTime) -> Result<Offer, SdpError> {
+fn understand(session: Session, wishes: &Wishes, now: SystemTime) -> Result<Offer, SdpError> {
     let matching = wishes.matching.unwrap_or_default();
     let wanted = session.medias.iter().filter(|medium| medium.port != 0).count();
     let mut media = Vec::new();
@@ -97,6 +99,7 @@ fn understand(session: Session, wishes: Wishes, now: SystemTime) -> Result<Offer
         return Err(SdpError::NoMedia);
     }
     Ok(Offer {
+        group: wishes.group()?,
         media,
         class: wishes.class,
         priority: wishes.priority,

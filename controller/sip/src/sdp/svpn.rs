@@ -1,4 +1,5 @@
-//! `a=svpn:class=<n>;priority=<n>;tunnel=<mpls or gre>;match=<ports, hosts or sites>`, in the session part or in one medium.
+//! `a=svpn:class=<n>;priority=<n>;tunnel=<mpls or gre>;match=<ports, hosts or sites>;group=<name>;members=<n>`, in the session part or in one
+//! medium.
 
 use svpn_vpn::request::{Class, Match, TunnelType};
 
@@ -7,7 +8,7 @@ use svpn_vpn::request::{Class, Match, TunnelType};
 pub(crate) enum SvpnError {
     #[error("`{0}` is not `name=value`")]
     Syntax(String),
-    #[error("`{0}` is unknown; class, priority, tunnel and match are known")]
+    #[error("`{0}` is unknown; class, priority, tunnel, match, group and members are known")]
     Unknown(String),
     #[error("`{0}` is given twice")]
     Twice(&'static str),
@@ -19,15 +20,32 @@ pub(crate) enum SvpnError {
     Tunnel(String),
     #[error("`{0}` is no match; ports, hosts and sites are")]
     Match(String),
+    #[error("a group's name has 16 to 64 letters, digits, `-`, `_` and `.`, and is to be one that nobody else can guess")]
+    Group,
+    #[error("`{0}` is no number of members from 2 to 16")]
+    Members(String),
+    #[error("group and members are given together or not at all")]
+    HalfAGroup,
+}
+
+/// Sessions that are wanted all or none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct GroupWish {
+    /// What they all say.
+    pub(crate) name: String,
+    /// How many they are.
+    pub(crate) members: u8,
 }
 
 /// What the attribute asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Wishes {
     pub(crate) class: Option<Class>,
     pub(crate) priority: Option<u8>,
     pub(crate) tunnel: Option<TunnelType>,
     pub(crate) matching: Option<Match>,
+    group: Option<String>,
+    members: Option<u8>,
 }
 
 impl Wishes {
@@ -44,10 +62,21 @@ impl Wishes {
                 }
                 "tunnel" => set(&mut self.tunnel, "tunnel", tunnel(value)?)?,
                 "match" => set(&mut self.matching, "match", matching(value)?)?,
+                "group" => set(&mut self.group, "group", group(value)?)?,
+                "members" => set(&mut self.members, "members", members(value)?)?,
                 _ => return Err(SvpnError::Unknown(name)),
             }
         }
         Ok(())
+    }
+
+    /// The group that the session is to be one of.
+    pub(crate) fn group(&self) -> Result<Option<GroupWish>, SvpnError> {
+        match (&self.group, self.members) {
+            (None, None) => Ok(None),
+            (Some(name), Some(members)) => Ok(Some(GroupWish { name: name.clone(), members })),
+            _ => Err(SvpnError::HalfAGroup),
+        }
     }
 }
 
@@ -80,6 +109,16 @@ fn matching(value: &str) -> Result<Match, SvpnError> {
     }
 }
 
+/// It is all that the group is known by.
+fn group(value: &str) -> Result<String, SvpnError> {
+    let sound = (16..=64).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    if sound { Ok(value.to_owned()) } else { Err(SvpnError::Group) }
+}
+
+fn members(value: &str) -> Result<u8, SvpnError> {
+    value.parse().ok().filter(|members| (2..=16).contains(members)).ok_or_else(|| SvpnError::Members(value.to_owned()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,8 +132,18 @@ mod tests {
     fn everything_can_be_asked_for() {
         assert_eq!(
             read("class=5;priority=3; tunnel=GRE;match=hosts"),
-            Ok(Wishes { class: Class::new(5).ok(), priority: Some(3), tunnel: Some(TunnelType::Gre), matching: Some(Match::Hosts) })
+            Ok(Wishes {
+                class: Class::new(5).ok(),
+                priority: Some(3),
+                tunnel: Some(TunnelType::Gre),
+                matching: Some(Match::Hosts),
+                ..Wishes::default()
+            })
         );
+        let group = GroupWish { name: "0123456789abcdef".to_owned(), members: 2 };
+        assert_eq!(read("group=0123456789abcdef;members=2").unwrap().group(), Ok(Some(group)));
+        assert_eq!(read("class=5").unwrap().group(), Ok(None));
+        assert_eq!(read("members=2").unwrap().group(), Err(SvpnError::HalfAGroup));
         assert_eq!(read(""), Ok(Wishes::default()));
     }
 
@@ -108,6 +157,10 @@ mod tests {
             ("priority=256", SvpnError::Priority("256".to_owned())),
             ("tunnel=ipsec", SvpnError::Tunnel("ipsec".to_owned())),
             ("match=all", SvpnError::Match("all".to_owned())),
+            ("group=short", SvpnError::Group),
+            ("group=0123456789abcdef\"", SvpnError::Group),
+            ("members=1", SvpnError::Members("1".to_owned())),
+            ("members=17", SvpnError::Members("17".to_owned())),
         ] {
             assert_eq!(read(value), Err(error));
         }

@@ -70,6 +70,13 @@ pub(super) async fn serve<S: Sessions>(mut transaction: Transaction, services: A
             return Some(transaction);
         }
     };
+    let member = match checked.offer.group.as_ref().map(|wish| services.groups.join(wish)).transpose() {
+        Ok(member) => member,
+        Err(refusal) => {
+            refuse(&mut transaction, refusal.into()).await;
+            return Some(transaction);
+        }
+    };
     let caller = CallerLeg {
         invite,
         dialog: checked.dialog,
@@ -86,6 +93,7 @@ pub(super) async fn serve<S: Sessions>(mut transaction: Transaction, services: A
         request: checked.request,
         contacts: checked.contacts,
         crossing: checked.crossing,
+        member,
     });
     tokio::spawn(call::attend(transaction, call));
     None

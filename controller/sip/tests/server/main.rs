@@ -5,6 +5,7 @@ mod calls;
 mod changes;
 mod edge;
 mod forks;
+mod groups;
 mod hostile;
 mod moves;
 mod peers;

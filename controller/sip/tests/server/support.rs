@@ -1,13 +1,16 @@
 //! A gateway's stand-in, and sipp.
 
+mod applications;
+
 use std::collections::{BTreeMap, HashMap};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+pub(crate) use self::applications::{Application, address, backup, storage};
 use svpn_sip::config::{Carrier, DigestAlgorithm, Limits, ListenAddress, PeerConfig, Peering, SessionTimer, SipConfig};
 use svpn_sip::server::Server;
 use svpn_sip::sessions::{HangUp, Kept, Resumed, Secret, Sessions};
@@ -279,22 +282,6 @@ impl Drop for Process {
     }
 }
 
-/// An application as sipp plays it, on a loopback address of its own.
-#[derive(Clone, Copy)]
-pub(crate) struct Application {
-    pub(crate) name: &'static str,
-    pub(crate) ce: &'static str,
-    pub(crate) address: IpAddr,
-    pub(crate) port: u16,
-}
-
-impl Application {
-    /// The same at another address.
-    pub(crate) fn at(self, address: IpAddr, port: u16) -> Self {
-        Self { address, port, ..self }
-    }
-}
-
 /// What stands in a scenario between `@` and `@`.
 pub(crate) type Blanks<'a> = &'a [(&'a str, &'a str)];
 
@@ -316,6 +303,7 @@ const DEFAULTS: Blanks<'static> = &[
     ("TOLD", "m=audio"),
     ("OFFERED", "m=audio"),
     ("Q", "1"),
+    ("SESSION", "1"),
     ("LONG", "3000"),
     ("ANSWER", "Allow: INVITE, ACK, BYE, CANCEL"),
 ];
@@ -482,20 +470,4 @@ pub(crate) async fn finish(scenario: &str, sipp: Child) {
     let Output { status, stdout, stderr } = sipp.wait_with_output().await.unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(status.success(), "{scenario}: {status}\n{}\n{}", text(&stdout), text(&stderr));
-}
-
-pub(crate) fn storage() -> Application {
-    Application { name: "storage", ce: "a-east", address: address().into(), port: 5060 }
-}
-
-pub(crate) fn backup() -> Application {
-    Application { name: "backup", ce: "a-west", address: address().into(), port: 5060 }
-}
-
-/// A loopback address that no other test of this or another process uses now.
-pub(crate) fn address() -> Ipv4Addr {
-    static NEXT: AtomicU8 = AtomicU8::new(1);
-    let [_, _, high, low] = std::process::id().to_be_bytes();
-    let next = NEXT.fetch_add(1, Ordering::Relaxed);
-    Ipv4Addr::new(127, high | 0x80, low, next)
 }

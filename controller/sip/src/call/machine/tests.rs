@@ -41,7 +41,7 @@ impl World {
             Event::CallerAck => self.unacknowledged,
             Event::CallerBye => !self.caller_lost && (self.caller_answers == 0 || self.caller_on_line),
             Event::CallerLost => !self.caller_lost && (self.caller_answers == 0 || self.unacknowledged),
-            Event::RingTimeout | Event::HangUp(_) | Event::Shutdown | Event::Unmapped(_) => true,
+            Event::RingTimeout | Event::HangUp(_) | Event::Shutdown | Event::Hindered(_) => true,
         }
     }
 
@@ -72,7 +72,7 @@ impl World {
             | Event::Unacknowledged
             | Event::RingTimeout
             | Event::HangUp(_)
-            | Event::Unmapped(_)
+            | Event::Hindered(_)
             | Event::Shutdown => {}
         }
     }
@@ -198,7 +198,7 @@ fn event() -> impl Strategy<Value = Event> {
         3 => (branch(), no()).prop_map(|(branch, no)| Event::CalleeRefused(branch, no)),
         1 => branch().prop_map(Event::CalleeAgain),
         1 => branch().prop_map(|branch| Event::PeerDeclined(branch, Rejection::new(580, "full"))),
-        1 => Just(Event::Unmapped(Rejection::new(504, "silent"))),
+        1 => Just(Event::Hindered(Rejection::new(504, "silent"))),
         1 => Just(Event::CalleeBye),
         1 => Just(Event::Cancel),
         1 => Just(Event::Unacknowledged),

@@ -9,6 +9,7 @@ use svpn_vpn::request::{Answer, Cause, Refusal, SessionRequest, Terms};
 use super::Call;
 use crate::call::agreed::Agreed;
 use crate::call::crossing::{self, Crossing, Exchange};
+use crate::call::group::{Gate, Member, Stage};
 use crate::call::machine::Event;
 use crate::call::talk::Ends;
 use crate::call::{Input, Sender};
@@ -20,7 +21,17 @@ impl<S: Sessions> Call<S> {
     pub(super) fn reserve(&self) {
         let services = Arc::clone(&self.setup.services);
         let (request, crossing) = (self.setup.request.clone(), self.setup.crossing.clone());
-        let work = async move { crossing::reserve(&services, request, crossing).await };
+        let gate = self.setup.member.as_ref().map(Member::gate);
+        let work = async move {
+            let terms = crossing::reserve(&services, request, crossing).await?;
+            match together(gate, Stage::Reserved).await {
+                Ok(()) => Ok(terms),
+                Err(refusal) => {
+                    services.sessions.release(terms.session, Cause::Refused).await;
+                    Err(refusal)
+                }
+            }
+        };
         report(self.sender.clone(), work, Input::Reserved);
     }
 
@@ -34,11 +45,15 @@ impl<S: Sessions> Call<S> {
                 let kept = ends.keep(&agreed);
                 self.agreed = Some(agreed);
                 let mapped = self.exchange.as_ref().map(Exchange::end);
+                let gate = self.setup.member.as_ref().map(Member::gate);
                 let work = async move {
                     if let Some(mapped) = mapped {
                         mapped.await?;
                     }
-                    services.sessions.establish(session, answer, kept).await
+                    together(gate.clone(), Stage::Accepted).await?;
+                    let terms = services.sessions.establish(session, answer, kept).await?;
+                    together(gate, Stage::Established).await?;
+                    Ok(terms)
                 };
                 report(self.sender.clone(), work, Input::Established);
             }
@@ -82,6 +97,19 @@ impl<S: Sessions> Call<S> {
         }
     }
 
+    /// Tells the call when its group fails: a callee that rings then is not waited for.
+    pub(super) fn watch_group(&self) {
+        if let Some(gate) = self.setup.member.as_ref().map(Member::gate) {
+            let call = self.sender.clone();
+            tokio::spawn(async move {
+                tokio::select! {
+                    refusal = gate.failed() => drop(call.send(Input::Event(Event::Hindered(refusal.into())))),
+                    () = call.closed() => {}
+                }
+            });
+        }
+    }
+
     /// Who has moved while the call was set up is told to the gateway again: the session is one that can follow only now.
     pub(super) fn catch_up(&self) {
         let SessionRequest { caller, caller_ce, callee, callee_ce, .. } = &self.setup.request;
@@ -95,6 +123,14 @@ impl<S: Sessions> Call<S> {
         if !moved.is_empty() {
             services.sessions.moved(moved, services.move_timeout);
         }
+    }
+}
+
+/// Waits for the others of a group, where there is one.
+async fn together(gate: Option<Gate>, stage: Stage) -> Result<(), Refusal> {
+    match gate {
+        Some(gate) => gate.reached(stage).await,
+        None => Ok(()),
     }
 }
 

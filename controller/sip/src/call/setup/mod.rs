@@ -21,6 +21,7 @@ use super::agreed::{Agreed, Origin};
 use super::branch::News;
 use super::crossing::{Crossing, Exchange};
 use super::fork::{Branch, Fork};
+use super::group::Member;
 use super::inbox::{Inbox, inbox};
 use super::machine::{Action, Event, State, Why, begin, step};
 use super::registry::Place;
@@ -57,6 +58,8 @@ pub(crate) struct Setup<S: Sessions> {
     pub(crate) contacts: Vec<Vec<Uri>>,
     /// Where one end is at another provider.
     pub(crate) crossing: Option<Crossing>,
+    /// Where the session is wanted only together with others.
+    pub(crate) member: Option<Member>,
 }
 
 struct Call<S: Sessions> {
@@ -135,6 +138,7 @@ pub(crate) fn spawn<S: Sessions>(setup: Setup<S>) -> Sender {
 
 impl<S: Sessions> Call<S> {
     async fn run(mut self, mut inputs: Inbox) {
+        self.watch_group();
         let (mut state, actions) = begin();
         self.perform(actions).await;
         while state != State::Ended {
@@ -153,6 +157,10 @@ impl<S: Sessions> Call<S> {
                 self.deadline = patience(&next).map(|event| (Instant::now() + PATIENCE, event));
             }
             state = next;
+            if matches!(state, State::Reserving { over: Some(_) } | State::Establishing { over: Some(_) } | State::Ended) {
+                // The others need not wait for it, nor it for them.
+                self.setup.member = None;
+            }
             self.perform(actions).await;
         }
         if let Some(terms) = &self.terms {
@@ -256,7 +264,7 @@ impl<S: Sessions> Call<S> {
                 }
                 None
             }
-            Input::Mapped(Err(rejection)) => Some(Event::Unmapped(rejection)),
+            Input::Mapped(Err(rejection)) => Some(Event::Hindered(rejection)),
             Input::Bye(side, leaving) => {
                 self.leaving.push(leaving);
                 Some(side.bye())
