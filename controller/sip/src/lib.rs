@@ -18,7 +18,7 @@
 //! the registration is taken, since the application is where it is. A re-INVITE that finds no room is 580, and may be tried again with less.
 //!
 //! Not served, and refused with a reason: an INVITE without an offer, media that the callee adds, changes of anything but
-//! preconditions before the callee has answered, `Require` of anything else, and `sips:`. Requests within a dialog are known by
+//! preconditions before the callee has answered, `Require` of anything else and `sips:`. Requests within a dialog are known by
 //! its tags and not challenged again.
 //!
 //! An INVITE without an offer would say what to reserve only in its ACK, when the callee has rung and answered: but nobody rings here before the

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::net::Ipv6Addr;
 
+use percent_encoding::percent_decode_str;
 use rsipstack::sip::{self, Transport};
 
 /// An honest address is shorter.
@@ -95,6 +96,11 @@ fn write_user(canonical: &mut String, user: &str) -> Option<()> {
     if name.is_empty() || !is_made_of(name, b"&=+$,;?/") || !is_made_of(password.unwrap_or(""), b"&=+$,") {
         return None;
     }
+    // RFC 3261 section 19.1.2 has UTF-8 in the user part; what is none has no meaning that could be passed on.
+    let is_text = |part: &str| percent_decode_str(part).decode_utf8().is_ok();
+    if !is_text(name) || !password.is_none_or(is_text) {
+        return None;
+    }
     for character in name.chars() {
         match character {
             ';' => canonical.push_str("%3B"),
@@ -176,6 +182,7 @@ mod tests {
             ("sip:a@b", "sip:a@b"),
             ("SIPS:a:b@c.:5061;transport=TLS;lr", "sips:a:b@c.:5061;transport=TLS;lr"),
             ("sip:user;par=u%40example.net@example.com", "sip:user%3Bpar=u%40example.net@example.com"),
+            ("sip:%c3%a9@b", "sip:%c3%a9@b"),
             ("sip:[2001:DB8::1]:5070", "sip:[2001:db8::1]:5070"),
             ("sip:a@[2001:db8:::192.0.2.1]", "sip:a@[2001:db8::c000:201]"),
             ("sip:a@b?Route=%3Csip:c%3E", "sip:a@b"),
@@ -208,6 +215,9 @@ mod tests {
             "sip:a@[::1]5060",
             "sip:%4@b",
             "sip:%zz@b",
+            "sip:%80@b",
+            "sip:a%c3@b",
+            "sip:a:%ff@b",
             "sip:a@b;",
             "sip:a@b;=x",
             "sip:a@b; lr",
