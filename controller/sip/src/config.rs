@@ -135,13 +135,14 @@ pub struct TlsFiles {
 pub struct Limits {
     /// Messages per second from one address (one /64 of IPv6); twice as many at once. Over UDP what is more is dropped, over TCP and TLS it is read later.
     pub messages_per_source: u32,
-    /// Transactions at once. With so many, requests that begin something are answered 503 with Retry-After, and those within dialogs are served.
+    /// Transactions at once. With so many, requests that begin something are answered 503 with Retry-After, and those within dialogs are served. Over
+    /// UDP a call makes three, each of some 2 KiB and kept for 32 seconds (64 * T1 of RFC 3261): a hundred for each call a second.
     pub transactions: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { messages_per_source: 5_000, transactions: 100_000 }
+        Self { messages_per_source: 5_000, transactions: 300_000 }
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::address::Domain;
-use crate::call::{Calls, Groups, resume};
+use crate::call::{Calls, Groups, elsewhere, resume};
 use crate::config::{ListenAddress, SipConfig, StartError};
 use crate::digest::Authenticator;
 use crate::peers::Peers;
@@ -14,7 +14,7 @@ use crate::registrar::{Clocks, Registrar};
 use crate::serve::{Front, serve};
 use crate::services::Services;
 use crate::sessions::{HangUp, Resumed, Sessions};
-use crate::stack::Stack;
+use crate::stack::{Further, Stack};
 use svpn_vpn::request::{ApplicationId, Cause};
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -47,7 +47,7 @@ impl Server {
         let authenticator = Arc::new(Mutex::new(Authenticator::new(config.digest.clone(), Instant::now())));
         let peers = Peers::new(config.peering.clone());
         let front = Front { domain: domain.clone(), authenticator: Arc::clone(&authenticator), peers };
-        let (stack, incoming) = Stack::start(&config, Box::new(move |request, from| front.judge(request, from))).await?;
+        let (stack, incoming, further) = Stack::start(&config, Box::new(move |request, from| front.judge(request, from))).await?;
         let addresses = stack.addresses().to_vec();
         let services = Arc::new(Services {
             sessions,
@@ -76,6 +76,7 @@ impl Server {
                 hanging_up.calls.hang_up(call);
             }
         });
+        let disposing = tokio::spawn(hang_up_on_all(further, Arc::clone(&services)));
         let serving = tokio::spawn(serve(incoming, Arc::clone(&services)));
         let sweeping = tokio::spawn(sweep(Arc::clone(&services)));
         let stop = Box::pin(async move {
@@ -85,6 +86,7 @@ impl Server {
             services.stack.stop();
             serving.abort();
             hanging_up.abort();
+            disposing.abort();
             sweeping.abort();
         });
         Ok(Self { addresses, stop })
@@ -101,6 +103,14 @@ impl Server {
     /// Returns when the last `release` has returned and the applications have answered BYE, or have had four seconds for it.
     pub async fn shutdown(self) {
         self.stop.await;
+    }
+}
+
+/// Who answers an INVITE that another has answered is hung up on.
+async fn hang_up_on_all<S: Sessions>(mut further: UnboundedReceiver<Further>, services: Arc<Services<S>>) {
+    while let Some(further) = further.recv().await {
+        let services = Arc::clone(&services);
+        tokio::spawn(async move { services.stack.hang_up_on(further, elsewhere()).await });
     }
 }
 

@@ -105,6 +105,9 @@ pub(crate) struct Sip {
     /// From one address, before the rest of what comes from there has to wait or is lost.
     #[serde(default)]
     pub(crate) messages_per_second: Option<std::num::NonZeroU32>,
+    /// At once, before what begins something is answered 503.
+    #[serde(default)]
+    pub(crate) transactions: Option<std::num::NonZeroUsize>,
     /// `SHA-256` and `MD5`, in the order in which they are offered.
     #[serde(default = "default_digest", deserialize_with = "digests")]
     pub(crate) digest: Vec<DigestAlgorithm>,

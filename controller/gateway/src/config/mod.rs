@@ -8,6 +8,7 @@ mod peers;
 mod units;
 
 use std::collections::HashMap;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -125,10 +126,7 @@ fn read(path: &Path, text: &str) -> Result<Config, ConfigError> {
             move_timeout: Duration::from_secs(file.sip.move_timeout.get().into()),
             peering: peers::peering(&file, &place)?,
             tls: file.sip.tls.clone().map(Into::into),
-            limits: file
-                .sip
-                .messages_per_second
-                .map_or_else(Limits::default, |messages| Limits { messages_per_source: messages.get(), ..Limits::default() }),
+            limits: limits(&file.sip),
             digest: file.sip.digest.clone(),
             session_timer: SessionTimer { interval: Duration::from_secs(file.sip.session_expires.into()), minimum: SessionTimer::LEAST },
         },
@@ -140,6 +138,14 @@ fn read(path: &Path, text: &str) -> Result<Config, ConfigError> {
         }),
         network,
     })
+}
+
+fn limits(sip: &file::Sip) -> Limits {
+    let by_default = Limits::default();
+    Limits {
+        messages_per_source: sip.messages_per_second.map_or(by_default.messages_per_source, NonZeroU32::get),
+        transactions: sip.transactions.map_or(by_default.transactions, NonZeroUsize::get),
+    }
 }
 
 fn router_config(

@@ -72,6 +72,18 @@ fn links_are_probed_every_second_unless_it_is_said_otherwise() {
 }
 
 #[test]
+fn what_strangers_can_do_is_bounded_as_it_is_said() {
+    let with = |keys: &str| {
+        let (text, _) = changed("[sip]\n", &format!("[sip]\n{keys}\n"));
+        read(Path::new("svpn.toml"), &text).expect("it is good").sip.limits
+    };
+    assert_eq!(with(""), Limits::default());
+    assert_eq!(with("transactions = 4000"), Limits { transactions: 4000, ..Limits::default() });
+    assert_eq!(with("messages_per_second = 7"), Limits { messages_per_source: 7, ..Limits::default() });
+    assert!(refused(&changed("[sip]\n", "[sip]\ntransactions = 0\n").0).contains("nonzero"));
+}
+
+#[test]
 fn a_missing_file_is_named() {
     let error = load(Path::new("/nowhere/svpn.toml")).expect_err("it is not there").to_string();
     assert!(error.starts_with("/nowhere/svpn.toml: "), "{error}");

@@ -1,7 +1,7 @@
 //! One INVITE to one contact of the callee: a pure machine for how it ends, and the task around it.
 //!
 //! A contact that is not to have the call any more is cancelled when it has been heard (RFC 3261 section 9.1), and hung up on if it answers
-//! all the same; so is every further one that answers the same INVITE because a proxy forked it. The task outlives the call as long as that takes.
+//! all the same. The task outlives the call as long as that takes.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::{Input, Sender};
 use crate::services::Services;
 use crate::sessions::Sessions;
 use crate::stack::sip::{Header, Request, Response, StatusCodeKind, Uri};
-use crate::stack::{Dialog, DialogKey, InviteClient};
+use crate::stack::{Dialog, InviteClient};
 
 /// Where an INVITE stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,7 @@ enum Line {
     Abandoned { cancel: Cancel },
     /// A 2xx has come, and the call knows of it.
     Answered,
-    /// Nothing more can come but what is to be hung up on.
+    /// Nothing more can come that the call wants.
     Over,
 }
 
@@ -47,7 +47,7 @@ enum Cancel {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Event {
     Provisional,
-    /// A 2xx; repetitions of one are not told again.
+    /// The 2xx.
     Answered,
     Refused,
     /// The call wants it no more.
@@ -76,8 +76,7 @@ fn step(line: Line, event: Event) -> (Line, Option<Action>) {
             (Line::Abandoned { cancel: Cancel::Sent }, Some(Action::Cancel))
         }
         (Line::Abandoned { .. }, Event::Refused) => (Line::Over, None),
-        // Of an answer that the call has heard of, the call disposes.
-        (line, Event::Answered) => (line, Some(Action::HangUp)),
+        (Line::Abandoned { .. }, Event::Answered) => (Line::Over, Some(Action::HangUp)),
         (line, _) => (line, None),
     }
 }
@@ -113,8 +112,6 @@ struct Follower<S: Sessions> {
     invite: Request,
     hop: Uri,
     line: Line,
-    /// Who has answered.
-    answered: Vec<DialogKey>,
     /// Why it was abandoned.
     reason: Option<Header>,
     /// Until it is over or the call has it, the server waits for it.
@@ -132,7 +129,7 @@ pub(super) fn invite<S: Sessions>(
 ) -> (Hold, impl Future<Output = ()> + Send + 'static) {
     let (hold, told) = oneshot::channel();
     let line = Line::Ringing { heard: Heard::No };
-    let follower = Follower { services, call, branch, invite, hop, line, answered: Vec::new(), reason: None, talking: Some(talking) };
+    let follower = Follower { services, call, branch, invite, hop, line, reason: None, talking: Some(talking) };
     (Hold(hold), follower.run(told))
 }
 
@@ -184,13 +181,6 @@ impl<S: Sessions> Follower<S> {
         let dialog = response.as_ref().filter(|_| event == Event::Answered).map(|response| Dialog::as_caller(&self.invite, response));
         let dialog = dialog
             .and_then(|dialog| dialog.inspect_err(|error| tracing::warn!(%error, contact = %self.hop, "the 200 makes no dialog")).ok());
-        if let Some(key) = dialog.as_ref().map(Dialog::key) {
-            if self.answered.contains(&key) {
-                // Repeated.
-                return;
-            }
-            self.answered.push(key);
-        }
         let (line, action) = step(self.line, event);
         self.line = line;
         if matches!(line, Line::Answered | Line::Over) {

@@ -25,6 +25,7 @@ pub(crate) use crossing::Crossing;
 pub(crate) use group::Groups;
 pub(crate) use inbox::Sender;
 pub(crate) use machine::Event;
+pub(crate) use reason::elsewhere;
 pub(crate) use registry::{Calls, Found};
 pub(crate) use setup::{Setup, spawn};
 pub(crate) use talk::resume;

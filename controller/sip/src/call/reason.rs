@@ -31,7 +31,7 @@ pub(super) fn of_cancel(cause: Cause) -> Header {
 }
 
 /// Another contact has answered.
-pub(super) fn elsewhere() -> Header {
+pub(crate) fn elsewhere() -> Header {
     sip(200, "call completed elsewhere")
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Instant;
 
 use fail::fail_point;
 use rsipstack::sip::uri::ParamsExt;
@@ -10,6 +11,7 @@ use rsipstack::transaction::key::{TransactionKey, TransactionRole};
 use rsipstack::transaction::make_via_branch;
 use rsipstack::transport::{SipAddr, SipConnection};
 
+use super::forks::Forks;
 use super::stream::DialError;
 use super::{Dialog, Stack, Transaction, port, sequence, sip_address};
 use crate::config::{Carrier, ListenAddress};
@@ -17,22 +19,40 @@ use crate::config::{Carrier, ListenAddress};
 /// An INVITE under way: CANCEL goes the way it went.
 pub(crate) struct InviteClient {
     transaction: Transaction,
+    answered: Answered,
+    forks: Arc<Forks>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answered {
+    NotYet,
+    Finally,
 }
 
 impl InviteClient {
     /// Sends the INVITE; `None` if it could not be made a transaction.
     pub(crate) async fn send(stack: &Stack, invite: Request, hop: &Uri) -> Option<Self> {
         let transaction = stack.client(invite, hop, None).await?;
-        Some(Self { transaction })
+        Some(Self { transaction, answered: Answered::NotYet, forks: Arc::clone(&stack.forks) })
     }
 
-    /// The next response. The transaction acknowledges final ones itself, every repeated 2xx too, and ends with `None`.
+    /// The next response; after a final one, which the library acknowledges as often as it comes, `None`. Who else answers a forked INVITE is
+    /// acknowledged and hung up on.
     pub(crate) async fn next(&mut self) -> Option<Response> {
+        if self.answered == Answered::Finally {
+            return None;
+        }
         loop {
-            match self.transaction.receive().await? {
-                SipMessage::Response(response) => return Some(response),
-                SipMessage::Request(_) => {}
+            let SipMessage::Response(response) = self.transaction.receive().await? else { continue };
+            match response.status_code.kind() {
+                StatusCodeKind::Provisional => {}
+                StatusCodeKind::Successful => {
+                    self.forks.expect(&self.transaction.key, &response, Instant::now());
+                    self.answered = Answered::Finally;
+                }
+                _ => self.answered = Answered::Finally,
             }
+            return Some(response);
         }
     }
 }
@@ -107,7 +127,7 @@ impl Stack {
     }
 
     /// What to send by to `hop`, and where to; `None` if there is no way.
-    async fn reach(&self, hop: &Uri) -> Option<(SipConnection, SipAddr)> {
+    pub(super) async fn reach(&self, hop: &Uri) -> Option<(SipConnection, SipAddr)> {
         let carrier = self.carrier(hop);
         let reached = async {
             let peer = address_of(hop, carrier).await?;

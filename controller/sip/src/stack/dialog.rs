@@ -84,6 +84,15 @@ impl Dialog {
 
     /// The dialog that the peer's 2xx to our `invite` makes.
     pub(crate) fn as_caller(invite: &Request, answer: &Response) -> Result<Self, DialogError> {
+        Self::answered(invite, answer)
+    }
+
+    /// The dialog that a further 2xx makes: From and `CSeq` are those of the INVITE (RFC 3261 section 8.2.6.2), which a proxy has forked.
+    pub(crate) fn as_forked(answer: &Response) -> Result<Self, DialogError> {
+        Self::answered(answer, answer)
+    }
+
+    fn answered(invite: &impl HeadersExt, answer: &Response) -> Result<Self, DialogError> {
         let id = DialogId::try_from((answer, TransactionRole::Client)).map_err(|_| DialogError::Tag)?;
         let mut route = record_route(answer)?;
         route.reverse();
@@ -167,6 +176,15 @@ impl Dialog {
     /// The next request of the dialog.
     pub(crate) fn request(&mut self, method: Method, via: typed::Via, more: Vec<Header>) -> Request {
         self.sequence += 1;
+        self.message(method, via, more)
+    }
+
+    /// The ACK of the 2xx that made the dialog, if there was no request since.
+    pub(crate) fn ack(&self, via: typed::Via) -> Request {
+        self.message(Method::Ack, via, Vec::new())
+    }
+
+    fn message(&self, method: Method, via: typed::Via, more: Vec<Header>) -> Request {
         let mut headers = vec![
             Header::Via(via.into()),
             Header::MaxForwards(70.into()),

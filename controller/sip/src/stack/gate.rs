@@ -1,5 +1,5 @@
 //! Between the library's transports and its transactions: requests that begin something are turned away here when there are too many of them,
-//! or when they are over and done with one answer. What is answered here leaves nothing behind.
+//! or when they are over and done with one answer. What is answered here leaves nothing behind. Of responses, those are taken out that no transaction waits for any more.
 
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock, Weak};
@@ -10,6 +10,7 @@ use rsipstack::sip::{Header, Method, Request, Response, SipMessage, StatusCode, 
 use rsipstack::transaction::endpoint::{EndpointInner, TransportEventInspector};
 use rsipstack::transport::{SipAddr, TransportEvent};
 
+use super::forks::Forks;
 use super::message::to_with_new_tag;
 use crate::refusal::Rejection;
 
@@ -22,6 +23,8 @@ const MAX_AMPLIFICATION: usize = 3;
 /// The gate.
 pub(super) struct Gate {
     pub(super) judge: Judge,
+    /// Who takes further answers to an INVITE.
+    pub(super) forks: Arc<Forks>,
     /// With so many transactions nothing new is begun.
     pub(super) most: usize,
     /// Known as soon as there is one.
@@ -31,8 +34,10 @@ pub(super) struct Gate {
 #[async_trait]
 impl TransportEventInspector for Gate {
     async fn handle(&self, event: TransportEvent) -> Option<TransportEvent> {
-        let TransportEvent::Incoming(SipMessage::Request(request), connection, from) = event else {
-            return Some(event);
+        let (request, connection, from) = match event {
+            TransportEvent::Incoming(SipMessage::Request(request), connection, from) => (request, connection, from),
+            TransportEvent::Incoming(SipMessage::Response(response), ..) if self.forks.takes(&response) => return None,
+            other => return Some(other),
         };
         let Some(rejection) = self.rejection(&request, &from) else {
             return Some(TransportEvent::Incoming(SipMessage::Request(request), connection, from));
@@ -105,7 +110,8 @@ mod tests {
     }
 
     fn gate(most: usize) -> Gate {
-        Gate { judge: Box::new(|_, _| None), most, endpoint: Arc::default() }
+        let forks = Arc::new(Forks::new(tokio::sync::mpsc::unbounded_channel().0));
+        Gate { judge: Box::new(|_, _| None), forks, most, endpoint: Arc::default() }
     }
 
     #[test]

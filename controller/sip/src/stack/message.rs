@@ -20,9 +20,9 @@ pub(crate) fn with_other_tag(to: &To) -> To {
     To::from(address.to_owned()).with_tag(make_tag())
 }
 
-/// The number of `CSeq`, which every request that got past the screens has.
-pub(crate) fn sequence(request: &Request) -> u32 {
-    request.cseq_header().and_then(CSeq::seq).unwrap_or(0)
+/// The number of `CSeq`, which every message that got past the screens has.
+pub(crate) fn sequence(message: &impl HeadersExt) -> u32 {
+    message.cseq_header().and_then(CSeq::seq).unwrap_or(0)
 }
 
 /// Where a request came from. The library has put it into the topmost Via, where that says otherwise (RFC 3261 section 18.2.1), and lets

@@ -9,6 +9,7 @@
 mod client;
 mod dialog;
 mod escapes;
+mod forks;
 mod framing;
 mod gate;
 mod grammar;
@@ -32,15 +33,17 @@ use rsipstack::transport::channel::ChannelConnection;
 use rsipstack::transport::udp::UdpConnection;
 use rsipstack::transport::{SipAddr, TransportLayer};
 use tokio::net::{TcpListener, UdpSocket};
-use tokio::sync::mpsc::unbounded_channel;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Carrier, ListenAddress, SipConfig, StartError};
+use forks::Forks;
 use gate::Judge;
 
 pub(crate) use client::InviteClient;
 pub(crate) use dialog::{Dialog, DialogError, DialogKey, KeptDialog};
 pub(crate) use escapes::{from_uri, read_again, to_uri, unescaped};
+pub(crate) use forks::Further;
 pub(crate) use message::{quotable, sequence, source, to_with_new_tag, warning, with_other_tag};
 pub(crate) use rsipstack::sip;
 pub(crate) use rsipstack::transaction::TransactionReceiver;
@@ -56,6 +59,7 @@ pub(crate) const TRANSACTION_TIMEOUT: std::time::Duration = std::time::Duration:
 pub(crate) struct Stack {
     endpoint: EndpointInnerRef,
     streams: Arc<stream::Streams>,
+    forks: Arc<Forks>,
     /// By local address.
     udp: Vec<(SocketAddr, UdpConnection)>,
     stop: CancellationToken,
@@ -69,8 +73,11 @@ enum Socket {
 }
 
 impl Stack {
-    /// Binds every address and starts to receive. Must be called within a tokio runtime.
-    pub(crate) async fn start(config: &SipConfig, judge: Judge) -> Result<(Self, TransactionReceiver), StartError> {
+    /// Binds every address and starts to receive requests, and 2xx to INVITEs that were answered before. Must be called within a tokio runtime.
+    pub(crate) async fn start(
+        config: &SipConfig,
+        judge: Judge,
+    ) -> Result<(Self, TransactionReceiver, UnboundedReceiver<Further>), StartError> {
         if config.listen.is_empty() {
             return Err(StartError::NoAddress);
         }
@@ -95,7 +102,9 @@ impl Stack {
             sockets.push(socket);
         }
         let known = Arc::new(OnceLock::new());
-        let gate = gate::Gate { judge, most: config.limits.transactions, endpoint: Arc::clone(&known) };
+        let (to_further, further) = unbounded_channel();
+        let forks = Arc::new(Forks::new(to_further));
+        let gate = gate::Gate { judge, forks: Arc::clone(&forks), most: config.limits.transactions, endpoint: Arc::clone(&known) };
         let endpoint = EndpointBuilder::new()
             .with_user_agent("svpn-gateway")
             .with_transport_layer(transports)
@@ -116,7 +125,7 @@ impl Stack {
                 tracing::error!(%error, "the SIP stack has stopped");
             }
         });
-        Ok((Self { endpoint, streams, udp, stop, addresses }, incoming))
+        Ok((Self { endpoint, streams, forks, udp, stop, addresses }, incoming, further))
     }
 
     /// Where the server listens, port 0 replaced by the one chosen.

@@ -46,6 +46,13 @@ async fn an_answer_after_the_first_is_hung_up_on() {
 }
 
 #[tokio::test]
+async fn who_answers_a_forked_invite_after_another_is_hung_up_on() {
+    let bench = udp().await;
+    bench.call("call", "answer_forked", &[]).await;
+    assert_eq!(bench.gateway.settled().await, [Cause::Caller]);
+}
+
+#[tokio::test]
 async fn the_less_preferred_contact_is_called_when_the_other_is_busy() {
     let bench = udp().await;
     let [first, second] = contacts(&bench, ["0.9", "0.1"]).await;

@@ -11,8 +11,8 @@ proptest! {
         let mut line = Line::Ringing { heard: Heard::No };
         let (mut heard, mut ended, mut abandoned, mut told, mut cancels) = (false, false, false, 0, 0);
         for event in events {
-            // After a final response only further 2xx of a forked INVITE come, and a branch is abandoned once.
-            if ended && event != Event::Answered || event == Event::Abandon && abandoned {
+            // A final response is the last, and a branch is abandoned once.
+            if ended && event != Event::Abandon || event == Event::Abandon && abandoned {
                 continue;
             }
             heard |= event == Event::Provisional;
