@@ -118,7 +118,7 @@ pub struct ChargeRecord {
 pub enum CountersRead {
     /// Read after the last packet.
     Final,
-    /// A router did not answer: its direction's figures are zero, never more than was carried.
+    /// A router did not answer, at the end or when an end had moved away from it: what it counted is missing, so it is never more than was carried.
     Incomplete,
 }
 

@@ -136,9 +136,15 @@ pub struct Counted {
     pub discarded_packets: u64,
     /// Bytes of those.
     pub discarded_bytes: u64,
+    /// A router did not tell what it counted: it was this or more.
+    #[serde(default)]
+    pub incomplete: bool,
 }
 
 impl Counted {
+    /// Of a router that does not tell.
+    pub const UNTOLD: Self = Self { offered_packets: 0, offered_bytes: 0, discarded_packets: 0, discarded_bytes: 0, incomplete: true };
+
     /// Both together.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
@@ -147,6 +153,7 @@ impl Counted {
             offered_bytes: self.offered_bytes.saturating_add(other.offered_bytes),
             discarded_packets: self.discarded_packets.saturating_add(other.discarded_packets),
             discarded_bytes: self.discarded_bytes.saturating_add(other.discarded_bytes),
+            incomplete: self.incomplete || other.incomplete,
         }
     }
 }

@@ -61,18 +61,15 @@ impl Gateway {
     }
 
     async fn record(&self, summary: &Summary) -> ChargeRecord {
-        let mut counters = CountersRead::Final;
         let (mut sums, mut ingress) = (summary.counted, [None, None]);
         for &(direction, router) in &summary.counted_at {
             let way = usize::from(direction == Direction::FromCallee);
             ingress[way].get_or_insert_with(|| self.0.routers.name(router).to_owned());
             // Before the callee accepts, no packet is the session's.
             let (Some(_), Ok(session)) = (summary.established, SessionId::new(summary.session.0)) else { continue };
-            match self.count(router, session).await {
-                Some(count) => sums[way] = sums[way].and(counted(count)),
-                None => counters = CountersRead::Incomplete,
-            }
+            sums[way] = sums[way].and(self.count(router, session).await.map_or(Counted::UNTOLD, counted));
         }
+        let counters = if sums.iter().any(|sum| sum.incomplete) { CountersRead::Incomplete } else { CountersRead::Final };
         let rates = [summary.granted.from_caller, summary.granted.from_callee];
         let ways = [0, 1].map(|way: usize| {
             let sum = sums[way];

@@ -92,7 +92,7 @@ impl Gateway {
 
     pub(super) async fn count_left(self, left: LeftBehind) {
         let Ok(session) = SessionId::new(left.session.0) else { return };
-        let counted = self.count(left.router, session).await.map_or_else(Counted::default, counted);
+        let counted = self.count(left.router, session).await.map_or(Counted::UNTOLD, counted);
         fail_point!("gateway: before a session is counted where it began");
         let noted = {
             let mut domain = self.domain();
@@ -116,5 +116,6 @@ pub(super) fn counted(counters: svpn_switch::SessionCounters) -> Counted {
         offered_bytes: offered.bytes,
         discarded_packets: discarded.packets,
         discarded_bytes: discarded.bytes,
+        incomplete: false,
     }
 }

@@ -56,7 +56,10 @@ pub(crate) fn session(number: u32, state: State) -> Fact {
         periods: Vec::new(),
         border: None,
         left: vec![LeftRecord { way: 0, ce: CeName("a-south".into()), tunnel: 7, label: 17 }],
-        counted: [Counted { offered_packets: 9, offered_bytes: 900, discarded_packets: 1, discarded_bytes: 100 }, Counted::default()],
+        counted: [
+            Counted { offered_packets: 9, offered_bytes: 900, discarded_packets: 1, discarded_bytes: 100, incomplete: false },
+            Counted::UNTOLD,
+        ],
     }))
 }
 

@@ -197,12 +197,16 @@ fn gre_follows_to_where_the_other_end_has_addresses_for_it() {
     let answered = provider.domain.relocate(session, &backup, &there, at(3)).unwrap();
     provider.write(&answered.effects.steps);
     assert_eq!(send(&mut provider, &south, "10.3.0.9", 2), [0x86, 0xdd]);
-    for left in provider.domain.left_behind() {
-        let effects = provider.domain.counted(left, Counted::default()).unwrap();
+    let untold = provider.domain.left_behind();
+    assert!(!untold.is_empty());
+    for left in untold {
+        let effects = provider.domain.counted(left, Counted::UNTOLD).unwrap();
         provider.write(&effects.steps);
     }
     let pe2 = id(&provider.domain, "pe2");
     let fresh = Provider::new();
     let keys = |router: &svpn_contract::oracle::Oracle| router.entries().map(Entry::key).collect::<BTreeSet<_>>();
     assert_eq!(keys(&provider.routers[pe2.index()]), keys(&fresh.routers[pe2.index()]), "pe2 has nothing of it any more");
+    let summary = provider.domain.released(session, Cause::Caller, at(4)).unwrap().summary;
+    assert_eq!(summary.counted.map(|counted| counted.incomplete), [false, true], "pe2 did not tell what it had counted from the callee");
 }
