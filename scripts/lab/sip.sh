@@ -79,6 +79,9 @@ save_final_response() {
 # The value of a line of the session description in the final response: answer_line NAME a=svpn-session:
 answer_line() { sed -n "s|^$2||p" "$STATE/sip-$1.response" | head -n 1; }
 
+# vpn_label NAME: by which the callee's PE knows what comes from the caller.
+vpn_label() { answer_line "$1" a=svpn-label: | cut -d ' ' -f 1; }
+
 # hang_up NAME: the scenario sends BYE.
 hang_up() {
     nudge "$1"

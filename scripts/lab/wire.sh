@@ -1,16 +1,25 @@
 # What is on the wires, judged by tshark.
 # shellcheck shell=bash
 
-# start_capture NAME SPACE DEVICE: what arrives there, into $STATE/NAME.pcap.
-start_capture() {
-    start "capture-$1" "$2" tcpdump -i "$3" -Q in --immediate-mode -U -Z root -w "$STATE/$1.pcap"
-    eventually 5 grep -q '^tcpdump: listening' "$STATE/capture-$1.log" || die "tcpdump does not start: $STATE/capture-$1.log"
+# Where captures of these names are made: at the end of a link, where a site has its host, and where one signals.
+declare -A TAP=([pe1-p1]="p1 eth1" [pe1-p2]="p2 eth1" [p1-pe2]="pe2 eth3" [p2-pe2]="pe2 eth4" [to-north]="pe3 eth2" [from-north]="pe2 eth5"
+    [a-west]="a-west eth0" [b-west]="b-west eth0" [sip-east]="a-east sig0" [sip-north]="a-north sig0")
+
+# start_captures NAME…: what arrives there, into $STATE/NAME.pcap.
+start_captures() {
+    local name space device
+    for name; do
+        read -r space device <<<"${TAP[$name]}"
+        start "capture-$name" "$space" tcpdump -i "$device" -Q in --immediate-mode -U -Z root -w "$STATE/$name.pcap"
+        eventually 5 grep -q '^tcpdump: listening' "$STATE/capture-$name.log" || die "tcpdump does not start: $STATE/capture-$name.log"
+    done
 }
 
-# tcpdump gets and writes every packet at once, so that a moment is enough for the last ones.
-stop_capture() {
+# stop_captures NAME…: tcpdump gets and writes every packet at once, so that a moment is enough for the last ones.
+stop_captures() {
+    local name
     sleep 0.3
-    stop "capture-$1"
+    for name; do stop "capture-$name"; done
 }
 
 # captured NAME: how many frames, without the probes of links.

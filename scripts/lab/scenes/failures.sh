@@ -7,13 +7,13 @@ lose_a_link() {
     callee a-west answer
     call moved a-east vpn-a "$A_RATE"
     verify_equal "the answer" 200 "$CALL_STATUS"
-    start_capture pe1-p2 p2 eth1
+    start_captures pe1-p2
     start_pings a-east "$WEST_ADDRESS" 400
     sleep 2
     cut_link p1 eth2
     passed "the link from P1 to PE2 is cut"
     wait_for_pings a-east
-    stop_capture pe1-p2
+    stop_captures pe1-p2
     verify_match "frames from PE1 to P2 since" '[1-9][0-9]*' "$(captured pe1-p2)"
     # The probes, 200 ms apart, say so when three are missing.
     verify_match "pings of 400, 20 ms apart, that were lost until the way was found again" '[1-9]?[0-9]|1[0-4][0-9]' "$(lost_pings a-east)"
@@ -55,11 +55,11 @@ fail_over() {
 # With a stream in each direction, 16 flows of which some take either way.
 lose_a_router_in_the_core() {
     local site
-    start_capture pe1-p1 p1 eth1
+    start_captures pe1-p1
     start_stream a-west a-east
     start_stream a-east a-west
     sleep 1
-    stop_capture pe1-p1
+    stop_captures pe1-p1
     verify_match "frames from PE1 to P1 before" '[1-9][0-9]*' "$(captured pe1-p1)"
     kill -STOP "${PROCESS[gateway]}"
     cut_link p1 eth1

@@ -5,17 +5,11 @@ a_session_over_gre() {
     step "storage@vpn-b asks for $(mbit "$B_RATE") over GRE (a=svpn:tunnel=gre)"
     local vpn_label
     TUNNEL=gre call session-gre b-east vpn-b "$B_RATE"
-    verify_equal "the answer" 200 "$CALL_STATUS"
-    print_terms session-gre
-    vpn_label=$(answer_line session-gre a=svpn-label:)
-    vpn_label=${vpn_label%% *}
-    start_capture pe1-p1 p1 eth1
-    start_capture p1-pe2 pe2 eth3
-    start_capture b-west b-west eth0
+    verify_granted session-gre
+    vpn_label=$(vpn_label session-gre)
+    start_captures pe1-p1 p1-pe2 b-west
     verify_equal "B's east pings B's west, answered of 3" 3 "$(pings b-east "$WEST_ADDRESS" 3)"
-    stop_capture pe1-p1
-    stop_capture p1-pe2
-    stop_capture b-west
+    stop_captures pe1-p1 p1-pe2 b-west
     # PE1's address, and PE2's that is this path's alone: see `gre` in gateway.toml. Class 5 is DSCP 40 in the delivery header.
     verify_equal "PE1 to P1, as tshark reads it: IPv4, GRE, MPLS with the VPN label, IPv4; one hop gone of the inner TTL" \
         "192.0.2.17 192.0.2.34 eth:ethertype:ip:gre:mpls:ip:icmp:data 0x8847 $vpn_label 5 1 255,63 40,0" "$(wire_gre pe1-p1)"

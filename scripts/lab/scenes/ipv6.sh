@@ -39,17 +39,11 @@ ipv6_between_its_sites() {
     pings b-west "${HOST_V6[b-east]}" 1 >/dev/null
     callee b-west answer
     call session-v6 b-east vpn-b "$B_RATE"
-    verify_equal "the answer" 200 "$CALL_STATUS"
-    print_terms session-v6
-    vpn_label=$(answer_line session-v6 a=svpn-label:)
-    vpn_label=${vpn_label%% *}
-    start_capture pe1-p1 p1 eth1
-    start_capture p1-pe2 pe2 eth3
-    start_capture b-west b-west eth0
+    verify_granted session-v6
+    vpn_label=$(vpn_label session-v6)
+    start_captures pe1-p1 p1-pe2 b-west
     verify_equal "B's east pings B's west, answered of 3" 3 "$(pings b-east "${HOST_V6[b-west]}" 3)"
-    stop_capture pe1-p1
-    stop_capture p1-pe2
-    stop_capture b-west
+    stop_captures pe1-p1 p1-pe2 b-west
     verify_match "PE1 to P1, transport label over VPN label, one hop gone of the hop limit" \
         "[0-9]+,$vpn_label 5,5 0,1 63,63 63" "$(wire_stacks_v6 pe1-p1)"
     verify_equal "P1 to PE2, VPN label alone, two hops gone" "$vpn_label 5 1 62 63" "$(wire_stacks_v6 p1-pe2)"

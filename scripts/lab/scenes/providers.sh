@@ -21,25 +21,21 @@ call_another_provider() {
         "$(abroad register a-north backup acme "$(secret_of backup acme)")"
     verify_equal "A's east pings A's north, answered of 1" 0 "$(pings a-east "$north" 1)"
     abroad callee a-north answer
-    start_capture sip-north a-north sig0
-    start_capture sip-east a-east sig0
+    start_captures sip-north sip-east
     CALLEE_DOMAIN=acme.abroad.example call to-abroad a-east vpn-a "$A_RATE"
     verify_equal "it asks for $(mbit "$A_RATE"), the answer" 200 "$CALL_STATUS"
     print_terms to-abroad
     read -r -a labels <<<"$(answer_line to-abroad a=svpn-label:)"
-    start_capture to-north pe3 eth2
-    start_capture from-north pe2 eth5
+    start_captures to-north from-north
     verify_equal "A's east pings A's north, answered of 3" 3 "$(pings a-east "$north" 3)"
     verify_equal "A's north pings A's east, answered of 1" 1 "$(pings a-north "${SITE_ADDRESS[a-east]}" 1)"
-    stop_capture to-north
-    stop_capture from-north
+    stop_captures to-north from-north
     verify_equal "on the link to PE3, as tshark reads it, the label that PE3 mapped and no other; TC, bottom of stack" "${labels[0]} 5 1" \
         "$(wire_stacks to-north | cut -d ' ' -f 1-3)"
     verify_match "on the way back the one that PE2 mapped, and no other" '[0-9]+ 5 1' "$(wire_stacks from-north | cut -d ' ' -f 1-3)"
     verify_near "UDP offered at $(mbit "$A_OFFERS") arrives at" "$RATE_TOLERANCE" "$A_RATE" "$(overload a-east a-north "$A_OFFERS")" bit/s
     verify "BYE is answered" hang_up to-abroad
-    stop_capture sip-north
-    stop_capture sip-east
+    stop_captures sip-north sip-east
     verify_equal "of $(captured sip-north) and $(captured sip-east) messages to either side, those with the other's signalling address" "0 0" \
         "$(tells sip-north a-east) $(tells sip-east a-north)"
     both_are_idle

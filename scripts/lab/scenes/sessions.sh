@@ -1,6 +1,12 @@
 # Sessions: what they are granted, what of it arrives, what is on the wires meanwhile, and what becomes of calls that get none.
 # shellcheck shell=bash disable=SC2034 # other scenes use what is unused here
 
+# verify_granted NAME: that it got 200, and what that says.
+verify_granted() {
+    verify_equal "the answer" 200 "$CALL_STATUS"
+    print_terms "$1"
+}
+
 # print_terms NAME
 print_terms() {
     note "granted: session $(answer_line "$1" a=svpn-session:), tunnels $(answer_line "$1" a=svpn-tunnel:)," \
@@ -11,8 +17,7 @@ open_session_a() {
     step "storage@vpn-a asks for $(mbit "$A_RATE") to backup@vpn-a, for everything between the two hosts"
     A_BEFORE=("$(received a-west)" "$(received a-east)")
     call session-a a-east vpn-a "$A_RATE"
-    verify_equal "the answer" 200 "$CALL_STATUS"
-    print_terms session-a
+    verify_granted session-a
     read_tables "$STATE/a.tables"
     verify_match "entries it added to the routers' tables" '[1-9][0-9]*' $(($(wc -l <"$STATE/a.tables") - $(wc -l <"$STATE/idle.tables")))
     verify_equal "A's east pings A's west, answered of 3" 3 "$(pings a-east "$WEST_ADDRESS" 3)"
@@ -23,15 +28,10 @@ open_session_a() {
 look_at_the_core() {
     step "What is on the wires, as tshark reads it: labels, TC, bottom of stack, TTL of the labels, TTL of the IP header"
     local vpn_label
-    vpn_label=$(answer_line session-a a=svpn-label:)
-    vpn_label=${vpn_label%% *}
-    start_capture pe1-p1 p1 eth1
-    start_capture p1-pe2 pe2 eth3
-    start_capture a-west a-west eth0
+    vpn_label=$(vpn_label session-a)
+    start_captures pe1-p1 p1-pe2 a-west
     pings a-east "$WEST_ADDRESS" 3 >/dev/null
-    stop_capture pe1-p1
-    stop_capture p1-pe2
-    stop_capture a-west
+    stop_captures pe1-p1 p1-pe2 a-west
     verify_match "PE1 to P1, transport label over VPN label, TC is the class, one hop gone" \
         "[0-9]+,$vpn_label 5,5 0,1 63,63 63" "$(wire_stacks pe1-p1)"
     verify_equal "P1 to PE2, VPN label alone since P1 popped the other, two hops gone" "$vpn_label 5 1 62 63" "$(wire_stacks p1-pe2)"
@@ -42,8 +42,7 @@ open_session_b() {
     step "storage@vpn-b asks for $(mbit "$B_RATE") between the same addresses meanwhile"
     B_BEFORE=("$(received b-west)" "$(received b-east)")
     call session-b b-east vpn-b "$B_RATE"
-    verify_equal "the answer" 200 "$CALL_STATUS"
-    print_terms session-b
+    verify_granted session-b
     start_marked_receiver a-west "customer A"
     start_marked_receiver b-west "customer B"
     start_marked_sender a-east a-west "customer A" "$A_OFFERS" 9
@@ -63,15 +62,10 @@ open_session_b() {
 look_at_the_other_path() {
     step "The way over P1 has no room for B any more, so B's session goes over P2"
     local vpn_label
-    vpn_label=$(answer_line session-b a=svpn-label:)
-    vpn_label=${vpn_label%% *}
-    start_capture pe1-p1 p1 eth1
-    start_capture pe1-p2 p2 eth1
-    start_capture p2-pe2 pe2 eth4
+    vpn_label=$(vpn_label session-b)
+    start_captures pe1-p1 pe1-p2 p2-pe2
     verify_equal "B's east pings B's west, answered of 3" 3 "$(pings b-east "$WEST_ADDRESS" 3)"
-    stop_capture pe1-p1
-    stop_capture pe1-p2
-    stop_capture p2-pe2
+    stop_captures pe1-p1 pe1-p2 p2-pe2
     verify_match "PE1 to P2, transport label over VPN label, TC is the class, one hop gone" \
         "[0-9]+,$vpn_label 5,5 0,1 63,63 63" "$(wire_stacks pe1-p2)"
     verify_equal "P2 to PE2, VPN label alone, two hops gone" "$vpn_label 5 1 62 63" "$(wire_stacks p2-pe2)"
