@@ -17,6 +17,27 @@ pub enum Carrier {
     Tcp,
     /// The same, over TLS.
     Tls,
+    /// WebSocket (RFC 7118): a message is one of WebSocket's. The gateway connects to nobody over it.
+    Ws,
+    /// The same, over TLS.
+    Wss,
+}
+
+impl Carrier {
+    /// Whether it needs a certificate.
+    pub(crate) fn is_secure(self) -> bool {
+        matches!(self, Self::Tls | Self::Wss)
+    }
+
+    /// The parameter of an address that is reached over it; UDP is what is meant without. Over TLS a WebSocket has the same as without (RFC 7118 section 5.4).
+    pub(crate) fn parameter(self) -> &'static str {
+        match self {
+            Self::Udp => "",
+            Self::Tcp => ";transport=tcp",
+            Self::Tls => ";transport=tls",
+            Self::Ws | Self::Wss => ";transport=ws",
+        }
+    }
 }
 
 impl fmt::Display for Carrier {
@@ -25,16 +46,18 @@ impl fmt::Display for Carrier {
             Self::Udp => "udp",
             Self::Tcp => "tcp",
             Self::Tls => "tls",
+            Self::Ws => "ws",
+            Self::Wss => "wss",
         })
     }
 }
 
-/// Where to listen, written `udp:10.255.0.1:5060`, `tcp:10.255.0.1:5060` or `tls:[2001:db8::1]:5061`.
+/// Where to listen, written `udp:10.255.0.1:5060`, `tcp:10.255.0.1:5060`, `tls:[2001:db8::1]:5061`, `ws:10.255.0.1:80` or `wss:10.255.0.1:443`.
 ///
 /// The address goes into Via and Contact as it stands, so name the one that applications can reach, not `0.0.0.0`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ListenAddress {
-    /// UDP, TCP or TLS.
+    /// What the messages come by.
     pub carrier: Carrier,
     /// The local address and port; port 0 lets the system choose.
     pub address: SocketAddr,
@@ -50,7 +73,7 @@ impl fmt::Display for ListenAddress {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseListenAddressError {
     /// It does not begin with a carrier.
-    #[error("`{0}` does not begin with `udp:`, `tcp:` or `tls:`")]
+    #[error("`{0}` does not begin with `udp:`, `tcp:`, `tls:`, `ws:` or `wss:`")]
     Carrier(String),
     /// What follows the carrier is no socket address.
     #[error("`{0}` is no IP address and port, like `10.255.0.1:5060`")]
@@ -65,6 +88,8 @@ impl FromStr for ListenAddress {
             Some(("udp", address)) => (Carrier::Udp, address),
             Some(("tcp", address)) => (Carrier::Tcp, address),
             Some(("tls", address)) => (Carrier::Tls, address),
+            Some(("ws", address)) => (Carrier::Ws, address),
+            Some(("wss", address)) => (Carrier::Wss, address),
             _ => return Err(ParseListenAddressError::Carrier(text.to_owned())),
         };
         let address = address.parse().map_err(|_| ParseListenAddressError::Address(address.to_owned()))?;
@@ -90,7 +115,7 @@ pub struct SipConfig {
     pub session_timer: SessionTimer,
     /// Other providers' gateways.
     pub peering: Peering,
-    /// Needed where an address to listen at is one of TLS.
+    /// Needed where an address to listen at is one of TLS, or of WebSocket over it.
     pub tls: Option<TlsFiles>,
     /// What a stranger can make the server do.
     pub limits: Limits,
@@ -226,7 +251,7 @@ impl Default for Peering {
 pub struct PeerConfig {
     /// Its domain: `east.example` in `sip:storage@vpn-a.east.example`.
     pub domain: String,
-    /// Where it is.
+    /// Where it is; not at a WebSocket, for the gateway opens none.
     pub address: ListenAddress,
     /// Where its requests may come from besides.
     pub from: Vec<IpAddr>,
@@ -275,7 +300,7 @@ mod tests {
 
     #[test]
     fn listen_addresses_read_back_as_written() {
-        for text in ["udp:10.255.0.1:5060", "tcp:[::1]:5061", "tls:[::1]:5061"] {
+        for text in ["udp:10.255.0.1:5060", "tcp:[::1]:5061", "tls:[::1]:5061", "ws:10.255.0.1:80", "wss:[::1]:443"] {
             assert_eq!(text.parse::<ListenAddress>().map(|a| a.to_string()), Ok(text.to_owned()));
         }
     }

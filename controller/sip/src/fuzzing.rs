@@ -12,9 +12,10 @@ pub fn messages(bytes: &[u8]) {
     stack::fuzz_datagram(bytes);
 }
 
-/// A stream, in pieces of the length that the first byte says.
+/// A stream, in pieces of the length that the first byte says; and the same bytes as a WebSocket's handshake and as a message of one.
 pub fn streams(bytes: &[u8]) {
     stack::fuzz_stream(bytes);
+    stack::fuzz_web_socket(bytes);
 }
 
 /// An offer.

@@ -36,6 +36,8 @@
 //!
 //! Over TCP and TLS (with client certificates if the configuration names their authority) connections are cut into messages, answered when they are
 //! malformed, kept alive by CRLF (RFC 5626), and closed when half a message does not become a whole one. Who registers by a connection is called by it.
+//! Over WebSocket (RFC 7118), with TLS or without, it is the same, but for the framing; and who registers there can be called in no other way. A contact stands for a connection
+//! to its own application only, so nobody gets another's calls by registering its contact (`stack/ways.rs`).
 //! `sips:` is refused with 416: it promises encryption up to the other end. An answer goes to where the request came from (RFC 3581), over IPv4 and IPv6.
 //!
 //! # What strangers can do
@@ -58,6 +60,7 @@
 //!   methods it does not know, accepts wrong versions, lengths and `CSeq`, and takes punctuation in quotes for punctuation. At level `info` it logs whole messages: filter it at `warn`.
 //! - `sdp-types`: SDP (RFC 8866) in and out.
 //! - `tokio-rustls` with `ring`: TLS 1.2 and 1.3, in memory-safe code and without a C library to keep up to date.
+//! - `tokio-tungstenite`: frames of WebSocket, with bounds on their length, over streams that are accepted here; the one that `rsipstack` has. `futures-util`: its halves.
 //! - `fail`: names the points at which tests kill the gateway; only a build for such tests has them.
 //! - `percent-encoding`: undoes escapes in addresses.
 //! - `md-5`, `sha2`, `hmac`: the hashes of digest authentication; `rand`: its nonces.

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::IpNet;
 use serde::Deserialize;
 use svpn_contract::wire::{MacAddr, Mtu, PortId};
-use svpn_sip::config::{ListenAddress, PeerConfig, Peering};
+use svpn_sip::config::{Carrier, ListenAddress, PeerConfig, Peering};
 use svpn_vpn::network::{CrossingSpec, Item, NniSpec};
 use svpn_vpn::request::{CeName, VpnName};
 use toml::Spanned;
@@ -136,6 +136,12 @@ fn read_peer(file: &File, peer: &Peer) -> Result<PeerConfig, String> {
     }
     if peer.sip.address.ip() == IpAddr::V4(Ipv4Addr::UNSPECIFIED) {
         return Err(format!("{} is nobody's address: expected where the peer's gateway is", peer.sip));
+    }
+    if matches!(peer.sip.carrier, Carrier::Ws | Carrier::Wss) {
+        return Err(format!(
+            "{} is no address of a gateway's: expected udp:, tcp: or tls:, for WebSockets are opened by applications only",
+            peer.sip
+        ));
     }
     let mut vpns: Vec<(VpnName, VpnName)> = Vec::new();
     for names in links.iter().flat_map(|link| link.vpns.iter().map(Crossing::names)) {

@@ -147,6 +147,7 @@ fn what_does_not_hang_together_is_said_with_its_line() {
         ("router = \"pe2\", port = 3", "router = \"pe9\", port = 3", "not configured"),
         ("contract = \"silver\"", "contract = \"lead\"", "not configured"),
         ("peer = \"abroad.example\"", "peer = \"nowhere.example\"", "expected the domain of a [[peer]]"),
+        ("sip = \"udp:127.0.0.9:5060\"", "sip = \"wss:127.0.0.9:443\"", "expected udp:, tcp: or tls:"),
         ("there = \"acme\"", "there = \"a c\"", "no VPN of a domain"),
         ("domain = \"abroad.example\"", "domain = \"provider.example\"", "there twice"),
         ("prefixes = [\"10.9.0.0/24\"]", "prefixes = [\"10.2.0.0/25\"]", "10.2.0.0/24"),

@@ -15,8 +15,8 @@ use super::setup::{PATIENCE, abandoned};
 use super::{Input, Sender};
 use crate::services::Services;
 use crate::sessions::Sessions;
-use crate::stack::sip::{Header, Request, Response, StatusCodeKind, Uri};
-use crate::stack::{Dialog, InviteClient};
+use crate::stack::sip::{Header, Request, Response, StatusCodeKind};
+use crate::stack::{Dialog, InviteClient, NextHop};
 
 /// Where an INVITE stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,7 +110,7 @@ struct Follower<S: Sessions> {
     call: Sender,
     branch: Branch,
     invite: Request,
-    hop: Uri,
+    hop: NextHop,
     line: Line,
     /// Why it was abandoned.
     reason: Option<Header>,
@@ -124,7 +124,7 @@ pub(super) fn invite<S: Sessions>(
     call: Sender,
     branch: Branch,
     invite: Request,
-    hop: Uri,
+    hop: NextHop,
     talking: TaskTrackerToken,
 ) -> (Hold, impl Future<Output = ()> + Send + 'static) {
     let (hold, told) = oneshot::channel();
@@ -178,7 +178,8 @@ impl<S: Sessions> Follower<S> {
     }
 
     async fn on(&mut self, event: Event, response: Option<Response>) {
-        let dialog = response.as_ref().filter(|_| event == Event::Answered).map(|response| Dialog::as_caller(&self.invite, response));
+        let dialog =
+            response.as_ref().filter(|_| event == Event::Answered).map(|response| Dialog::as_caller(&self.invite, response, &self.hop));
         let dialog = dialog
             .and_then(|dialog| dialog.inspect_err(|error| tracing::warn!(%error, contact = %self.hop, "the 200 makes no dialog")).ok());
         let (line, action) = step(self.line, event);

@@ -53,7 +53,7 @@ impl CallerLeg {
         if let Some(to) = to {
             self.invite.headers.unique_push(Header::To(to));
         }
-        match Dialog::as_callee(&self.invite, self.dialog.connection()) {
+        match self.dialog.beside(&self.invite) {
             Ok(dialog) => self.dialog = dialog,
             // It made one before.
             Err(error) => tracing::error!(%error, "no second dialog with the caller"),

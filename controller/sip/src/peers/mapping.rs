@@ -8,8 +8,8 @@ use svpn_vpn::request::{CeName, Label, Mapping, Refusal};
 use super::labels::{Key, LabelError};
 use super::{Peer, Peers, SessionId, failed, gateway};
 use crate::refusal::Rejection;
-use crate::stack::sip::{CallId, Header, Method, Request, StatusCodeKind, Uri, Version, typed};
-use crate::stack::{Stack, make_tag};
+use crate::stack::sip::{CallId, Header, Method, Request, StatusCodeKind, Version, typed};
+use crate::stack::{NextHop, Stack, make_tag};
 
 const CONTENT_TYPE: &str = "application/svpn-label-mapping+json";
 /// Labels below are reserved (RFC 3032 section 2.1).
@@ -59,7 +59,7 @@ pub(crate) async fn tell(stack: &Stack, domain: &str, peer: &Peer, session: &Ses
     }
 }
 
-fn message(stack: &Stack, domain: &str, peer: &Peer, hop: &Uri, session: &SessionId, mapping: &Mapping) -> Request {
+fn message(stack: &Stack, domain: &str, peer: &Peer, hop: &NextHop, session: &SessionId, mapping: &Mapping) -> Request {
     let to = gateway(peer.domain());
     let body = Body { nni: mapping.nni.0.clone(), label: mapping.label.get() };
     Request {

@@ -22,12 +22,12 @@ pub(crate) use labels::{Expected, Key, Labels};
 pub(crate) use mapping::{serve, tell};
 
 use crate::address::{Place, place_in};
-use crate::config::{Carrier, PeerConfig, Peering};
+use crate::config::{PeerConfig, Peering};
 use crate::refusal::Rejection;
 use crate::stack::sip::prelude::HeadersExt;
 use crate::stack::sip::uri::ParamsExt;
 use crate::stack::sip::{Auth, Header, Host, Request, Uri};
-use crate::stack::{from_uri, source};
+use crate::stack::{NextHop, from_uri, source};
 
 /// The parameter of the Request-URI that names the link a session is to cross.
 const NNI_PARAMETER: &str = "svpn-nni";
@@ -102,10 +102,9 @@ impl Peer {
     }
 
     /// Where its gateway is.
-    pub(crate) fn location(&self) -> Uri {
+    pub(crate) fn location(&self) -> NextHop {
         let at = self.0.address;
-        let transport = if at.carrier == Carrier::Tcp { ";transport=tcp" } else { "" };
-        Uri::try_from(format!("sip:{}{transport}", at.address)).unwrap_or_default()
+        NextHop::new(Uri::try_from(format!("sip:{}{}", at.address, at.carrier.parameter())).unwrap_or_default())
     }
 
     fn sends_from(&self, source: IpAddr) -> bool {

@@ -2,9 +2,14 @@ use super::*;
 use crate::stack::sip::SipMessage;
 
 fn peers() -> Peers {
+    at("udp:192.0.2.2:5060")
+}
+
+/// Those whose gateway has this address.
+fn at(address: &str) -> Peers {
     let peer = PeerConfig {
         domain: "b.example".to_owned(),
-        address: "udp:192.0.2.2:5060".parse().unwrap(),
+        address: address.parse().unwrap(),
         from: vec![IpAddr::from([192, 0, 2, 3])],
         nnis: vec![CeName("a-b".to_owned())],
         vpns: vec![(VpnName("vpn-a".to_owned()), VpnName("acme".to_owned()))],
@@ -39,7 +44,16 @@ fn a_callee_of_a_peer_is_known_by_our_name_of_its_vpn() {
     let (peers, application) = (peers(), ApplicationId { name: "backup".to_owned(), vpn: VpnName("vpn-a".to_owned()) });
     let uri = peers.known[0].uri(&application, &CeName("a-b".to_owned()));
     assert_eq!(uri.to_string(), "sip:backup@acme.b.example;svpn-nni=a-b");
-    assert_eq!(peers.known[0].location().to_string(), "sip:192.0.2.2:5060");
+    assert_eq!(peers.known[0].location().uri().to_string(), "sip:192.0.2.2:5060");
+}
+
+#[test]
+fn a_peer_is_reached_by_what_its_address_says() {
+    for (address, location) in
+        [("tcp:192.0.2.2:5060", "sip:192.0.2.2:5060;transport=tcp"), ("tls:192.0.2.2:5061", "sip:192.0.2.2:5061;transport=tls")]
+    {
+        assert_eq!(at(address).known[0].location().uri().to_string().to_ascii_lowercase(), location);
+    }
 }
 
 #[test]

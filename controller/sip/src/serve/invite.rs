@@ -17,7 +17,7 @@ use crate::sdp::{CONTENT_TYPE, Offer, read_offer};
 use crate::services::Services;
 use crate::sessions::Sessions;
 use crate::stack::sip::{Header, Request, Uri};
-use crate::stack::{Dialog, SipConnection, Transaction, from_uri, to_with_new_tag};
+use crate::stack::{Dialog, NextHop, SipConnection, Transaction, from_uri, to_with_new_tag};
 
 /// The Max-Forwards of a request that has none (RFC 3261 section 16.6).
 const MAX_FORWARDS: u8 = 70;
@@ -27,7 +27,7 @@ struct Checked {
     offer: Offer,
     request: SessionRequest,
     /// Where the callee, or its gateway, is.
-    contacts: Vec<Vec<Uri>>,
+    contacts: Vec<Vec<NextHop>>,
     crossing: Option<Crossing>,
     max_forwards: u8,
     dialog: Dialog,
@@ -46,7 +46,7 @@ struct Caller {
 struct Callee {
     application: ApplicationId,
     ce: CeName,
-    contacts: Vec<Vec<Uri>>,
+    contacts: Vec<Vec<NextHop>>,
     crossing: Option<Crossing>,
 }
 
@@ -109,7 +109,9 @@ async fn check<S: Sessions>(services: &Services<S>, invite: &Request, connection
         }
         None => Caller { application: identify(services, invite).await?, ce: None, crossing: None },
     };
-    let dialog = Dialog::as_callee(invite, connection).map_err(|error| Rejection::new(400, error.to_string()))?;
+    // A peer's application may have the name of one here, and has none of its contacts.
+    let whose = caller.crossing.is_none().then(|| caller.application.clone());
+    let dialog = Dialog::as_callee(invite, whose, connection).map_err(|error| Rejection::new(400, error.to_string()))?;
     let timer = answer_timer(invite, services.session_timer)?;
     let now = Instant::now();
     let caller_ce = caller.ce.clone().or_else(|| services.registrar().latest(&caller.application, now).map(|binding| binding.ce));
@@ -134,10 +136,10 @@ async fn check<S: Sessions>(services: &Services<S>, invite: &Request, connection
 }
 
 /// The contacts, those of the same preference together, the most preferred first (RFC 3261 section 16.6).
-fn by_preference(mut bindings: Vec<Binding>) -> Vec<Vec<Uri>> {
+fn by_preference(mut bindings: Vec<Binding>, hop: impl Fn(Uri) -> NextHop) -> Vec<Vec<NextHop>> {
     bindings.sort_by_key(|binding| Reverse(binding.preference));
     let groups = bindings.chunk_by(|one, other| one.preference == other.preference);
-    groups.map(|group| group.iter().map(|binding| binding.contact.clone()).collect()).collect()
+    groups.map(|group| group.iter().map(|binding| hop(binding.contact.clone())).collect()).collect()
 }
 
 /// What is in the body, and what may be in the answer's: what cannot be spoken of needs no password.
@@ -186,7 +188,8 @@ async fn find_callee<S: Sessions>(services: &Services<S>, uri: &Uri, from: &Call
     let bindings = services.registrar().bindings(&found, now);
     let ce = bindings.first().map(|binding| binding.ce.clone());
     let ce = ce.ok_or_else(|| Rejection::new(480, format!("{found} is not registered")))?;
-    Ok(Callee { application: found, ce, contacts: by_preference(bindings), crossing: None })
+    let contacts = by_preference(bindings, |contact| services.stack.contact_of(&found, contact));
+    Ok(Callee { application: found, ce, contacts, crossing: None })
 }
 
 /// A callee of another provider is called at that provider's gateway.

@@ -66,11 +66,8 @@ async fn handle<S: Sessions>(mut transaction: Transaction, services: Arc<Service
     }
     match request.method {
         Method::Invite => return invite::serve(transaction, services).await,
-        Method::Register => match register::serve(&request, &services).await {
-            Ok(headers) => {
-                services.stack.remember_way(&request, transaction.connection.as_ref());
-                reply(&mut transaction, 200, headers).await;
-            }
+        Method::Register => match register::serve(&request, transaction.connection.as_ref(), &services).await {
+            Ok(headers) => reply(&mut transaction, 200, headers).await,
             Err(rejection) => refuse(&mut transaction, rejection).await,
         },
         // To whoever is no peer it is a method like others that are not served.

@@ -11,14 +11,18 @@ use crate::refusal::Rejection;
 use crate::registrar::{Binding, Clocks, Contact, DEFAULT_EXPIRES, MIN_EXPIRES, Preference, RegisterError, Sequence, Wish};
 use crate::services::Services;
 use crate::sessions::Sessions;
-use crate::stack::sip::{Header, Request, Scheme, typed};
-use crate::stack::{sequence, to_uri, unescaped};
+use crate::stack::sip::{Header, Request, Scheme, Uri, typed};
+use crate::stack::{SipConnection, sequence, to_uri, unescaped};
 
 /// The Contact parameter that names the CE.
 const CE_PARAMETER: &str = "svpn-ce";
 
-/// Serves a REGISTER; returns the header fields of its 200.
-pub(super) async fn serve<S: Sessions>(request: &Request, services: &Services<S>) -> Result<Vec<Header>, Rejection> {
+/// Serves a REGISTER that came by `connection`; returns the header fields of its 200.
+pub(super) async fn serve<S: Sessions>(
+    request: &Request,
+    connection: Option<&SipConnection>,
+    services: &Services<S>,
+) -> Result<Vec<Header>, Rejection> {
     let to = to_uri(request).ok_or_else(|| Rejection::new(400, "To is malformed"))?;
     let address = services.domain.application(&to).map_err(|error| Rejection::new(404, error.to_string()))?;
     let application = authenticate(services, request, &address, Challenge::Registrar).await?;
@@ -32,6 +36,7 @@ pub(super) async fn serve<S: Sessions>(request: &Request, services: &Services<S>
     let clocks = Clocks::read();
     let now = clocks.now;
     let changes = wish != Wish::Query;
+    let reached = staying(&wish);
     let (bindings, kept, before) = {
         let mut registrar = services.registrar();
         let before = registrar.latest(&application, now).map(|binding| binding.ce);
@@ -43,12 +48,21 @@ pub(super) async fn serve<S: Sessions>(request: &Request, services: &Services<S>
     if let Some(kept) = kept {
         kept.await?;
     }
+    services.stack.remember_ways(&application, &reached, connection);
     let latest = bindings.first().map(|binding| &binding.ce);
     if let Some(ce) = latest.filter(|ce| before.as_ref() != Some(ce)) {
         services.sessions.moved([(application.clone(), ce.clone())].into(), services.move_timeout);
     }
     tracing::info!(%application, ce = latest.map(|ce| ce.0.as_str()), contacts = bindings.len(), "registered");
     Ok(bindings.iter().map(|binding| contact_header(binding, now)).collect())
+}
+
+/// The contacts that are there from now on.
+fn staying(wish: &Wish) -> Vec<Uri> {
+    match wish {
+        Wish::Update(contacts) => contacts.iter().filter(|contact| contact.expires > 0).map(|contact| contact.uri.clone()).collect(),
+        Wish::Query | Wish::RemoveAll => Vec::new(),
+    }
 }
 
 async fn admit<S: Sessions>(services: &Services<S>, application: &ApplicationId, ce: &CeName) -> Result<(), Rejection> {

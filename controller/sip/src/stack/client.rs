@@ -13,7 +13,7 @@ use rsipstack::transport::{SipAddr, SipConnection};
 
 use super::forks::Forks;
 use super::stream::DialError;
-use super::{Dialog, Stack, Transaction, port, sequence, sip_address};
+use super::{Dialog, NextHop, Stack, Transaction, port, sequence, sip_address};
 use crate::config::{Carrier, ListenAddress};
 
 /// An INVITE under way: CANCEL goes the way it went.
@@ -31,8 +31,8 @@ enum Answered {
 
 impl InviteClient {
     /// Sends the INVITE; `None` if it could not be made a transaction.
-    pub(crate) async fn send(stack: &Stack, invite: Request, hop: &Uri) -> Option<Self> {
-        let transaction = stack.client(invite, hop, None).await?;
+    pub(crate) async fn send(stack: &Stack, invite: Request, hop: &NextHop) -> Option<Self> {
+        let transaction = stack.client(invite, hop).await?;
         Some(Self { transaction, answered: Answered::NotYet, forks: Arc::clone(&stack.forks) })
     }
 
@@ -59,9 +59,14 @@ impl InviteClient {
 
 impl Stack {
     /// The address to name in Via and Contact of a message to `hop`: of its carrier, and of its kind of address if there is one.
-    pub(crate) fn local(&self, hop: &Uri) -> ListenAddress {
-        let carrier = self.carrier(hop);
-        let is_v6 = matches!(hop.host_with_port.host, Host::IpAddr(IpAddr::V6(_)));
+    pub(crate) fn local(&self, hop: &NextHop) -> ListenAddress {
+        let connection = self.connection(hop);
+        let came = connection.as_ref().and_then(SipConnection::get_remote_addr);
+        let carrier = came.and_then(|came| Carrier::try_from(came.r#type?).ok()).unwrap_or_else(|| self.asked(hop.uri()));
+        let is_v6 = match came.and_then(|came| came.get_socketaddr().ok()) {
+            Some(came) => came.is_ipv6(),
+            None => matches!(hop.uri().host(), Host::IpAddr(IpAddr::V6(_))),
+        };
         let fit = |address: &&ListenAddress| (address.carrier == carrier, address.address.is_ipv6() == is_v6);
         // `start` refuses an empty list.
         let nowhere = ListenAddress { carrier, address: SocketAddr::from(([127, 0, 0, 1], 5060)) };
@@ -70,17 +75,27 @@ impl Stack {
     }
 
     /// What the address asks for, or UDP, or what there is (RFC 3263 section 4.1).
-    pub(super) fn carrier(&self, hop: &Uri) -> Carrier {
-        let offered = |carrier| self.addresses.iter().any(|address| address.carrier == carrier);
-        match hop.transport() {
+    pub(super) fn asked(&self, uri: &Uri) -> Carrier {
+        let first = |carriers: &[Carrier]| {
+            let offered = |carrier: &&Carrier| self.addresses.iter().any(|address| address.carrier == **carrier);
+            carriers.iter().find(offered).copied()
+        };
+        match uri.transport() {
             Some(Transport::Tcp) => Carrier::Tcp,
             Some(Transport::Tls) => Carrier::Tls,
-            _ => [Carrier::Udp, Carrier::Tcp].into_iter().find(|carrier| offered(*carrier)).unwrap_or(Carrier::Tls),
+            // With TLS or without, as it came: an address does not say which.
+            Some(Transport::Ws | Transport::Wss) => first(&[Carrier::Wss]).unwrap_or(Carrier::Ws),
+            _ => first(&[Carrier::Udp, Carrier::Tcp]).unwrap_or(Carrier::Tls),
         }
     }
 
+    /// The open connection by which whoever is at `hop` came, or registered that it is there.
+    fn connection(&self, hop: &NextHop) -> Option<SipConnection> {
+        hop.connection().cloned().or_else(|| self.streams.way(hop.whose()?, &self.place(hop.uri())?))
+    }
+
     /// A Via of ours, with a new branch.
-    pub(crate) fn via(&self, hop: &Uri) -> typed::Via {
+    pub(crate) fn via(&self, hop: &NextHop) -> typed::Via {
         let local = self.local(hop);
         typed::Via {
             version: rsipstack::sip::Version::V2,
@@ -91,18 +106,13 @@ impl Stack {
     }
 
     /// Our Contact towards `hop`, with the user part of whom we speak for.
-    pub(crate) fn contact(&self, user: &str, hop: &Uri) -> Header {
+    pub(crate) fn contact(&self, user: &str, hop: &NextHop) -> Header {
         let local = self.local(hop);
-        let parameter = match local.carrier {
-            Carrier::Udp => "",
-            Carrier::Tcp => ";transport=tcp",
-            Carrier::Tls => ";transport=tls",
-        };
         let user = Auth { user: user.to_owned(), password: None };
-        Header::Contact(format!("<sip:{user}@{}{parameter}>", local.address).into())
+        Header::Contact(format!("<sip:{user}@{}{}>", local.address, local.carrier.parameter()).into())
     }
 
-    async fn client(&self, request: Request, hop: &Uri, connection: Option<SipConnection>) -> Option<Transaction> {
+    async fn client(&self, request: Request, hop: &NextHop) -> Option<Transaction> {
         let key = match TransactionKey::from_request(&request, TransactionRole::Client) {
             Ok(key) => key,
             Err(error) => {
@@ -110,11 +120,7 @@ impl Stack {
                 return None;
             }
         };
-        let (connection, destination) = if let Some(connection) = connection {
-            (connection, SipAddr { r#type: None, addr: hop.host_with_port.clone() })
-        } else {
-            self.reach(hop).await?
-        };
+        let (connection, destination) = self.reach(hop).await?;
         let mut transaction = Transaction::new_client(key, request, Arc::clone(&self.endpoint), Some(connection));
         transaction.destination = Some(destination);
         fail_point!("signalling: before a request");
@@ -127,16 +133,24 @@ impl Stack {
     }
 
     /// What to send by to `hop`, and where to; `None` if there is no way.
-    pub(super) async fn reach(&self, hop: &Uri) -> Option<(SipConnection, SipAddr)> {
-        let carrier = self.carrier(hop);
+    pub(super) async fn reach(&self, hop: &NextHop) -> Option<(SipConnection, SipAddr)> {
+        let carrier = self.asked(hop.uri());
         let reached = async {
-            let peer = address_of(hop, carrier).await?;
+            if let Some(connection) = self.connection(hop)
+                && let Some(peer) = connection.get_remote_addr().cloned()
+            {
+                return Ok((connection, peer));
+            }
+            if matches!(carrier, Carrier::Ws | Carrier::Wss) {
+                return Err(DialError::NoWebSocket);
+            }
+            let peer = address_of(hop.uri(), carrier).await?;
             let connection = if carrier == Carrier::Udp {
                 let fit = self.udp.iter().find(|(local, _)| local.is_ipv6() == peer.is_ipv6());
                 let (_, connection) = fit.ok_or(DialError::NoSocket)?;
                 SipConnection::Udp(connection.clone())
             } else {
-                self.streams.reach(carrier, peer, &hop.host_with_port.host).await?
+                self.streams.reach(carrier, peer, hop.uri().host()).await?
             };
             Ok::<_, DialError>((connection, sip_address(carrier.into(), peer)))
         };
@@ -144,9 +158,9 @@ impl Stack {
     }
 
     /// Sends a request that is no INVITE, and waits for its end; its last response.
-    pub(crate) async fn exchange(&self, request: Request, hop: &Uri, connection: Option<SipConnection>) -> Option<Response> {
+    pub(crate) async fn exchange(&self, request: Request, hop: &NextHop) -> Option<Response> {
         let method = request.method;
-        let mut transaction = self.client(request, hop, connection).await?;
+        let mut transaction = self.client(request, hop).await?;
         let mut last = None;
         while let Some(message) = transaction.receive().await {
             if let SipMessage::Response(response) = message {
@@ -158,8 +172,8 @@ impl Stack {
     }
 
     /// Sends a request that is no INVITE, and returns its final response, if it gets one.
-    pub(crate) async fn ask(&self, request: Request, hop: &Uri) -> Option<Response> {
-        let mut transaction = self.client(request, hop, None).await?;
+    pub(crate) async fn ask(&self, request: Request, hop: &NextHop) -> Option<Response> {
+        let mut transaction = self.client(request, hop).await?;
         while let Some(message) = transaction.receive().await {
             match message {
                 SipMessage::Response(response) if response.status_code.kind() != StatusCodeKind::Provisional => return Some(response),
@@ -172,13 +186,12 @@ impl Stack {
     /// Hangs up.
     pub(crate) async fn bye(&self, mut dialog: Dialog, more: Vec<Header>) {
         let hop = dialog.next_hop();
-        let connection = dialog.connection();
         let request = dialog.request(Method::Bye, self.via(&hop), more);
-        self.exchange(request, &hop, connection).await;
+        self.exchange(request, &hop).await;
     }
 
     /// Cancels an INVITE that has been answered provisionally (RFC 3261 section 9.1).
-    pub(crate) async fn cancel(&self, invite: &Request, hop: &Uri, reason: Option<Header>) {
+    pub(crate) async fn cancel(&self, invite: &Request, hop: &NextHop, reason: Option<Header>) {
         let mut headers: Vec<Header> = invite
             .headers
             .iter()
@@ -191,7 +204,7 @@ impl Stack {
         headers.extend(reason);
         let cancel =
             Request { method: Method::Cancel, uri: invite.uri.clone(), version: invite.version, headers: headers.into(), body: Vec::new() };
-        self.exchange(cancel, hop, None).await;
+        self.exchange(cancel, hop).await;
     }
 }
 
@@ -200,6 +213,8 @@ async fn address_of(hop: &Uri, carrier: Carrier) -> Result<SocketAddr, DialError
     let port = port(hop, carrier);
     match &hop.host_with_port.host {
         Host::IpAddr(address) => Ok(SocketAddr::new(*address, port)),
+        // RFC 6761 section 6.4: nobody is asked for such a name.
+        Host::Domain(name) if name.0.to_ascii_lowercase().ends_with(".invalid") => Err(DialError::NoSuchHost),
         Host::Domain(name) => tokio::net::lookup_host((name.0.as_str(), port)).await?.next().ok_or(DialError::NoSuchHost),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::escapes::{read_again, unescaped};
 use super::grammar::address;
+use super::next_hop::NextHop;
 use super::sequence;
 use rsipstack::dialog::DialogId;
 use rsipstack::sip::prelude::{HeadersExt, ToTypedHeader};
@@ -9,6 +10,7 @@ use rsipstack::sip::{CallId, Header, Method, Request, Response, Uri, Version, ty
 use rsipstack::transaction::key::TransactionRole;
 use rsipstack::transport::SipConnection;
 use serde::{Deserialize, Serialize};
+use svpn_vpn::request::ApplicationId;
 
 /// The gateway's end of a dialog.
 #[derive(Clone)]
@@ -21,6 +23,8 @@ pub(crate) struct Dialog {
     target: Uri,
     route: Vec<Header>,
     sequence: u32,
+    /// Whom the peer speaks for, where its contacts are those of an application here.
+    whose: Option<ApplicationId>,
     /// The connection the peer came by, if it is one.
     connection: Option<SipConnection>,
 }
@@ -68,8 +72,12 @@ impl DialogKey {
 }
 
 impl Dialog {
-    /// The dialog that our answer to `invite` makes; its To has our tag already.
-    pub(crate) fn as_callee(invite: &Request, connection: Option<SipConnection>) -> Result<Self, DialogError> {
+    /// The dialog that our answer to `invite` makes; its To has our tag already, and it came by `connection`.
+    pub(crate) fn as_callee(
+        invite: &Request,
+        whose: Option<ApplicationId>,
+        connection: Option<SipConnection>,
+    ) -> Result<Self, DialogError> {
         let id = DialogId::try_from((invite, TransactionRole::Server)).map_err(|_| DialogError::Tag)?;
         Ok(Self {
             id,
@@ -78,21 +86,27 @@ impl Dialog {
             target: contact(invite)?,
             route: record_route(invite)?,
             sequence: 0,
+            whose,
             connection: connection.filter(SipConnection::is_reliable),
         })
     }
 
-    /// The dialog that the peer's 2xx to our `invite` makes.
-    pub(crate) fn as_caller(invite: &Request, answer: &Response) -> Result<Self, DialogError> {
-        Self::answered(invite, answer)
+    /// The dialog that the peer's 2xx to our `invite` makes, which went to `hop`.
+    pub(crate) fn as_caller(invite: &Request, answer: &Response, hop: &NextHop) -> Result<Self, DialogError> {
+        Self::answered(invite, answer, hop.whose().cloned(), hop.connection().cloned())
     }
 
-    /// The dialog that a further 2xx makes: From and `CSeq` are those of the INVITE (RFC 3261 section 8.2.6.2), which a proxy has forked.
-    pub(crate) fn as_forked(answer: &Response) -> Result<Self, DialogError> {
-        Self::answered(answer, answer)
+    /// The dialog that a further 2xx makes, which came by `connection`: From and `CSeq` are those of the INVITE (RFC 3261 section 8.2.6.2), which a proxy has forked.
+    pub(crate) fn as_forked(answer: &Response, connection: Option<SipConnection>) -> Result<Self, DialogError> {
+        Self::answered(answer, answer, None, connection.filter(SipConnection::is_reliable))
     }
 
-    fn answered(invite: &impl HeadersExt, answer: &Response) -> Result<Self, DialogError> {
+    fn answered(
+        invite: &impl HeadersExt,
+        answer: &Response,
+        whose: Option<ApplicationId>,
+        connection: Option<SipConnection>,
+    ) -> Result<Self, DialogError> {
         let id = DialogId::try_from((answer, TransactionRole::Client)).map_err(|_| DialogError::Tag)?;
         let mut route = record_route(answer)?;
         route.reverse();
@@ -103,7 +117,8 @@ impl Dialog {
             target: contact(answer)?,
             route,
             sequence: sequence(invite),
-            connection: None,
+            whose,
+            connection,
         })
     }
 
@@ -128,8 +143,8 @@ impl Dialog {
         }
     }
 
-    /// The dialog that was kept. The peer's connection is gone; it is called at its Contact.
-    pub(crate) fn resume(kept: KeptDialog) -> Result<Self, DialogError> {
+    /// The dialog that was kept. The peer's connection is gone; it is called at its Contact, or as it has registered since.
+    pub(crate) fn resume(kept: KeptDialog, whose: Option<ApplicationId>) -> Result<Self, DialogError> {
         let KeptDialog { call_id, local_tag, remote_tag, local, remote, target, route, sequence } = kept;
         Ok(Self {
             id: DialogId { call_id, local_tag, remote_tag },
@@ -138,8 +153,14 @@ impl Dialog {
             target: read_again(&target).ok_or(DialogError::Kept)?,
             route: route.into_iter().map(|route| Header::Route(route.into())).collect(),
             sequence: sequence.saturating_add(UNKNOWN_REQUESTS),
+            whose,
             connection: None,
         })
+    }
+
+    /// Another dialog with the same peer, which the same INVITE makes with another tag of ours.
+    pub(crate) fn beside(&self, invite: &Request) -> Result<Self, DialogError> {
+        Self::as_callee(invite, self.whose.clone(), self.connection.clone())
     }
 
     /// The dialog after a target refresh (RFC 3261 section 12.2): the peer is to be called at its new Contact, if `message` has one.
@@ -162,15 +183,11 @@ impl Dialog {
         DialogKey(self.id.clone())
     }
 
-    /// The connection to send by, if the peer came by one that is still open.
-    pub(crate) fn connection(&self) -> Option<SipConnection> {
-        self.connection.clone().filter(|connection| !connection.cancel_token().is_some_and(|token| token.is_cancelled()))
-    }
-
-    /// Where its requests go: the first Route, or else the peer's Contact.
-    pub(crate) fn next_hop(&self) -> Uri {
+    /// Where its requests go: the first Route, or else the peer's Contact; by the connection that the peer came by, as long as that is open.
+    pub(crate) fn next_hop(&self) -> NextHop {
         let route = self.route.first().map(Header::value);
-        route.and_then(|route| read_again(&address(route)?.uri.canonical)).unwrap_or_else(|| self.target.clone())
+        let uri = route.and_then(|route| read_again(&address(route)?.uri.canonical)).unwrap_or_else(|| self.target.clone());
+        NextHop::new(uri).of(self.whose.clone()).by(self.connection.clone())
     }
 
     /// The next request of the dialog.
@@ -222,12 +239,12 @@ mod tests {
     #[test]
     fn the_peer_is_called_by_its_contact_as_it_wrote_it() {
         let invite = Request::try_from(INVITE).unwrap();
-        let dialog = Dialog::as_callee(&invite, None).unwrap();
-        let kept = Dialog::resume(dialog.keep()).unwrap();
+        let dialog = Dialog::as_callee(&invite, None, None).unwrap();
+        let kept = Dialog::resume(dialog.keep(), None).unwrap();
         for mut dialog in [dialog, kept] {
             let bye =
                 dialog.request(Method::Bye, typed::Via::parse("SIP/2.0/UDP 10.0.0.1;branch=z9hG4bK2").unwrap(), Vec::new()).to_string();
-            assert_eq!(dialog.next_hop().host().to_string(), "10.1.0.9");
+            assert_eq!(dialog.next_hop().uri().host().to_string(), "10.1.0.9");
             assert!(bye.starts_with("BYE sip:;a%40b%20c@10.1.0.5 SIP/2.0\r\n"), "{bye}");
             assert!(bye.contains("\r\nRoute: <sip:;p%2525@10.1.0.9;lr>\r\n"), "{bye}");
         }

@@ -10,6 +10,7 @@ use std::time::Instant;
 use rsipstack::sip::prelude::HeadersExt;
 use rsipstack::sip::{CSeq, Header, Method, Response, StatusCodeKind, To};
 use rsipstack::transaction::key::{TransactionKey, TransactionRole};
+use rsipstack::transport::SipConnection;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::{Dialog, Stack, TRANSACTION_TIMEOUT};
@@ -20,6 +21,8 @@ const MAX_ANSWERS: usize = 8;
 /// A further 2xx.
 pub(crate) struct Further {
     response: Response,
+    /// What it came by.
+    connection: Option<SipConnection>,
     met: Met,
 }
 
@@ -64,8 +67,8 @@ impl Forks {
         answered.since.push_back((now, invite.clone()));
     }
 
-    /// Whether the response is a further 2xx, and so nothing for the library.
-    pub(super) fn takes(&self, response: &Response) -> bool {
+    /// Whether the response, which came by `connection`, is a further 2xx, and so nothing for the library.
+    pub(super) fn takes(&self, response: &Response, connection: Option<&SipConnection>) -> bool {
         let is_answer = response.status_code.kind() == StatusCodeKind::Successful
             && matches!(response.cseq_header().and_then(CSeq::method), Ok(Method::Invite));
         let (true, Some(tag), Ok(key)) = (is_answer, tag(response), TransactionKey::from_response(response, TransactionRole::Client))
@@ -86,7 +89,7 @@ impl Forks {
             }
         };
         // Nobody listens any more only when the server stops.
-        let _ = self.further.send(Further { response: response.clone(), met });
+        let _ = self.further.send(Further { response: response.clone(), connection: connection.cloned(), met });
         true
     }
 
@@ -98,7 +101,7 @@ impl Forks {
 impl Stack {
     /// Acknowledges a further 2xx, and hangs up on whom it is from.
     pub(crate) async fn hang_up_on(&self, further: Further, reason: Header) {
-        let dialog = match Dialog::as_forked(&further.response) {
+        let dialog = match Dialog::as_forked(&further.response, further.connection) {
             Ok(dialog) => dialog,
             Err(error) => {
                 tracing::warn!(%error, "a further 200 makes no dialog");
@@ -158,13 +161,13 @@ mod tests {
     #[test]
     fn an_answer_of_another_is_told_and_the_first_ones_repetition_is_not() {
         let (forks, mut further) = forks();
-        assert!(!forks.takes(&ok(1, "late")), "nothing is known of it");
+        assert!(!forks.takes(&ok(1, "late"), None), "nothing is known of it");
         forks.expect(&key(&ok(1, "one")), &ok(1, "one"), Instant::now());
-        assert!(!forks.takes(&ok(1, "one")), "the library acknowledges it");
-        assert!(!forks.takes(&ok(2, "other")), "of another INVITE");
-        assert!(!forks.takes(&response("486 Busy Here", 1, "other")));
+        assert!(!forks.takes(&ok(1, "one"), None), "the library acknowledges it");
+        assert!(!forks.takes(&ok(2, "other"), None), "of another INVITE");
+        assert!(!forks.takes(&response("486 Busy Here", 1, "other"), None));
         assert!(told(&mut further).is_empty());
-        assert!(forks.takes(&ok(1, "other")) && forks.takes(&ok(1, "other")) && forks.takes(&ok(1, "third")));
+        assert!(forks.takes(&ok(1, "other"), None) && forks.takes(&ok(1, "other"), None) && forks.takes(&ok(1, "third"), None));
         assert_eq!(told(&mut further), [Met::First, Met::Again, Met::First]);
     }
 
@@ -174,14 +177,14 @@ mod tests {
         let begun = Instant::now();
         forks.expect(&key(&ok(1, "one")), &ok(1, "one"), begun);
         for number in 0..20 {
-            assert!(forks.takes(&ok(1, &format!("t{number}"))));
+            assert!(forks.takes(&ok(1, &format!("t{number}")), None));
         }
         assert_eq!(told(&mut further).len(), MAX_ANSWERS - 1);
         forks.expect(&key(&ok(2, "one")), &ok(2, "one"), begun + TRANSACTION_TIMEOUT);
-        assert!(forks.takes(&ok(1, "t0")), "it may come still");
+        assert!(forks.takes(&ok(1, "t0"), None), "it may come still");
         forks.expect(&key(&ok(3, "one")), &ok(3, "one"), begun + TRANSACTION_TIMEOUT + Duration::from_secs(1));
-        assert!(!forks.takes(&ok(1, "t0")));
-        assert!(forks.takes(&ok(2, "t0")) && forks.takes(&ok(3, "t0")));
+        assert!(!forks.takes(&ok(1, "t0"), None));
+        assert!(forks.takes(&ok(2, "t0"), None) && forks.takes(&ok(3, "t0"), None));
         assert_eq!(forks.answered().since.len(), 2);
     }
 }

@@ -3,10 +3,10 @@
 use super::head::{long, split};
 
 /// The longest header section.
-const MAX_HEAD: usize = 32_768;
+pub(super) const MAX_HEAD: usize = 32_768;
 
 /// The longest body: offers are shorter by far.
-const MAX_BODY: usize = 65_536;
+pub(super) const MAX_BODY: usize = 65_536;
 
 /// What stands at the beginning of a stream's buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -36,7 +36,9 @@ impl TransportEventInspector for Gate {
     async fn handle(&self, event: TransportEvent) -> Option<TransportEvent> {
         let (request, connection, from) = match event {
             TransportEvent::Incoming(SipMessage::Request(request), connection, from) => (request, connection, from),
-            TransportEvent::Incoming(SipMessage::Response(response), ..) if self.forks.takes(&response) => return None,
+            TransportEvent::Incoming(SipMessage::Response(response), connection, _) if self.forks.takes(&response, Some(&connection)) => {
+                return None;
+            }
             other => return Some(other),
         };
         let Some(rejection) = self.rejection(&request, &from) else {

@@ -2,11 +2,13 @@
 //!
 //! The library owns transactions (RFC 3261 section 17, RFC 6026) and transports. Around it: sockets bound here, so that a taken port is a
 //! typed error, and a strict reading of every message in front of it, because its parser is lax and drops without an answer what it cannot read.
-//! The way of a message: [`udp`] or [`stream`] (cut by [`framing`]) → [`screen`], which answers what is wrong → [`validate`], which holds each header field
+//! The way of a message: [`udp`], [`stream`] (cut by [`framing`]) or [`web_socket`] (after an [`upgrade`]) → [`screen`], which answers what is wrong → [`validate`], which holds each header field
 //! against the [`grammar`] and writes it again in the one form that the library reads right → [`gate`], which turns away what is over with one answer → the
-//! library, parsed once. [`sources`] says how much of it one address may send.
+//! library, parsed once. [`sources`] says how much of it one address may send, and [`connections`] how many it may open. A message of ours goes to a [`next_hop`]; by [`ways`] to
+//! those that cannot be connected to.
 
 mod client;
+mod connections;
 mod dialog;
 mod escapes;
 mod forks;
@@ -15,19 +17,26 @@ mod gate;
 mod grammar;
 mod head;
 mod message;
+mod next_hop;
 mod screen;
 mod sources;
 mod stream;
 mod tls;
 mod udp;
+mod upgrade;
 mod validate;
+mod ways;
+mod web_socket;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use rsipstack::EndpointBuilder;
+#[cfg(feature = "fuzzing")]
+use rsipstack::sip::Request;
+#[cfg(feature = "fuzzing")]
 use rsipstack::sip::prelude::HeadersExt;
-use rsipstack::sip::{Host, Request, Transport, Uri};
+use rsipstack::sip::{Transport, Uri};
 use rsipstack::transaction::endpoint::{Endpoint, EndpointInnerRef, EndpointOption};
 use rsipstack::transport::channel::ChannelConnection;
 use rsipstack::transport::udp::UdpConnection;
@@ -36,15 +45,19 @@ use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
+use svpn_vpn::request::ApplicationId;
+
 use crate::config::{Carrier, ListenAddress, SipConfig, StartError};
 use forks::Forks;
 use gate::Judge;
+use ways::Place;
 
 pub(crate) use client::InviteClient;
 pub(crate) use dialog::{Dialog, DialogError, DialogKey, KeptDialog};
 pub(crate) use escapes::{from_uri, read_again, to_uri, unescaped};
 pub(crate) use forks::Further;
 pub(crate) use message::{quotable, sequence, source, to_with_new_tag, warning, with_other_tag};
+pub(crate) use next_hop::NextHop;
 pub(crate) use rsipstack::sip;
 pub(crate) use rsipstack::transaction::TransactionReceiver;
 pub(crate) use rsipstack::transaction::make_tag;
@@ -81,7 +94,7 @@ impl Stack {
         if config.listen.is_empty() {
             return Err(StartError::NoAddress);
         }
-        let over_tls = config.listen.iter().find(|listen| listen.carrier == Carrier::Tls);
+        let over_tls = config.listen.iter().find(|listen| listen.carrier.is_secure());
         let tls = match (&config.tls, over_tls) {
             (Some(files), _) => Some(tls::Tls::load(files)?),
             (None, Some(listen)) => return Err(StartError::NoCertificate(*listen)),
@@ -133,17 +146,26 @@ impl Stack {
         &self.addresses
     }
 
-    /// Whoever registered by this connection is reached by it, at the contacts that are where it comes from.
-    pub(crate) fn remember_way(&self, register: &Request, connection: Option<&SipConnection>) {
-        let (Some(connection), Ok(contacts)) = (connection, register.typed_contact_headers()) else {
-            return;
-        };
+    /// The application is reached at these contacts, and as long as it is open by the connection by which it registered them.
+    pub(crate) fn remember_ways(&self, whose: &ApplicationId, contacts: &[Uri], connection: Option<&SipConnection>) {
+        let Some(connection) = connection else { return };
         for contact in contacts {
-            let carrier = self.carrier(&contact.uri);
-            if let Host::IpAddr(address) = contact.uri.host_with_port.host {
-                self.streams.remember_way(carrier, SocketAddr::new(address, port(&contact.uri, carrier)), connection);
+            if let Some(place) = self.place(contact) {
+                self.streams.remember_way(whose, place, connection);
             }
         }
+    }
+
+    /// A contact of an application, and the connection that it stands for.
+    pub(crate) fn contact_of(&self, whose: &ApplicationId, contact: Uri) -> NextHop {
+        let way = self.place(&contact).and_then(|place| self.streams.way(whose, &place));
+        NextHop::new(contact).of(Some(whose.clone())).by(way)
+    }
+
+    /// What a way to this address leads to.
+    fn place(&self, uri: &Uri) -> Option<Place> {
+        let carrier = self.asked(uri);
+        Place::web_socket(uri).or_else(|| Place::address(carrier.into(), uri, port(uri, carrier)))
     }
 
     /// The library's endpoint.
@@ -218,12 +240,30 @@ fn sip_address(transport: Transport, address: SocketAddr) -> SipAddr {
     SipAddr { r#type: Some(transport), addr: address.into() }
 }
 
+impl TryFrom<Transport> for Carrier {
+    /// Nobody here speaks the others.
+    type Error = Transport;
+
+    fn try_from(transport: Transport) -> Result<Self, Transport> {
+        match transport {
+            Transport::Udp => Ok(Self::Udp),
+            Transport::Tcp => Ok(Self::Tcp),
+            Transport::Tls => Ok(Self::Tls),
+            Transport::Ws => Ok(Self::Ws),
+            Transport::Wss => Ok(Self::Wss),
+            other => Err(other),
+        }
+    }
+}
+
 impl From<Carrier> for Transport {
     fn from(carrier: Carrier) -> Self {
         match carrier {
             Carrier::Udp => Self::Udp,
             Carrier::Tcp => Self::Tcp,
             Carrier::Tls => Self::Tls,
+            Carrier::Ws => Self::Ws,
+            Carrier::Wss => Self::Wss,
         }
     }
 }
@@ -250,6 +290,15 @@ pub(crate) fn fuzz_datagram(bytes: &[u8]) -> Option<Request> {
             Request::try_from(*message).ok()
         }
     }
+}
+
+/// Reads a WebSocket's handshake, and screens a message of one.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn fuzz_web_socket(bytes: &[u8]) {
+    if let upgrade::Judged::Accepted(length, response) = upgrade::judge(bytes) {
+        assert!(length <= bytes.len() && response.starts_with(b"HTTP/1.1 101 "), "accepted without an answer");
+    }
+    screen::screen(bytes, validate::Carriage::WebSocket, SocketAddr::from(([127, 0, 0, 1], 9)));
 }
 
 /// Cuts a stream into messages, as it comes in pieces, and screens them.

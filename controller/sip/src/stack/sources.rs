@@ -71,9 +71,11 @@ impl Sources {
         true
     }
 
-    /// After how long who was not admitted may ask again.
-    pub(super) fn pause(&self) -> Duration {
-        Duration::from_secs_f64((1.0 / self.rate).max(0.001))
+    /// Waits until a message from there is taken.
+    pub(super) async fn turn(&self, from: IpAddr) {
+        while !self.admit(from, Instant::now()) {
+            tokio::time::sleep(Duration::from_secs_f64((1.0 / self.rate).max(0.001))).await;
+        }
     }
 }
 

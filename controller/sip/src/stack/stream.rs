@@ -1,14 +1,15 @@
-//! Connections over TCP and TLS: framed and screened here, and to the library a channel of messages.
+//! Connections over TCP and TLS, and what every connection has: messages are screened here, and to the library it is a channel of them. What is a WebSocket's own is
+//! in [`super::web_socket`].
 //!
 //! A connection that sends half a message, or reads nothing of what it is sent, is closed after ten seconds; one that never says anything sound after a
 //! minute; one over which nothing comes after an hour: whoever has a session and cannot be connected to again has to keep it open (RFC 5626).
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rsipstack::sip::{Host, SipMessage, Transport};
+use rsipstack::sip::{Host, Transport};
 use rsipstack::transaction::endpoint::EndpointInnerRef;
 use rsipstack::transport::channel::ChannelConnection;
 use rsipstack::transport::connection::{TransportReceiver, TransportSender};
@@ -20,38 +21,39 @@ use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
+use svpn_vpn::request::ApplicationId;
+
+use super::connections::{Connections, Counted};
 use super::framing::{Frame, frame};
+use super::next_hop::is_open;
 use super::screen::{Screened, screen};
 use super::sip_address;
 use super::sources::Sources;
 use super::tls::{Tls, server_name};
+use super::upgrade::{UpgradeError, upgrade};
 use super::validate::Carriage;
+use super::ways::{Place, Ways};
+use super::web_socket;
 use crate::config::Carrier;
 
-/// More connections than this and new ones are closed: a file descriptor each is not for strangers to exhaust.
-const MAX_CONNECTIONS: usize = 4096;
-
-/// More connections than this from one address and new ones from there are closed.
-const MAX_PER_ADDRESS: usize = 512;
-
 /// A message that is sent has to be taken after this; so has a connection to be made.
-const STALLED: Duration = Duration::from_secs(10);
+pub(super) const STALLED: Duration = Duration::from_secs(10);
 
 /// How long is waited for who connects.
 #[derive(Debug, Clone, Copy)]
-struct Patience {
+pub(super) struct Patience {
     /// A message, once begun, has to be there after this.
-    stalled: Duration,
+    pub(super) stalled: Duration,
     /// The first sound message has to be there after this.
-    silent: Duration,
+    pub(super) silent: Duration,
     /// A connection over which nothing comes for this long is closed.
-    idle: Duration,
+    pub(super) idle: Duration,
 }
 
-const PATIENCE: Patience = Patience { stalled: STALLED, silent: Duration::from_mins(1), idle: Duration::from_hours(1) };
+pub(super) const PATIENCE: Patience = Patience { stalled: STALLED, silent: Duration::from_mins(1), idle: Duration::from_hours(1) };
 
 /// More messages than this wait for nobody to read them.
-const MAX_UNREAD: usize = 1024;
+pub(super) const MAX_UNREAD: usize = 1024;
 
 /// Why there is no connection to somebody.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +66,10 @@ pub(super) enum DialError {
     NoAuthority,
     #[error("no certificate can be for such a name")]
     NoName,
+    #[error("nobody is connected by the WebSocket that it was registered by")]
+    NoWebSocket,
+    #[error("{0}")]
+    Upgrade(#[from] UpgradeError),
     #[error("no answer in {} seconds", STALLED.as_secs())]
     NoAnswer,
     #[error("{0}")]
@@ -76,8 +82,8 @@ pub(super) enum DialError {
 pub(super) struct Streams {
     endpoint: EndpointInnerRef,
     open: Mutex<HashMap<(Transport, SocketAddr), SipConnection>>,
-    /// By which connection somebody is reached at an address where nobody listens.
-    ways: Mutex<HashMap<(Transport, SocketAddr), SipConnection>>,
+    ways: Mutex<Ways>,
+    connections: Arc<Connections>,
     /// Handshakes that are not done.
     handshakes: Semaphore,
     tls: Option<Tls>,
@@ -91,7 +97,8 @@ const MAX_HANDSHAKES: usize = 256;
 impl Streams {
     pub(super) fn new(endpoint: EndpointInnerRef, tls: Option<Tls>, sources: Arc<Sources>, stop: CancellationToken) -> Arc<Self> {
         let handshakes = Semaphore::new(MAX_HANDSHAKES);
-        Arc::new(Self { endpoint, open: Mutex::default(), ways: Mutex::default(), handshakes, tls, sources, stop })
+        let connections = Arc::default();
+        Arc::new(Self { endpoint, open: Mutex::default(), ways: Mutex::default(), connections, handshakes, tls, sources, stop })
     }
 
     /// Accepts connections until told to stop.
@@ -102,15 +109,18 @@ impl Streams {
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, from)) if self.has_room(from.ip()) => {
+                Ok((stream, from)) => {
+                    let Some(counted) = self.connections.admit(from.ip()) else {
+                        tracing::warn!(%from, "too many connections");
+                        continue;
+                    };
                     let streams = Arc::clone(&self);
                     tokio::spawn(async move {
-                        if let Err(error) = streams.welcome(stream, from, carrier).await {
+                        if let Err(error) = streams.welcome(stream, from, carrier, counted).await {
                             tracing::debug!(%from, %carrier, %error, "connection lost at once");
                         }
                     });
                 }
-                Ok((_, from)) => tracing::warn!(%from, "too many connections"),
                 Err(error) => {
                     tracing::warn!(%error, "accept");
                     // Out of descriptors: let some close first.
@@ -120,77 +130,93 @@ impl Streams {
         }
     }
 
-    async fn welcome(self: &Arc<Self>, stream: TcpStream, from: SocketAddr, carrier: Carrier) -> Result<(), DialError> {
-        let (Carrier::Tls, Some(tls)) = (carrier, &self.tls) else {
-            self.attend(stream, from, carrier).await?;
+    async fn welcome(self: &Arc<Self>, stream: TcpStream, from: SocketAddr, carrier: Carrier, counted: Counted) -> Result<(), DialError> {
+        let line = Line { peer: from, carrier, counted };
+        if carrier == Carrier::Tcp {
+            self.attend(stream, line).await?;
             return Ok(());
-        };
-        // The semaphore is never closed.
+        }
+        // The semaphores are never closed.
+        let handshakes = Arc::clone(&line.counted.handshakes);
+        let _turn = handshakes.acquire().await.ok();
         let _room = self.handshakes.acquire().await.ok();
+        let Some(tls) = self.tls.as_ref().filter(|_| carrier.is_secure()) else {
+            return self.upgrade(stream, line).await;
+        };
         let stream = timeout(STALLED, tls.acceptor.accept(stream)).await.map_err(|_| DialError::NoAnswer)??;
-        self.attend(stream, from, carrier).await?;
+        if carrier == Carrier::Wss {
+            return self.upgrade(stream, line).await;
+        }
+        self.attend(stream, line).await?;
+        Ok(())
+    }
+
+    /// Makes a stream a WebSocket, and serves it.
+    async fn upgrade<S>(self: &Arc<Self>, mut stream: S, line: Line) -> Result<(), DialError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static,
+    {
+        // Half of a handshake is waited for like half of a message; and it counts like one.
+        let upgrade = async {
+            self.sources.turn(line.peer.ip()).await;
+            upgrade(&mut stream).await
+        };
+        let read = timeout(STALLED, upgrade).await.map_err(|_| DialError::NoAnswer)??;
+        let (intake, outgoing, closed) = self.open(&line).await?;
+        let (reader, writer) = web_socket::split(stream, read, intake, PATIENCE).await;
+        let streams = Arc::clone(self);
+        tokio::spawn(async move {
+            let end = tokio::select! {
+                () = closed.cancelled() => web_socket::GOING_AWAY,
+                end = reader.run() => end,
+                end = writer.send_all(outgoing) => end,
+            };
+            streams.close(&line, &closed);
+            writer.close(end).await;
+        });
         Ok(())
     }
 
     /// A connection to `peer`, whose name is `host`: the one there is, or a new one.
     pub(super) async fn reach(self: &Arc<Self>, carrier: Carrier, peer: SocketAddr, host: &Host) -> Result<SipConnection, DialError> {
-        let key = (carrier.into(), peer);
-        let open = self.open().get(&key).or(self.ways().get(&key)).cloned();
+        let open = self.lock_open().get(&(carrier.into(), peer)).cloned();
         if let Some(connection) = open.filter(is_open) {
             return Ok(connection);
         }
         let connect = async {
             let stream = TcpStream::connect(peer).await?;
+            let line = Line { peer, carrier, counted: self.connections.count(peer.ip()) };
             if carrier != Carrier::Tls {
-                return Ok(self.attend(stream, peer, carrier).await?);
+                return Ok(self.attend(stream, line).await?);
             }
             let connector = self.tls.as_ref().and_then(|tls| tls.connector.as_ref()).ok_or(DialError::NoAuthority)?;
             let name = server_name(host).ok_or(DialError::NoName)?;
             let stream = connector.connect(name, stream).await?;
-            Ok(self.attend(stream, peer, carrier).await?)
+            Ok(self.attend(stream, line).await?)
         };
         timeout(STALLED, connect).await.map_err(|_| DialError::NoAnswer)?
     }
 
-    /// Whoever registered by `connection` is reached by it at this contact, as long as it is open: clients seldom listen where they connect from (RFC 5923
-    /// section 3, RFC 5626). The contact has to be at the address that the connection comes from, so that nobody takes another's requests.
-    pub(super) fn remember_way(&self, carrier: Carrier, contact: SocketAddr, connection: &SipConnection) {
-        let peer = connection.get_remote_addr().and_then(|peer| peer.get_socketaddr().ok());
-        if peer.is_some_and(|peer| peer.ip() == contact.ip() && peer != contact) && connection.is_reliable() {
-            self.ways().insert((carrier.into(), contact), connection.clone());
-        }
+    /// The open connection by which an application has registered that it is reached there.
+    pub(super) fn way(&self, whose: &ApplicationId, place: &Place) -> Option<SipConnection> {
+        self.lock_ways().find(whose, place).cloned()
     }
 
-    fn has_room(&self, from: IpAddr) -> bool {
-        let open = self.open();
-        open.len() < MAX_CONNECTIONS && open.keys().filter(|(_, peer)| peer.ip() == from).count() < MAX_PER_ADDRESS
+    /// The application has registered by this connection that it is there.
+    pub(super) fn remember_way(&self, whose: &ApplicationId, place: Place, connection: &SipConnection) {
+        self.lock_ways().remember(whose, place, connection);
     }
 
     /// Makes a stream a connection of the library's, and serves it.
-    async fn attend<S>(self: &Arc<Self>, stream: S, peer: SocketAddr, carrier: Carrier) -> Result<SipConnection, rsipstack::Error>
+    async fn attend<S>(self: &Arc<Self>, stream: S, line: Line) -> Result<SipConnection, rsipstack::Error>
     where
         S: AsyncRead + AsyncWrite + Send + Sync + 'static,
     {
-        let transport = Transport::from(carrier);
-        let (library, from_us) = unbounded_channel();
-        let (to_us, outgoing) = unbounded_channel();
-        let closed = self.stop.child_token();
-        let channel = ChannelConnection::create_connection(from_us, to_us, sip_address(transport, peer), Some(closed.clone())).await?;
-        let connection = SipConnection::Channel(channel);
-        self.open().insert((transport, peer), connection.clone());
-        self.endpoint.transport_layer.add_connection(connection.clone());
+        let (intake, outgoing, closed) = self.open(&line).await?;
+        let connection = intake.connection.clone();
         let (reading, writing) = tokio::io::split(stream);
         let writing = Arc::new(tokio::sync::Mutex::new(writing));
-        let reader = Reader {
-            reading,
-            writing: Arc::clone(&writing),
-            library,
-            connection: connection.clone(),
-            sources: Arc::clone(&self.sources),
-            patience: PATIENCE,
-            peer,
-            transport,
-        };
+        let reader = Reader { reading, writing: Arc::clone(&writing), intake, patience: PATIENCE };
         let streams = Arc::clone(self);
         tokio::spawn(async move {
             tokio::select! {
@@ -198,35 +224,106 @@ impl Streams {
                 () = reader.run() => {}
                 () = write(outgoing, &writing) => {}
             }
-            // Whatever ended it, nobody shall use it any more.
-            closed.cancel();
-            streams.forget(transport, peer, &closed);
+            streams.close(&line, &closed);
             let _ = writing.lock().await.shutdown().await;
         });
         Ok(connection)
     }
 
-    /// The peer may have another connection by now.
-    fn forget(&self, transport: Transport, peer: SocketAddr, closed: &CancellationToken) {
-        let mut open = self.open();
-        if closed.is_cancelled() && open.get(&(transport, peer)).is_some_and(|connection| !is_open(connection)) {
-            open.remove(&(transport, peer));
-        }
-        drop(open);
-        self.ways().retain(|_, connection| is_open(connection));
+    /// Tells the library of a connection: where what comes by it goes, what is to be sent by it, and what ends when it does.
+    async fn open(&self, line: &Line) -> Result<(Intake, TransportReceiver, CancellationToken), rsipstack::Error> {
+        let (peer, transport) = (line.peer, Transport::from(line.carrier));
+        let (library, from_us) = unbounded_channel();
+        let (to_us, outgoing) = unbounded_channel();
+        let closed = self.stop.child_token();
+        let channel = ChannelConnection::create_connection(from_us, to_us, sip_address(transport, peer), Some(closed.clone())).await?;
+        let connection = SipConnection::Channel(channel);
+        self.lock_open().insert((transport, peer), connection.clone());
+        self.endpoint.transport_layer.add_connection(connection.clone());
+        let intake = Intake::new(library, connection, Arc::clone(&self.sources), peer, transport);
+        Ok((intake, outgoing, closed))
     }
 
-    fn ways(&self) -> MutexGuard<'_, HashMap<(Transport, SocketAddr), SipConnection>> {
+    /// Whatever ended it, nobody shall use the connection any more. The peer may have another by now.
+    fn close(&self, line: &Line, closed: &CancellationToken) {
+        closed.cancel();
+        let key = (Transport::from(line.carrier), line.peer);
+        let mut open = self.lock_open();
+        if open.get(&key).is_some_and(|connection| !is_open(connection)) {
+            open.remove(&key);
+        }
+        drop(open);
+        self.lock_ways().sweep();
+    }
+
+    fn lock_ways(&self) -> MutexGuard<'_, Ways> {
         self.ways.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn open(&self) -> MutexGuard<'_, HashMap<(Transport, SocketAddr), SipConnection>> {
+    fn lock_open(&self) -> MutexGuard<'_, HashMap<(Transport, SocketAddr), SipConnection>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn is_open(connection: &SipConnection) -> bool {
-    connection.cancel_token().is_some_and(|token| !token.is_cancelled())
+/// Who is at the other end, and how; it is counted as long as it is there.
+struct Line {
+    peer: SocketAddr,
+    carrier: Carrier,
+    counted: Counted,
+}
+
+/// Where what comes by a connection goes.
+pub(super) struct Intake {
+    library: TransportSender,
+    connection: SipConnection,
+    sources: Arc<Sources>,
+    pub(super) peer: SocketAddr,
+    transport: Transport,
+}
+
+/// What became of a message.
+pub(super) enum Taken {
+    /// It was sound, and the library has it.
+    Passed,
+    /// It was nothing.
+    Dropped,
+    /// It was wrong, and this is its answer.
+    Answered(Vec<u8>),
+    /// Nobody takes messages any more.
+    Stopped,
+}
+
+impl Intake {
+    pub(super) fn new(
+        library: TransportSender,
+        connection: SipConnection,
+        sources: Arc<Sources>,
+        peer: SocketAddr,
+        transport: Transport,
+    ) -> Self {
+        Self { library, connection, sources, peer, transport }
+    }
+
+    /// Takes a message. Who sends too much is read slowly, and then has to send slowly.
+    pub(super) async fn take(&self, message: &[u8], carriage: Carriage) -> Taken {
+        self.wait().await;
+        match screen(message, carriage, self.peer) {
+            Screened::Pass(message) => {
+                let from = sip_address(self.transport, self.peer);
+                match self.library.send(TransportEvent::Incoming(*message, self.connection.clone(), from)) {
+                    Ok(()) => Taken::Passed,
+                    Err(_) => Taken::Stopped,
+                }
+            }
+            Screened::Drop => Taken::Dropped,
+            Screened::Answer(answer) => Taken::Answered(answer),
+        }
+    }
+
+    /// Waits until the other end may send one more.
+    pub(super) async fn wait(&self) {
+        self.sources.turn(self.peer.ip()).await;
+    }
 }
 
 type Writing<S> = Arc<tokio::sync::Mutex<WriteHalf<S>>>;
@@ -235,12 +332,8 @@ type Writing<S> = Arc<tokio::sync::Mutex<WriteHalf<S>>>;
 struct Reader<S> {
     reading: ReadHalf<S>,
     writing: Writing<S>,
-    library: TransportSender,
-    connection: SipConnection,
-    sources: Arc<Sources>,
+    intake: Intake,
     patience: Patience,
-    peer: SocketAddr,
-    transport: Transport,
 }
 
 /// How a message or keep-alive was met.
@@ -262,7 +355,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Sync> Reader<S> {
                 Ok(Ok(length)) if length > 0 => {}
                 Ok(_) => return,
                 Err(_) => {
-                    tracing::debug!(peer = %self.peer, unfinished, "closed a connection over which nothing comes");
+                    tracing::debug!(peer = %self.intake.peer, unfinished, "closed a connection over which nothing comes");
                     return;
                 }
             }
@@ -298,22 +391,10 @@ impl<S: AsyncRead + AsyncWrite + Send + Sync> Reader<S> {
     }
 
     async fn message(&self, message: &[u8]) -> Met {
-        // Who sends too much is read slowly, and then has to send slowly.
-        while !self.sources.admit(self.peer.ip(), std::time::Instant::now()) {
-            tokio::time::sleep(self.sources.pause()).await;
-        }
-        match screen(message, Carriage::Stream, self.peer) {
-            Screened::Pass(message) => self.pass(*message),
-            Screened::Drop => Met::GoOn,
-            Screened::Answer(answer) => self.answer(&answer).await,
-        }
-    }
-
-    fn pass(&self, message: SipMessage) -> Met {
-        let from = sip_address(self.transport, self.peer);
-        match self.library.send(TransportEvent::Incoming(message, self.connection.clone(), from)) {
-            Ok(()) => Met::GoOn,
-            Err(_) => Met::Close,
+        match self.intake.take(message, Carriage::Stream).await {
+            Taken::Passed | Taken::Dropped => Met::GoOn,
+            Taken::Answered(answer) => self.answer(&answer).await,
+            Taken::Stopped => Met::Close,
         }
     }
 
@@ -321,7 +402,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Sync> Reader<S> {
         match send(&self.writing, bytes).await {
             Ok(()) => Met::GoOn,
             Err(error) => {
-                tracing::debug!(peer = %self.peer, %error, "could not answer");
+                tracing::debug!(peer = %self.intake.peer, %error, "could not answer");
                 Met::Close
             }
         }
@@ -366,16 +447,8 @@ mod tests {
         let (library, received) = unbounded_channel();
         let address = sip_address(Transport::Tcp, peer);
         let channel = ChannelConnection::create_connection(unbounded_channel().1, unbounded_channel().0, address, None).await.unwrap();
-        let reader = Reader {
-            reading,
-            writing: Arc::new(tokio::sync::Mutex::new(writing)),
-            library,
-            connection: channel.into(),
-            sources: Arc::new(Sources::new(1000)),
-            patience,
-            peer,
-            transport: Transport::Tcp,
-        };
+        let intake = Intake::new(library, channel.into(), Arc::new(Sources::new(1000)), peer, Transport::Tcp);
+        let reader = Reader { reading, writing: Arc::new(tokio::sync::Mutex::new(writing)), intake, patience };
         (reader, far, received)
     }
 

@@ -24,6 +24,8 @@ pub(super) enum Carriage {
     Datagram,
     /// A stream, cut by Content-Length.
     Stream,
+    /// A message of a WebSocket, which is one of SIP's from its beginning to its end (RFC 7118 section 5.2).
+    WebSocket,
 }
 
 /// What is wrong with a message.
@@ -49,6 +51,8 @@ pub(super) enum Fault {
     ContentLength,
     #[error("Content-Length says more than there is")]
     BodyCutShort,
+    #[error("Content-Length says less than there is: one SIP message is sent in each WebSocket message")]
+    BodyTooLong,
     #[error("only sip: addresses are served here; sips: promises encryption on every way, which a gateway in between cannot promise")]
     Scheme,
     #[error("this method is not served here, see Allow")]
@@ -190,10 +194,13 @@ fn request_line(line: &str) -> Result<Line<'_>, Fault> {
 fn body<'a>(head: &Head<'a>, carriage: Carriage) -> Result<&'a [u8], Fault> {
     let Some(length) = head.field("Content-Length") else {
         // RFC 3261 section 20.14: over a stream it must be there.
-        return if carriage == Carriage::Datagram { Ok(head.body) } else { Err(Fault::ContentLength) };
+        return if carriage == Carriage::Stream { Err(Fault::ContentLength) } else { Ok(head.body) };
     };
     let digits = !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit());
     let length: usize = digits.then(|| length.parse().ok()).flatten().ok_or(Fault::ContentLength)?;
+    if carriage == Carriage::WebSocket && length < head.body.len() {
+        return Err(Fault::BodyTooLong);
+    }
     head.body.get(..length).ok_or(Fault::BodyCutShort)
 }
 

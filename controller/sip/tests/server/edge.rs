@@ -23,10 +23,10 @@ fn options(transport: &str, here: SocketAddr) -> String {
 }
 
 /// A certificate authority's work, in a folder of the test's own.
-struct Certificates(PathBuf);
+pub(crate) struct Certificates(PathBuf);
 
 impl Certificates {
-    fn issue(name: &str) -> Self {
+    pub(crate) fn issue(name: &str) -> Self {
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("tls-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let certificates = Self(folder);
@@ -83,7 +83,7 @@ impl Certificates {
         certificates
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
@@ -92,7 +92,7 @@ impl Certificates {
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
-    fn files(&self) -> TlsFiles {
+    pub(crate) fn files(&self) -> TlsFiles {
         TlsFiles { certificate: self.path("gateway.pem"), key: self.path("gateway.key"), client_ca: None, server_ca: None }
     }
 

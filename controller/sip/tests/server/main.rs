@@ -1,4 +1,4 @@
-//! The server as applications meet it: on loopback, over UDP and TCP.
+//! The server as applications meet it: on loopback, over UDP, TCP and WebSocket.
 
 mod baresip;
 mod calls;
@@ -14,3 +14,4 @@ mod scenarios;
 mod support;
 mod timers;
 mod torture;
+mod web_sockets;

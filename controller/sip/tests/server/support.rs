@@ -1,6 +1,7 @@
 //! A gateway's stand-in, and sipp.
 
 mod applications;
+pub(crate) mod web_client;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -365,10 +366,10 @@ impl Bench {
         drop(self.process);
         // The runtime ends behind our back; the address is free when it has.
         for _ in 0..500 {
-            match std::net::UdpSocket::bind(listen.address) {
-                Ok(_) => break,
-                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            if std::net::UdpSocket::bind(listen.address).is_ok() && std::net::TcpListener::bind(listen.address).is_ok() {
+                break;
             }
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
         let kept = self
             .gateway

@@ -16,15 +16,15 @@ use crate::options::{RELIABLE, allows, requires};
 use crate::sdp::{answer_for_caller, preconditions, read_answer, serialize};
 use crate::sessions::Sessions;
 use crate::stack::sip::prelude::HeadersExt;
-use crate::stack::sip::{Header, Method, Request, Response, Uri};
-use crate::stack::{Dialog, DialogKey, sequence};
+use crate::stack::sip::{Header, Method, Request, Response};
+use crate::stack::{Dialog, DialogKey, NextHop, sequence};
 
 /// More early dialogs than this are not kept: what more forks say is relayed, and that is all.
 const MAX_EARLY: usize = 16;
 
 /// A contact of the callee.
 pub(super) struct Contact {
-    pub(super) uri: Uri,
+    pub(super) hop: NextHop,
     /// The INVITE sent last.
     invite: Option<Request>,
     /// The least session interval that it asked for, in seconds.
@@ -42,8 +42,8 @@ enum Sent {
 }
 
 impl Contact {
-    pub(super) fn new(uri: Uri) -> Self {
-        Self { uri, invite: None, least: None, hold: None, last: None }
+    pub(super) fn new(hop: NextHop) -> Self {
+        Self { hop, invite: None, least: None, hold: None, last: None }
     }
 }
 
@@ -76,7 +76,7 @@ impl<S: Sessions> Call<S> {
     pub(super) fn invite(&mut self, branch: Branch) {
         self.exchange();
         let Some(contact) = self.contacts.get(branch.0) else { return };
-        let hop = contact.uri.clone();
+        let hop = contact.hop.clone();
         let invite = self.invitation(&hop, contact.invite.as_ref(), contact.least);
         let services = Arc::clone(&self.setup.services);
         let talking = self.setup.place.talk.clone();
@@ -132,12 +132,13 @@ impl<S: Sessions> Call<S> {
     /// A provisional response: a reliable one is acknowledged, and an answer in it is the answer.
     fn hear_provisional(&mut self, branch: Branch, response: &Response) -> Option<Event> {
         let status = response.status_code.code();
-        let invite = self.contacts.get(branch.0)?.invite.clone()?;
+        let contact = self.contacts.get(branch.0)?;
+        let (invite, hop) = (contact.invite.clone()?, contact.hop.clone());
         if status == 100 {
             return None;
         }
         let rseq = response.rseq_value().filter(|_| requires(response, RELIABLE));
-        let early = Dialog::as_caller(&invite, response).ok().and_then(|dialog| self.early_dialog(branch, dialog));
+        let early = Dialog::as_caller(&invite, response, &hop).ok().and_then(|dialog| self.early_dialog(branch, dialog));
         if let Some(index) = early {
             let early = &mut self.early[index];
             if allows(response, Method::Update) {
@@ -185,8 +186,8 @@ impl<S: Sessions> Call<S> {
         let hop = dialog.next_hop();
         let rack = Header::RAck(format!("{rseq} {cseq} INVITE").into());
         let prack = dialog.request(Method::PRack, self.setup.services.stack.via(&hop), vec![rack]);
-        let (services, connection) = (Arc::clone(&self.setup.services), dialog.connection());
-        tokio::spawn(async move { services.stack.exchange(prack, &hop, connection).await });
+        let services = Arc::clone(&self.setup.services);
+        tokio::spawn(async move { services.stack.exchange(prack, &hop).await });
     }
 
     /// A contact's early dialogs are over. Of what the caller was told of them nothing holds.

@@ -19,8 +19,8 @@ use crate::refusal::Rejection;
 use crate::sdp::{CONTENT_TYPE, answer_for_caller, offer_for_callee, parse, preconditions, same};
 use crate::sessions::Sessions;
 use crate::stack::sip::prelude::HeadersExt;
-use crate::stack::sip::{Header, Method, Response, Uri};
-use crate::stack::{ALLOW, DialogKey, sequence};
+use crate::stack::sip::{Header, Method, Response};
+use crate::stack::{ALLOW, DialogKey, NextHop, sequence};
 
 /// What the caller was told reliably before the callee has answered.
 pub(super) struct Bound {
@@ -150,7 +150,7 @@ impl<S: Sessions> Call<S> {
             Side::Callee => &self.early[index].dialog,
             Side::Caller => &self.setup.caller.dialog,
         };
-        let (hop, connection) = (dialog.next_hop(), dialog.connection());
+        let hop = dialog.next_hop();
         let headers = vec![self.contact(to, &hop), Header::Allow(ALLOW.into()), supported(), Header::ContentType(CONTENT_TYPE.into())];
         let via = self.stack().via(&hop);
         let dialog = match to {
@@ -162,7 +162,7 @@ impl<S: Sessions> Call<S> {
         let number = sequence(&update);
         let (services, call) = (Arc::clone(&self.setup.services), self.sender.clone());
         tokio::spawn(async move {
-            let response = services.stack.exchange(update, &hop, connection).await;
+            let response = services.stack.exchange(update, &hop).await;
             // A call that has ended needs to hear nothing.
             let _ = call.send(Input::Offered(number, response));
         });
@@ -229,7 +229,7 @@ impl<S: Sessions> Call<S> {
     }
 
     /// Where an end is.
-    fn hop(&self, side: Side) -> Uri {
+    fn hop(&self, side: Side) -> NextHop {
         let callee = self.bound_early().filter(|_| side == Side::Callee);
         callee.map_or_else(|| self.setup.caller.dialog.next_hop(), |index| self.early[index].dialog.next_hop())
     }

@@ -10,11 +10,11 @@ use crate::sdp::{CONTENT_TYPE, offer_for_callee, offer_for_peer, preconditions};
 use crate::sessions::Sessions;
 use crate::stack::sip::prelude::HeadersExt;
 use crate::stack::sip::{Auth, CallId, Header, Method, Request, Uri, Version, typed};
-use crate::stack::{ALLOW, make_tag, sequence};
+use crate::stack::{ALLOW, NextHop, make_tag, sequence};
 
 impl<S: Sessions> Call<S> {
     /// The INVITE to the callee: nothing in it says where the caller is but the media. It goes on where the one before it was refused.
-    pub(super) fn invitation(&self, hop: &Uri, before: Option<&Request>, least: Option<u32>) -> Request {
+    pub(super) fn invitation(&self, hop: &NextHop, before: Option<&Request>, least: Option<u32>) -> Request {
         let Setup { services, max_forwards, offer, .. } = &self.setup;
         let [from_address, to_address] = self.addresses();
         let seq = before.map_or(0, sequence) + 1;
@@ -38,7 +38,7 @@ impl<S: Sessions> Call<S> {
         }
         headers.extend(self.to_peer().map(Crossing::session_id));
         headers.extend(timers::offer(services.session_timer, least));
-        Request { method: Method::Invite, uri: self.uri(hop), version: Version::V2, headers: headers.into(), body: self.offer() }
+        Request { method: Method::Invite, uri: self.uri(hop.uri()), version: Version::V2, headers: headers.into(), body: self.offer() }
     }
 
     /// Of the caller and of the callee: of an application of a peer as the peer itself has it.
@@ -55,10 +55,10 @@ impl<S: Sessions> Call<S> {
     }
 
     /// The callee's contact; or its address, and the link by which we mean to come, where it is another provider's.
-    fn uri(&self, hop: &Uri) -> Uri {
+    fn uri(&self, contact: &Uri) -> Uri {
         let nni = self.terms.as_ref().and_then(|terms| Some(&terms.mapping.as_ref()?.nni));
         let peer = self.to_peer().and_then(Crossing::callee).zip(nni);
-        peer.map_or_else(|| Uri { headers: Vec::new(), ..hop.clone() }, |(peer, nni)| peer.uri(&self.setup.request.callee, nni))
+        peer.map_or_else(|| Uri { headers: Vec::new(), ..contact.clone() }, |(peer, nni)| peer.uri(&self.setup.request.callee, nni))
     }
 
     /// A peer does not know our contracts: it is told the class that the caller has left to its contract.

@@ -33,8 +33,8 @@ use crate::refusal::Rejection;
 use crate::sdp::Offer;
 use crate::services::Services;
 use crate::sessions::Sessions;
-use crate::stack::sip::{Header, Method, Response, Uri};
-use crate::stack::{Dialog, DialogKey, Stack, TRANSACTION_TIMEOUT, sequence};
+use crate::stack::sip::{Header, Method, Response};
+use crate::stack::{Dialog, DialogKey, NextHop, Stack, TRANSACTION_TIMEOUT, sequence};
 
 /// A little more than a transaction tries: whoever is waited for this long will not come.
 pub(super) const PATIENCE: Duration = TRANSACTION_TIMEOUT.saturating_add(Duration::from_secs(4));
@@ -55,7 +55,7 @@ pub(crate) struct Setup<S: Sessions> {
     pub(crate) offer: Offer,
     pub(crate) request: SessionRequest,
     /// Where the callee is registered, or its gateway is: contacts of one preference together, the most preferred first.
-    pub(crate) contacts: Vec<Vec<Uri>>,
+    pub(crate) contacts: Vec<Vec<NextHop>>,
     /// Where one end is at another provider.
     pub(crate) crossing: Option<Crossing>,
     /// Where the session is wanted only together with others.
@@ -102,7 +102,7 @@ struct Call<S: Sessions> {
 pub(crate) fn spawn<S: Sessions>(setup: Setup<S>) -> Sender {
     let (sender, inputs) = inbox();
     let contacts: Vec<_> = setup.contacts.iter().flatten().cloned().map(Contact::new).collect();
-    let towards = contacts.first().map_or_else(|| setup.caller.dialog.next_hop(), |contact| contact.uri.clone());
+    let towards = contacts.first().map_or_else(|| setup.caller.dialog.next_hop(), |contact| contact.hop.clone());
     let local = setup.services.stack.local(&towards).address.ip();
     let key = setup.caller.dialog.key();
     let sequence = sequence(&setup.caller.invite);
@@ -407,7 +407,7 @@ impl<S: Sessions> Call<S> {
     }
 
     /// Our Contact towards an end, for whom the other is.
-    fn contact(&self, side: Side, hop: &Uri) -> Header {
+    fn contact(&self, side: Side, hop: &NextHop) -> Header {
         let SessionRequest { caller, callee, .. } = &self.setup.request;
         let other = match side {
             Side::Caller => callee,

@@ -22,8 +22,8 @@ use crate::options::supported;
 use crate::refusal::Rejection;
 use crate::sdp::{CONTENT_TYPE, Offer, SdpError, as_callers, parse, read_answer, read_change, same, serialize};
 use crate::sessions::Sessions;
-use crate::stack::sip::{Header, Method, Request, Response, StatusCodeKind, Uri};
-use crate::stack::{ALLOW, Dialog, InviteClient, Stack, sequence};
+use crate::stack::sip::{Header, Method, Request, Response, StatusCodeKind};
+use crate::stack::{ALLOW, Dialog, InviteClient, NextHop, Stack, sequence};
 use sdp_types::Session as Description;
 use svpn_vpn::request::Cause;
 
@@ -57,7 +57,7 @@ pub(super) struct Wanted {
 pub(super) struct Asking {
     to: Side,
     invite: Request,
-    hop: Uri,
+    hop: NextHop,
 }
 
 impl<S: Sessions> Talk<S> {

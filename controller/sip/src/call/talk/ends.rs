@@ -4,6 +4,7 @@ use std::ops::{Index, IndexMut};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use svpn_vpn::request::ApplicationId;
 use tokio::time::Instant;
 
 use crate::call::agreed::{Agreed, KeptAgreed};
@@ -61,11 +62,12 @@ impl Ends {
     pub(super) fn resume(kept: &Kept, limits: SessionTimer) -> Result<(Self, Agreed), ResumeError> {
         let KeptCall { caller, callee, agreed, timers: [to_caller, to_callee] } = serde_json::from_str(&kept.0)?;
         let now = Instant::now();
-        let end = |dialog, agreement| -> Result<End, ResumeError> {
+        let agreed = Agreed::resume(agreed)?;
+        let end = |dialog, agreement, whose: &ApplicationId| -> Result<End, ResumeError> {
             let timer = Timer::resumed(agreement, now, soon(limits));
-            Ok(End { dialog: Dialog::resume(dialog)?, timer, refreshing: None })
+            Ok(End { dialog: Dialog::resume(dialog, Some(whose.clone()))?, timer, refreshing: None })
         };
-        Ok((Self([end(caller, to_caller)?, end(callee, to_callee)?]), Agreed::resume(agreed)?))
+        Ok((Self([end(caller, to_caller, &agreed.caller)?, end(callee, to_callee, &agreed.callee)?]), agreed))
     }
 }
 

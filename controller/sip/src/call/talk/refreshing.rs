@@ -66,9 +66,9 @@ impl<S: Sessions> Talk<S> {
             }
             return;
         }
-        let (services, sender, connection) = (self.services.clone(), self.sender.clone(), self.ends[side].dialog.connection());
+        let (services, sender) = (self.services.clone(), self.sender.clone());
         tokio::spawn(async move {
-            let response = services.stack.exchange(request, &hop, connection).await;
+            let response = services.stack.exchange(request, &hop).await;
             // A call that has ended needs to hear nothing.
             let _ = sender.send(Input::Refreshed(side, number, response));
         });

@@ -104,6 +104,16 @@ fn over_a_stream_content_length_must_be_there() {
 }
 
 #[test]
+fn over_a_web_socket_content_length_may_be_left_out_and_is_right_if_not() {
+    let with = |length: &str| canonical(SOUND.replace("\r\n\r\n", &format!("\r\n{length}\r\nhello")).as_bytes(), Carriage::WebSocket, FROM);
+    let read = with("Content-Length: 5\r\n").unwrap();
+    assert!(read.ends_with(b"\r\nContent-Length: 5\r\n\r\nhello"));
+    assert_eq!(with(""), Ok(read));
+    assert_eq!(with("Content-Length: 4\r\n"), Err(Fault::BodyTooLong));
+    assert_eq!(with("Content-Length: 6\r\n"), Err(Fault::BodyCutShort));
+}
+
+#[test]
 fn a_response_that_went_by_somebody_else_is_none_of_ours() {
     let response =
         SOUND.replace("OPTIONS sip:a@b SIP/2.0", "SIP/2.0 200 OK").replace("Max-Forwards: 70", "Via: SIP/2.0/UDP 255.255.255.255");
