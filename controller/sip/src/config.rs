@@ -120,7 +120,7 @@ pub struct SipConfig {
     /// What a stranger can make the server do.
     pub limits: Limits,
     /// The digest algorithms that are offered, in this order; at least one. RFC 8760 section 2.3 has the stronger first, but there are programs that read only the
-    /// first challenge and know MD5 only (Debian's SIPp 3.6 is one), and others that give up where SHA-256 is offered at all (baresip 1.0).
+    /// first challenge and know MD5 only (Debian's SIPp 3.6 is one), and others that give up where SHA-256 is offered at all (baresip 1.0, `JsSIP` 3.13).
     pub digest: Vec<DigestAlgorithm>,
 }
 

@@ -48,9 +48,9 @@
 //! - Connections, handshakes, header fields, addresses, Vias, parameters and bodies are bounded in number and length.
 //!
 //! Of digest algorithms the configuration says which are offered, and in which order. RFC 8760 has SHA-256 first; Debian's SIPp 3.6 reads the first challenge
-//! only and knows only MD5, and its baresip 1.0 gives up where SHA-256 is offered at all, so where such programs are, MD5 goes first or alone.
+//! only and knows only MD5, and its baresip 1.0 and `JsSIP` 3.13 give up where SHA-256 is offered at all, so where such programs are, MD5 goes first or alone.
 //!
-//! SIPp and baresip are the peers of the tests: `tests/sipp/README.md` lists what each scenario does. `fuzz/` has a target for each thing that a packet can reach.
+//! SIPp, baresip and `JsSIP` are the peers of the tests: `tests/sipp/README.md` lists what each scenario does. `fuzz/` has a target for each thing that a packet can reach.
 //!
 //! # Libraries
 //! - `rsipstack`, pinned to one version because its interface moves between releases: transactions (RFC 3261 section 17 with RFC 6026: absorbed

@@ -7,6 +7,7 @@ mod edge;
 mod forks;
 mod groups;
 mod hostile;
+mod jssip;
 mod moves;
 mod peers;
 mod reliable;
