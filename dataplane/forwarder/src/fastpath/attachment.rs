@@ -14,7 +14,7 @@ pub(super) struct Ingress<'a> {
     /// The VIDs of the last circuit looked up, and what it is.
     vlans: u32,
     side: Option<Side>,
-    /// The last of our addresses that a frame was for.
+    /// The last of our addresses that a frame was for, as [`destination`] has it.
     station: u64,
 }
 
@@ -34,6 +34,12 @@ impl<'a> Ingress<'a> {
         self.side.ok_or(Reason::UnknownAttachment)
     }
 
+    /// The circuit of frames without a tag, if there is one: to be asked before any other is.
+    #[inline]
+    pub(super) fn untagged(&self) -> Option<Side> {
+        self.side
+    }
+
     /// Whether the destination address is the last one that was found to be ours.
     #[inline]
     pub(super) fn is_as_last(&self, head: &[u8; HEAD]) -> bool {
@@ -43,9 +49,9 @@ impl<'a> Ingress<'a> {
     /// Whether the destination address is one of ours.
     #[inline]
     pub(super) fn station(&mut self, head: &[u8; HEAD]) -> Result<(), Reason> {
-        let mac = destination(head);
-        if mac != self.station {
-            return self.change_station(mac);
+        let destination = destination(head);
+        if destination != self.station {
+            return self.change_station(destination);
         }
         Ok(())
     }
@@ -58,18 +64,18 @@ impl<'a> Ingress<'a> {
     }
 
     #[inline(never)]
-    fn change_station(&mut self, mac: u64) -> Result<(), Reason> {
-        if !self.small.accepts(self.port, mac) {
+    fn change_station(&mut self, destination: u64) -> Result<(), Reason> {
+        if !self.small.accepts(self.port, destination.swap_bytes()) {
             return Err(Reason::UnknownStation);
         }
-        self.station = mac;
+        self.station = destination;
         Ok(())
     }
 }
 
-/// The destination address of a frame in the low 48 bits: one load, and two bytes too many.
+/// The destination address of a frame in the high 48 bits, its first byte lowest: one load, and two bytes too many.
 #[inline]
 fn destination(head: &[u8; HEAD]) -> u64 {
     let [d0, d1, d2, d3, d4, d5, s0, s1, ..] = *head;
-    u64::from_be_bytes([d0, d1, d2, d3, d4, d5, s0, s1]) >> 16
+    u64::from_le_bytes([d0, d1, d2, d3, d4, d5, s0, s1]) << 16
 }

@@ -11,7 +11,7 @@ use svpn_dpdk::{Burst, Mbuf};
 
 use super::ip::Version;
 use super::packet::{Batch, First, List, Packet};
-use super::parse::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_MPLS, HEAD};
+use super::parse::{ETHERNET, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_MPLS, HEAD, UNTAGGED};
 use super::{BURST, View, ip, ipv6, nexthop};
 use crate::tables::flow_v6::FlowKeyV6;
 use crate::tables::label::LabelAction;
@@ -31,9 +31,21 @@ const IPV4_TTL: u8 = 8;
 /// Labels of a frame that are acted upon at most.
 const MOST_TURNS: usize = 4;
 
-/// The top label, if it is one that is acted upon.
+/// An untagged frame whose top label is none of the reserved ones.
 #[inline(always)]
 #[allow(clippy::inline_always, reason = "a loop's straight way: a call for each packet would cost a third of it")]
+pub(super) fn read_plainly(mbuf: &Mbuf, head: &[u8; HEAD], view: &View<'_>) -> Option<Packet> {
+    let [_, _, _, _, _, _, _, _, _, _, _, _, _, _, e0, e1, e2, e3, ..] = *head;
+    let entry = u32::from_be_bytes([e0, e1, e2, e3]);
+    if entry >> 12 < FIRST_UNRESERVED || mbuf.len() < ETHERNET + LABEL {
+        return None;
+    }
+    view.labels.prefetch(entry >> 12);
+    let start = UNTAGGED.network;
+    Some(Packet { subject: entry, ttl: e3, first: First::Label, start, ..Packet::new(super::length(mbuf)) })
+}
+
+/// The top label, if it is one that is acted upon.
 pub(super) fn classify(mbuf: &Mbuf, head: &[u8; HEAD], start: u16, packet: &mut Packet, side: Side, view: &View<'_>) -> Result<(), Reason> {
     if side != Side::Core {
         return Err(Reason::MplsOnAttachment);
@@ -43,8 +55,6 @@ pub(super) fn classify(mbuf: &Mbuf, head: &[u8; HEAD], start: u16, packet: &mut 
 }
 
 /// The label stack entry at `start`, where the packet begins, which is `word` if the frame goes on so far, if it is one that is acted upon.
-#[inline(always)]
-#[allow(clippy::inline_always, reason = "a loop's straight way: a call for each packet would cost a third of it")]
 pub(super) fn begin(mbuf: &Mbuf, word: [u8; LABEL], start: u16, packet: &mut Packet, view: &View<'_>) -> Result<(), Reason> {
     if mbuf.len() < usize::from(start) + LABEL {
         return Err(Reason::FrameTruncated);
@@ -53,8 +63,7 @@ pub(super) fn begin(mbuf: &Mbuf, word: [u8; LABEL], start: u16, packet: &mut Pac
 }
 
 /// The turn of the label stack entry at `packet.start`, whose TTL is at most `ceiling`.
-#[inline(always)]
-#[allow(clippy::inline_always, reason = "a loop's straight way: a call for each packet would cost a third of it")]
+#[inline]
 fn take_turn(packet: &mut Packet, entry: u32, ceiling: u8, view: &View<'_>) -> Result<(), Reason> {
     let label = entry >> 12;
     if label < FIRST_UNRESERVED {
@@ -90,11 +99,12 @@ enum Next {
 
 /// Acts upon all labels.
 #[inline(never)]
-pub(super) fn look_up(batch: &mut Batch, burst: &Burst<BURST>, view: &View<'_>) {
+pub(super) fn look_up(batch: &mut Batch, burst: &mut Burst<BURST>, view: &View<'_>) {
     let turn: List = std::mem::replace(&mut batch.ilm, List::new());
     for index in turn.iter() {
-        if !swap_plainly(&mut batch.packets[index], view) && !pop_plainly(index, batch, burst, view) {
-            take(index, batch, burst, 1, view);
+        let Some(mbuf) = burst.get_mut(index) else { continue };
+        if !swap_plainly(mbuf, &mut batch.packets[index], view) && !pop_plainly(index, mbuf, batch, view) {
+            take(index, mbuf, batch, 1, view);
         }
     }
     for turn in 2..=MOST_TURNS {
@@ -102,62 +112,62 @@ pub(super) fn look_up(batch: &mut Batch, burst: &Burst<BURST>, view: &View<'_>) 
             return;
         }
         let again: List = std::mem::replace(&mut batch.ilm, List::new());
-        again.iter().for_each(|index| take(index, batch, burst, turn, view));
+        for index in again.iter() {
+            let Some(mbuf) = burst.get(index) else { continue };
+            take(index, mbuf, batch, turn, view);
+        }
     }
 }
 
 /// What most packets are for, in one go: a label that is replaced, and a next hop of one member. Whether it was that; if not, nothing has
-/// changed.
+/// changed. Next hops are few, so that their lines are near, and a frame that only gets another label leaves here.
 #[inline(always)]
 #[allow(clippy::inline_always, reason = "a loop's straight way: a call for each packet would cost a third of it")]
-fn swap_plainly(packet: &mut Packet, view: &View<'_>) -> bool {
+fn swap_plainly(mbuf: &mut Mbuf, packet: &mut Packet, view: &View<'_>) -> bool {
     let entry = packet.subject;
     if entry >> 12 < FIRST_UNRESERVED || packet.ttl <= 1 {
         return false;
     }
-    let Some(LabelAction::Swap { label, nexthop }) = view.labels.get(entry >> 12) else { return false };
-    let Some(line) = view.nexthops.sole(nexthop) else { return false };
-    view.nexthops.prefetch_line(line);
-    view.labels.count(entry >> 12, packet.length);
-    swap(packet, label, line);
+    let Some(found) = view.labels.swap(entry >> 12) else { return false };
+    let Some(line) = view.nexthops.sole(found.nexthop) else { return false };
+    view.labels.count_at(found.counter, entry >> 12, packet.length);
+    swap(packet, found.label, line);
+    if let Some(port) = nexthop::relabel(mbuf, packet, line, view) {
+        packet.leave_by(port);
+    }
     true
 }
 
 /// What most packets are for at the end of their tunnel: the last label is removed, and IPv4 without options is routed. Whether it was that; if
 /// not, nothing has changed.
 #[inline(never)]
-fn pop_plainly(index: usize, batch: &mut Batch, burst: &Burst<BURST>, view: &View<'_>) -> bool {
+fn pop_plainly(index: usize, mbuf: &Mbuf, batch: &mut Batch, view: &View<'_>) -> bool {
     let packet = &mut batch.packets[index % BURST];
     let (entry, start) = (packet.subject, packet.start + STEP);
     if entry >> 12 < FIRST_UNRESERVED || entry & BOTTOM == 0 || packet.ttl <= 1 {
         return false;
     }
     let Some(LabelAction::PopVrf { vrf, ttl_mode }) = view.labels.get(entry >> 12) else { return false };
-    let Some(mbuf) = burst.get(index) else { return false };
-    let Some(window) = mbuf.window(usize::from(start)).filter(|_| mbuf.len() > usize::from(start)) else { return false };
-    if !ip::is_plain(window) {
+    let Some(window) = mbuf.window(usize::from(start)) else { return false };
+    let available = mbuf.len().saturating_sub(usize::from(start));
+    let before = std::mem::replace(&mut packet.vrf, vrf);
+    if mbuf.len() != mbuf.total_len() || !ip::read_plainly(window, available, packet, ceiling(ttl_mode, packet.ttl)) {
+        packet.vrf = before;
         return false;
     }
     view.labels.count(entry >> 12, packet.length);
-    packet.vrf = vrf;
     packet.start = start;
     packet.first = First::Ip;
-    match ip::check_at(mbuf, window, start, packet, ceiling(ttl_mode, packet.ttl)) {
-        Ok(()) => {
-            view.tables.route_v4.prefetch(vrf, packet.key.destination());
-            batch.routes.push(index);
-        }
-        Err(reason) => packet.stop(reason),
-    }
+    view.tables.route_v4.prefetch(vrf, packet.key.destination());
+    batch.routes.push(index);
     true
 }
 
 /// Acts upon any label.
 #[inline(never)]
-fn take(index: usize, batch: &mut Batch, burst: &Burst<BURST>, turn: usize, view: &View<'_>) {
+fn take(index: usize, mbuf: &Mbuf, batch: &mut Batch, turn: usize, view: &View<'_>) {
     let Batch { packets, keys_v6, ilm, routes, routes_v6, .. } = batch;
     let packet = &mut packets[index % BURST];
-    let Some(mbuf) = burst.get(index) else { return };
     match act(mbuf, packet, &mut keys_v6[index % BURST], turn, view) {
         Ok(Next::Nexthop) => nexthop::take(mbuf, packet, view),
         Ok(Next::Route(Version::V4)) => {
@@ -261,7 +271,6 @@ fn local(packet: &mut Packet, nexthop: u32) -> Result<Next, Reason> {
     if packet.ttl <= 1 {
         return Err(Reason::TtlExpired);
     }
-    ip::decrement_ttl(packet);
     packet.subject = nexthop;
     Ok(Next::Nexthop)
 }

@@ -51,18 +51,43 @@ pub(super) fn is_plain(window: &[u8; WINDOW]) -> bool {
     window[0] == PLAIN
 }
 
+/// Reads the header that `window` begins with if it is as most are: no options, and nothing wrong. `available` bytes of the packet are there,
+/// all of them in the first segment. `ceiling` is as for [`check`]. If it is not, nothing has changed, and [`check`] says what it is.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "a loop's straight way: a call for each packet would cost a third of it")]
+pub(super) fn read_plainly(window: &[u8; WINDOW], available: usize, packet: &mut Packet, ceiling: u8) -> bool {
+    let [header @ .., p0, p1, p2, p3] = window;
+    let bytes = u16::from_be_bytes([header[2], header[3]]);
+    let [ttl, protocol] = [header[8], header[9]];
+    let fits = (HEADER..=available).contains(&usize::from(bytes));
+    if header[0] != PLAIN || !fits || ttl == 0 || !checksum_is_right(sum(header)) {
+        return false;
+    }
+    let ports = u32::from_be_bytes([*p0, *p1, *p2, *p3]);
+    let ports = if has_ports(header) && usize::from(bytes) >= WINDOW { ports } else { 0 };
+    let word = [ttl, protocol, header[10], header[11]];
+    note(packet, header, (bytes, ports), if ceiling >= ttl { one_lower(word) } else { with_ttl(word, ceiling.wrapping_sub(1)) }, ceiling);
+    true
+}
+
+/// Notes what is known of a packet from its header.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "as above")]
+fn note(packet: &mut Packet, header: &[u8; HEADER], (bytes, ports): (u16, u32), word: [u8; 4], ceiling: u8) {
+    packet.bytes = bytes;
+    packet.ttl = header[8].min(ceiling);
+    packet.word = word;
+    packet.place = PLACE;
+    packet.ethertype = ETHERTYPE_IPV4;
+    let [.., s0, s1, s2, s3, d0, d1, d2, d3] = *header;
+    packet.key = FlowKey::new(packet.vrf, u64::from_be_bytes([s0, s1, s2, s3, d0, d1, d2, d3]), header[9], ports);
+}
+
 /// Judges the header at `packet.start`, which `window` begins with, and reads it. `ceiling` is the most its TTL can be (RFC 3443,
 /// uniform model).
 #[inline(never)]
 pub(super) fn check(mbuf: &Mbuf, window: &[u8; WINDOW], packet: &mut Packet, ceiling: u8) -> Result<(), Reason> {
-    check_at(mbuf, window, packet.start, packet, ceiling)
-}
-
-/// The same of the header at `start`, where the packet begins: for passes in which most packets come here.
-#[inline(always)]
-#[allow(clippy::inline_always, reason = "a loop's straight way: a call for each packet would cost a third of it")]
-pub(super) fn check_at(mbuf: &Mbuf, window: &[u8; WINDOW], start: u16, packet: &mut Packet, ceiling: u8) -> Result<(), Reason> {
-    let start = usize::from(start);
+    let start = usize::from(packet.start);
     let available = (packet.length as usize).saturating_sub(start);
     // Headers are in the first segment.
     let there = mbuf.len().saturating_sub(start);
@@ -70,8 +95,8 @@ pub(super) fn check_at(mbuf: &Mbuf, window: &[u8; WINDOW], start: u16, packet: &
         return Err(Reason::IpTruncated);
     }
     let (header_length, options) = if is_plain(window) { (HEADER, 0) } else { options(mbuf.data(), start)? };
-    packet.bytes = u16::from_be_bytes([window[2], window[3]]);
-    let total_length = usize::from(packet.bytes);
+    let bytes = u16::from_be_bytes([window[2], window[3]]);
+    let total_length = usize::from(bytes);
     if total_length < header_length || total_length > available {
         return Err(Reason::IpBadLength);
     }
@@ -82,10 +107,6 @@ pub(super) fn check_at(mbuf: &Mbuf, window: &[u8; WINDOW], start: u16, packet: &
     if header[8] == 0 {
         return Err(Reason::IpTtlZero);
     }
-    packet.ttl = header[8].min(ceiling);
-    packet.word = [header[8], header[9], header[10], header[11]];
-    packet.place = PLACE;
-    packet.ethertype = ETHERTYPE_IPV4;
     let ports = if !has_ports(header) || header_length + 4 > total_length.min(there) {
         0
     } else if header_length == HEADER {
@@ -93,8 +114,8 @@ pub(super) fn check_at(mbuf: &Mbuf, window: &[u8; WINDOW], start: u16, packet: &
     } else {
         be32(mbuf.data(), start + header_length).unwrap_or(0)
     };
-    let [.., s0, s1, s2, s3, d0, d1, d2, d3] = *header;
-    packet.key = FlowKey::new(packet.vrf, u64::from_be_bytes([s0, s1, s2, s3, d0, d1, d2, d3]), header[9], ports);
+    let word = with_ttl([header[8], header[9], header[10], header[11]], header[8].min(ceiling).wrapping_sub(1));
+    note(packet, header, (bytes, ports), word, ceiling);
     Ok(())
 }
 
@@ -136,41 +157,23 @@ fn checksum_is_right(sum: u64) -> bool {
     sum.is_multiple_of(0xffff)
 }
 
-/// Notes that the packet at `packet.start` leaves with the TTL or hop limit one lower than what a pop says of it.
-#[inline]
-pub(super) fn decrement_ttl(packet: &mut Packet) {
-    // As one word: what is stored in pieces cannot soon be loaded as a whole.
-    let word = u32::from_be_bytes(packet.word);
-    let ttl = packet.ttl.wrapping_sub(1);
-    let word = if packet.place == ipv6::WORD {
-        word & !0xff | u32::from(ttl)
-    } else if word >> 24 == u32::from(packet.ttl) {
-        one_lower(word)
-    } else {
-        with_ttl_in(word, ttl)
-    };
-    packet.word = word.to_be_bytes();
-}
-
-/// TTL, protocol and checksum with another TTL.
+/// TTL, protocol and checksum with another TTL: the checksum by equation 3 of RFC 1624, HC' = ~(~HC + ~m + m').
 #[inline]
 pub(super) fn with_ttl(word: [u8; 4], ttl: u8) -> [u8; 4] {
-    with_ttl_in(u32::from_be_bytes(word), ttl).to_be_bytes()
-}
-
-/// The same of a word: the checksum by equation 3 of RFC 1624, HC' = ~(~HC + ~m + m').
-#[inline]
-fn with_ttl_in(word: u32, ttl: u8) -> u32 {
+    let word = u32::from_be_bytes(word);
     // The protocol is in both m and m', and falls out. Sixteen one bits more, which are 0 in one's complement, keep the difference from being
     // negative.
     let changed = 0xffff + (u32::from(ttl) << 8) - (word >> 24 << 8);
-    u32::from(ttl) << 24 | word & 0x00ff_0000 | updated(word, changed)
+    (u32::from(ttl) << 24 | word & 0x00ff_0000 | updated(word, changed)).to_be_bytes()
 }
 
-/// The same for a TTL that is one lower, where there is one: m' − m is a constant.
+/// The same for a TTL that is one lower, where there is one. The checksum is then one higher in its first byte, which in the order of the bytes
+/// that has the TTL lowest is one sum for both; what it carries is added to its end (RFC 1071), which has no 0xffff for 0.
 #[inline]
-fn one_lower(word: u32) -> u32 {
-    (word & 0xffff_0000).wrapping_sub(1 << 24) | updated(word, 0xffff - (1 << 8))
+fn one_lower(word: [u8; 4]) -> [u8; 4] {
+    let word = u32::from_le_bytes(word);
+    let carried = u32::from(word >= 0xfffe_0000);
+    word.wrapping_add(0xffff).wrapping_add(carried << 16).to_le_bytes()
 }
 
 /// The checksum at the end of a word, after a change by `changed`.
@@ -219,8 +222,11 @@ mod tests {
             let word = with_ttl([header[8], header[9], header[10], header[11]], ttl);
             prop_assert_eq!((word[0], word[1]), (ttl, header[9]));
             let received = [header[8], header[9], header[10], header[11]];
-            let lower = one_lower(u32::from_be_bytes(received)).to_be_bytes();
-            prop_assert!(header[8] == 0 || lower == with_ttl(received, header[8] - 1));
+            // Both ways, of any checksum: those at which the sum comes round, too.
+            for sum in [[received[2], received[3]], [0xff, 0xff], [0xff, 0xfe], [0xfe, 0xff], [0xfe, 0xfe], [0xff, 0xfd], [0xff, 0], [0, 0]] {
+                let received = [header[8], header[9], sum[0], sum[1]];
+                prop_assert!(header[8] == 0 || one_lower(received) == with_ttl(received, header[8] - 1));
+            }
             header[8..12].copy_from_slice(&word);
             prop_assert!(is_right(&header));
             let before = header;

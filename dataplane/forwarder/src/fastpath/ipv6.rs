@@ -46,7 +46,7 @@ pub(super) fn check(mbuf: &Mbuf, packet: &mut Packet, ceiling: u8) -> Result<Flo
         return Err(Reason::IpTtlZero);
     }
     packet.ttl = hop_limit.min(ceiling);
-    packet.word = [l0, l1, next_header, hop_limit];
+    packet.word = [l0, l1, next_header, packet.ttl.wrapping_sub(1)];
     packet.place = WORD;
     packet.ethertype = ETHERTYPE_IPV6;
     packet.bytes = u16::try_from(HEADER + payload).unwrap_or(u16::MAX);

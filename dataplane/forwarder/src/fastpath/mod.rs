@@ -169,20 +169,93 @@ fn length(mbuf: &Mbuf) -> u32 {
 /// First pass: puts every packet into the list of the table that is next.
 #[inline(never)]
 fn classify_all(batch: &mut Batch, burst: &mut Burst<BURST>, port: u16, view: &View<'_>) {
-    let mut ingress = Ingress::new(port, view.small);
+    let ingress = Ingress::new(port, view.small);
     // What says where frames are, then frames.
     burst.iter().for_each(Mbuf::prefetch);
     burst.iter().for_each(Mbuf::prefetch_data);
+    let core = |index, mbuf: &Mbuf, head: &[u8; HEAD], batch: &mut Batch| classify_core(index, mbuf, head, batch, view);
+    let customer =
+        |vrf| move |index, mbuf: &Mbuf, head: &[u8; HEAD], batch: &mut Batch| classify_customer(index, mbuf, head, vrf, batch, view);
+    match ingress.untagged() {
+        Some(Side::Core) => classify_each(batch, burst, ingress, view, core),
+        Some(Side::Attachment(vrf)) => classify_each(batch, burst, ingress, view, customer(vrf)),
+        None => classify_each(batch, burst, ingress, view, |_, _, _, _| false),
+    }
+}
+
+/// Classifies a burst: frames as most are by `plainly`, which says whether a frame was such; if not, nothing has changed.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "a loop's straight way: a call for each packet would cost a third of it")]
+fn classify_each(
+    batch: &mut Batch,
+    burst: &mut Burst<BURST>,
+    mut ingress: Ingress<'_>,
+    view: &View<'_>,
+    plainly: impl Fn(usize, &Mbuf, &[u8; HEAD], &mut Batch) -> bool,
+) {
     for (index, mbuf) in burst.iter_mut().enumerate() {
-        let classified = if is_plain(mbuf, &ingress) {
-            classify(index, mbuf, batch, &mut ingress, view)
-        } else {
-            classify_other(index, mbuf, batch, &mut ingress, view)
-        };
-        if let Err(reason) = classified {
+        // In one segment, for the address that the last was for.
+        if let Some(head) = mbuf.window(0)
+            && mbuf.len() == mbuf.total_len()
+            && ingress.is_as_last(head)
+            && plainly(index, mbuf, head, batch)
+        {
+            continue;
+        }
+        if let Err(reason) = classify_other(index, mbuf, batch, &mut ingress, view) {
             batch.packets[index % BURST].stop(reason);
         }
     }
+}
+
+/// An untagged frame from the core that is as most are: a label of those to be looked up, or IPv4.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "a loop's straight way: a call for each packet would cost a third of it")]
+fn classify_core(index: usize, mbuf: &Mbuf, head: &[u8; HEAD], batch: &mut Batch, view: &View<'_>) -> bool {
+    match parse::ethertype(head) {
+        ETHERTYPE_MPLS => {
+            let packet = ilm::read_plainly(mbuf, head, view);
+            if let Some(packet) = packet {
+                batch.packets[index % BURST] = packet;
+                batch.ilm.push(index);
+            }
+            packet.is_some()
+        }
+        ETHERTYPE_IPV4 => {
+            let packet = read_ipv4(mbuf, head, 0);
+            if let Some(packet) = packet {
+                batch.packets[index % BURST] = packet;
+                gre::classify(index, mbuf, batch, ip::Version::V4, view);
+            }
+            packet.is_some()
+        }
+        _ => false,
+    }
+}
+
+/// An untagged frame of a customer's that is as most are: IPv4.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "a loop's straight way: a call for each packet would cost a third of it")]
+fn classify_customer(index: usize, mbuf: &Mbuf, head: &[u8; HEAD], vrf: u16, batch: &mut Batch, view: &View<'_>) -> bool {
+    let packet = if parse::ethertype(head) == ETHERTYPE_IPV4 { read_ipv4(mbuf, head, vrf) } else { None };
+    if let Some(packet) = packet {
+        let hash = view.tables.flow_v4.hash(packet.key);
+        view.tables.flow_v4.prefetch(hash);
+        batch.packets[index % BURST] = packet;
+        batch.hashes[index % BURST] = hash;
+        batch.flows.push(index);
+    }
+    packet.is_some()
+}
+
+/// An untagged frame of a plain IPv4 packet.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "a loop's straight way: a call for each packet would cost a third of it")]
+fn read_ipv4(mbuf: &Mbuf, head: &[u8; HEAD], vrf: u16) -> Option<Packet> {
+    let mut packet = Packet { vrf, start: parse::UNTAGGED.network, ..Packet::new(length(mbuf)) };
+    let [_, _, _, _, _, _, _, _, _, _, _, _, _, _, rest @ ..] = head;
+    let available = mbuf.len().checked_sub(ETHERNET)?;
+    ip::read_plainly(rest.first_chunk()?, available, &mut packet, u8::MAX).then_some(packet)
 }
 
 /// Brings the headers together that lie in several segments.
@@ -190,30 +263,6 @@ fn classify_all(batch: &mut Batch, burst: &mut Burst<BURST>, port: u16, view: &V
 fn gather(mbuf: &mut Mbuf) {
     // Where the first segment's buffer is too small for it, they count as cut short.
     let _ = mbuf.gather(HEADERS);
-}
-
-/// Whether a frame is as most are: in one segment, for the address that the last was for, without a tag, labelled or IPv4.
-#[inline(always)]
-#[allow(clippy::inline_always, reason = "a loop's straight way: a call for each packet would cost a third of it")]
-fn is_plain(mbuf: &Mbuf, ingress: &Ingress<'_>) -> bool {
-    let Some(head) = mbuf.window(0) else { return false };
-    !mbuf.is_chained()
-        && mbuf.len() >= ETHERNET
-        && ingress.is_as_last(head)
-        && matches!(parse::ethertype(head), ETHERTYPE_MPLS | ETHERTYPE_IPV4)
-}
-
-/// Plain frames: with the start of their network header known to the compiler, their checks are of constant places.
-#[inline(always)]
-#[allow(clippy::inline_always, reason = "a loop's straight way: a call for each packet would cost a third of it")]
-fn classify(index: usize, mbuf: &Mbuf, batch: &mut Batch, ingress: &mut Ingress<'_>, view: &View<'_>) -> Result<(), Reason> {
-    let head = mbuf.window(0).ok_or(Reason::FrameTruncated)?;
-    batch.packets[index % BURST] = Packet::new(length(mbuf));
-    if parse::ethertype(head) == ETHERTYPE_MPLS {
-        labelled(index, mbuf, head, parse::UNTAGGED, batch, ingress, view)
-    } else {
-        ipv4(index, mbuf, head, parse::UNTAGGED, batch, ingress, view)
-    }
 }
 
 /// Any frame.
@@ -245,8 +294,6 @@ fn classify_other(index: usize, mbuf: &mut Mbuf, batch: &mut Batch, ingress: &mu
 }
 
 /// Notes the circuit that a frame came in on.
-#[inline(always)]
-#[allow(clippy::inline_always, reason = "a loop's straight way: a call for each packet would cost a third of it")]
 fn enter(packet: &mut Packet, place: Place, ingress: &mut Ingress<'_>) -> Result<Side, Reason> {
     packet.start = place.network;
     let side = ingress.side(place.vlans)?;
@@ -256,8 +303,6 @@ fn enter(packet: &mut Packet, place: Place, ingress: &mut Ingress<'_>) -> Result
     Ok(side)
 }
 
-#[inline(always)]
-#[allow(clippy::inline_always, reason = "a loop's straight way: a call for each packet would cost a third of it")]
 fn labelled(
     index: usize,
     mbuf: &Mbuf,
@@ -275,8 +320,6 @@ fn labelled(
     Ok(())
 }
 
-#[inline(always)]
-#[allow(clippy::inline_always, reason = "a loop's straight way: a call for each packet would cost a third of it")]
 fn ipv4(
     index: usize,
     mbuf: &Mbuf,
@@ -290,7 +333,7 @@ fn ipv4(
     let side = enter(packet, place, ingress)?;
     ingress.station(head)?;
     let window = head.get(usize::from(place.network)..).and_then(<[u8]>::first_chunk);
-    ip::check_at(mbuf, window.ok_or(Reason::IpTruncated)?, place.network, packet, u8::MAX)?;
+    ip::check(mbuf, window.ok_or(Reason::IpTruncated)?, packet, u8::MAX)?;
     if side == Side::Core {
         gre::classify(index, mbuf, batch, ip::Version::V4, view);
         return Ok(());
@@ -349,6 +392,7 @@ fn leave_all(batch: &mut Batch, burst: &mut Burst<BURST>, exits: &mut [u16; BURS
         let left = match packet.fate {
             Fate::Leave if packet.pushed == 0 => nexthop::leave(mbuf, packet, packet.subject, ([0; LABELS], 0), view),
             Fate::Enter => tunnel::leave(mbuf, packet, view),
+            Fate::Left => Ok(packet.exit()),
             _ => leave_otherwise(mbuf, packet, port, view),
         };
         *exit = left.unwrap_or_else(|reason| {
@@ -365,8 +409,8 @@ fn leave_all(batch: &mut Batch, burst: &mut Burst<BURST>, exits: &mut [u16; BURS
 #[inline(never)]
 fn leave_otherwise(mbuf: &mut Mbuf, packet: &Packet, port: u16, view: &View<'_>) -> Result<u16, Reason> {
     match packet.fate {
-        // What enters a tunnel has its own way.
-        Fate::Leave | Fate::Enter => {
+        // What enters a tunnel or has left has its own way.
+        Fate::Leave | Fate::Enter | Fate::Left => {
             let labels = ([0, 0, 0, packet.label.to_be()], packet.pushed);
             nexthop::leave(mbuf, packet, packet.subject, labels, view)
         }

@@ -22,7 +22,8 @@ pub(super) struct Packet {
     pub(super) subject: u32,
     /// The VPN label of a packet that enters a tunnel; of one that does not, the label stack entry that is put in front, if it gets one.
     pub(super) label: u32,
-    /// The four bytes of the frame that change on the way, as received and then as they are to leave.
+    /// The four bytes of the frame that change on the way, as they are to leave: of IP those with the TTL or hop limit, already one lower than
+    /// `ttl`.
     pub(super) word: [u8; 4],
     /// How far behind `start` they are.
     pub(super) place: u8,
@@ -84,6 +85,8 @@ pub(super) enum Fate {
     Leave,
     /// It enters a tunnel, whose line is the subject, and leaves for the tunnel's next hop.
     Enter,
+    /// The frame is as it leaves, by the port that is the subject.
+    Left,
     /// It is an ARP request that is answered.
     Answer,
     /// It goes no further. The packet's reason says whether the controller gets it: those of punts are below 32.
@@ -123,6 +126,20 @@ impl Packet {
     #[inline]
     pub(super) fn about(&self) -> About {
         About { length: self.length, session: self.session }
+    }
+
+    /// The frame is as it leaves by this port.
+    #[inline]
+    pub(super) fn leave_by(&mut self, port: u16) {
+        self.fate = Fate::Left;
+        self.subject = u32::from(port);
+    }
+
+    /// The port by which it leaves, of one that is as it leaves.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "the subject is a port")]
+    pub(super) fn exit(&self) -> u16 {
+        self.subject as u16
     }
 
     /// It goes no further.

@@ -6,7 +6,7 @@ use svpn_dpdk::Burst;
 
 use super::packet::{Batch, List, Packet};
 use super::parse::ETHERTYPE_IPV6;
-use super::{BURST, View, ip, marking, nexthop, policer, tunnel};
+use super::{BURST, View, marking, nexthop, policer, tunnel};
 use crate::tables::counters::Counting;
 use crate::tables::route::{Route, Walk};
 
@@ -121,7 +121,6 @@ fn follow(packet: &mut Packet, route: Option<Route>, view: &View<'_>) -> Result<
             if policer::routed(packet, view) == Colour::RED {
                 return Err(Reason::RedDiscard);
             }
-            ip::decrement_ttl(packet);
             packet.subject = nexthop;
             Ok(Next::Nexthop)
         }

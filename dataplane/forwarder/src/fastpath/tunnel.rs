@@ -6,7 +6,7 @@ use svpn_dpdk::Mbuf;
 use super::ilm::BOTTOM;
 use super::packet::{Fate, LABELS, Packet};
 use super::parse::ETHERTYPE_MPLS;
-use super::{View, delivery, ip, nexthop, selector};
+use super::{View, delivery, nexthop, selector};
 use crate::tables::counters::Counting;
 use crate::tables::delivery::Delivery;
 use crate::tables::flow_v6::FlowKeyV6;
@@ -59,7 +59,6 @@ pub(super) fn leave(mbuf: &mut Mbuf, packet: &mut Packet, view: &View<'_>) -> Re
         && let Some(nexthop) = view.nexthops.sole(slot)
     {
         let stack = push(packet, &transport, pushed_ttl(packet, ttl_mode));
-        ip::decrement_ttl(packet);
         packet.ethertype = ETHERTYPE_MPLS;
         return nexthop::leave(mbuf, packet, nexthop, (stack, transport.labels + 1), view);
     }
@@ -74,7 +73,6 @@ fn leave_otherwise(mbuf: &mut Mbuf, packet: &mut Packet, view: &View<'_>) -> Res
     let (slot, ttl_mode) = TunnelMember::way([first, second, third, fourth]);
     let nexthop = nexthop::choose(mbuf, packet, slot, view)?;
     let ttl = pushed_ttl(packet, ttl_mode);
-    ip::decrement_ttl(packet);
     let has_label = packet.label != IMPLICIT_NULL;
     let Some(transport) = Transport::from_words([first, second, third, fourth]) else {
         let label = if has_label { Some(push(packet, &Transport::NONE, ttl)[LABELS - 1]) } else { None };

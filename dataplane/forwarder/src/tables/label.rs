@@ -24,7 +24,7 @@ use svpn_dpdk::OutOfMemory;
 use super::packed::Halves;
 use super::words::{DenseWords, SparseWords};
 use crate::entries::CounterData;
-use crate::sync::{AtomicBool, Ordering};
+use crate::sync::{AtomicBool, AtomicU64, Ordering};
 
 /// Words of a label where its counter lies next to its action.
 const ENTRY: usize = 2;
@@ -149,6 +149,17 @@ fn pushed_shift(version: u64) -> u32 {
     if version & 1 == 0 { 0 } else { LABEL_BITS }
 }
 
+/// The action of a label that is replaced.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Swap<'a> {
+    /// The new label.
+    pub(crate) label: u32,
+    /// Slot of the next hop.
+    pub(crate) nexthop: u32,
+    /// Where the label's packets are counted.
+    pub(crate) counter: &'a AtomicU64,
+}
+
 /// What a worker does with labels, and its counters.
 #[derive(Debug)]
 pub(crate) struct LabelMap {
@@ -211,6 +222,29 @@ impl LabelMap {
                 return action;
             }
         }
+    }
+
+    /// The action of a label that is replaced, with its counter.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "each part is cut to its width")]
+    pub(crate) fn swap(&self, label: u32) -> Option<Swap<'_>> {
+        let (bits, counter) = match &self.actions {
+            None => {
+                let [action, counter] = self.words.part(label as usize)?;
+                (action.load(Ordering::Acquire), counter)
+            }
+            Some(actions) => {
+                let [counter] = self.words.block(label as usize)?;
+                (actions.load_acquire(label as usize), counter)
+            }
+        };
+        (bits >> KIND_SHIFT == SWAP).then_some(Swap { label: (bits >> 32 & LABEL) as u32, nexthop: bits as u32, counter })
+    }
+
+    /// Counts a packet with a counter that was found with its label; for the worker whose map it is.
+    #[inline]
+    pub(crate) fn count_at(&self, counter: &AtomicU64, label: u32, bytes: u32) {
+        self.halves.add_to(counter, label as usize, bytes);
     }
 
     /// Counts a packet; for the worker whose map it is.

@@ -8,6 +8,9 @@ use super::words::LINE;
 /// Bytes in which Ethernet and its tags are written: those of the longest, Ethernet and two tags, in whole words.
 pub(crate) const HEADER: usize = 24;
 
+/// Bytes of a header without tags.
+const UNTAGGED: u8 = 14;
+
 /// A member of a next hop.
 ///
 /// ```text
@@ -38,7 +41,7 @@ impl Header {
     pub(crate) fn new(dst: [u8; 6], src: [u8; 6], outer: u16, inner: u16) -> Self {
         let tag = |protocol: u32, vid: u16| (protocol << 16 | u32::from(vid)).to_be_bytes();
         let (tags, length) = match (outer, inner) {
-            (0, 0) => ([[0; 4]; 2], 14),
+            (0, 0) => ([[0; 4]; 2], UNTAGGED),
             (vid, 0) | (0, vid) => ([[0; 4], tag(0x8100, vid)], 18),
             (outer, inner) => ([tag(0x88a8, outer), tag(0x8100, inner)], 22),
         };
@@ -58,6 +61,16 @@ impl Header {
     #[inline]
     pub(crate) fn length(&self) -> usize {
         usize::from(self.length)
+    }
+
+    /// The first eight and the last eight bytes of a header without tags, which overlap, with its ethertype; `None` of one with tags.
+    #[inline]
+    pub(crate) fn untagged(&self, ethertype: u16) -> Option<[[u8; 8]; 2]> {
+        let [_, destination, source] = self.words.map(u64::from_le);
+        let [high, low] = ethertype.to_be_bytes();
+        let first = destination >> 16 | source << 48;
+        let last = source | u64::from_le_bytes([0, 0, 0, 0, 0, 0, high, low]);
+        (self.length == UNTAGGED).then_some([first.to_le_bytes(), last.to_le_bytes()])
     }
 
     /// The bytes that end with the header, with its ethertype.
@@ -120,6 +133,9 @@ mod tests {
             let expected = [&[1; 6], &[2; 6], tail].concat();
             assert_eq!(header.length(), expected.len());
             assert_eq!(header.with(0x0800)[HEADER - expected.len()..], expected);
+            let overlapping = [&expected[..8], &expected[6..14]].concat();
+            let untagged = header.untagged(0x0800).map(|halves| halves.as_flattened().to_vec());
+            assert_eq!(untagged, (expected.len() == 14).then_some(overlapping));
         }
     }
 }

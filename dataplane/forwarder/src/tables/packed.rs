@@ -33,6 +33,12 @@ impl Halves {
     #[inline]
     pub(crate) fn add<K>(&self, words: &Words<K>, place: usize, counter: usize, bytes: u32) {
         let Some([word]) = words.block(place) else { return };
+        self.add_to(word, counter, bytes);
+    }
+
+    /// The same with a word that was found already.
+    #[inline]
+    pub(crate) fn add_to(&self, word: &AtomicU64, counter: usize, bytes: u32) {
         let before = word.load(Ordering::Relaxed);
         let after = before.wrapping_add((u64::from(bytes) << PACKETS) + 1);
         if (before ^ after) & (TOP_OF_PACKETS | TOP_OF_BYTES) == 0 {
