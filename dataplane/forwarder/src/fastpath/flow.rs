@@ -28,10 +28,6 @@ pub(super) fn look_up(batch: &mut Batch, view: &View<'_>, counting: &Counting) {
             routes_v6.push(index);
         }
     }
-    // Packets of both may be of one session, whose meter takes them as they came.
-    if !flows.is_empty() && !flows_v6.is_empty() {
-        sessions.sort();
-    }
 }
 
 /// Notes that a packet has no session, and fetches its ceiling.

@@ -10,11 +10,11 @@ use svpn_contract::Reason;
 use svpn_dpdk::{Burst, Mbuf};
 
 use super::ip::Version;
-use super::packet::{Batch, First, List, Packet};
+use super::packet::{Batch, First, Packet};
 use super::parse::{ETHERNET, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_MPLS, HEAD, UNTAGGED};
 use super::{BURST, View, ip, ipv6, nexthop};
 use crate::tables::flow_v6::FlowKeyV6;
-use crate::tables::label::LabelAction;
+use crate::tables::label::{Found, LabelAction};
 use crate::tables::small::Side;
 
 /// Bytes of a label stack entry.
@@ -100,10 +100,10 @@ enum Next {
 /// Acts upon all labels.
 #[inline(never)]
 pub(super) fn look_up(batch: &mut Batch, burst: &mut Burst<BURST>, view: &View<'_>) {
-    let turn: List = std::mem::replace(&mut batch.ilm, List::new());
+    let turn = std::mem::take(&mut batch.ilm);
     for index in turn.iter() {
         let Some(mbuf) = burst.get_mut(index) else { continue };
-        if !swap_plainly(mbuf, &mut batch.packets[index], view) && !pop_plainly(index, mbuf, batch, view) {
+        if !act_plainly(index, mbuf, batch, view) {
             take(index, mbuf, batch, 1, view);
         }
     }
@@ -111,7 +111,7 @@ pub(super) fn look_up(batch: &mut Batch, burst: &mut Burst<BURST>, view: &View<'
         if batch.ilm.is_empty() {
             return;
         }
-        let again: List = std::mem::replace(&mut batch.ilm, List::new());
+        let again = std::mem::take(&mut batch.ilm);
         for index in again.iter() {
             let Some(mbuf) = burst.get(index) else { continue };
             take(index, mbuf, batch, turn, view);
@@ -119,47 +119,60 @@ pub(super) fn look_up(batch: &mut Batch, burst: &mut Burst<BURST>, view: &View<'
     }
 }
 
-/// What most packets are for, in one go: a label that is replaced, and a next hop of one member. Whether it was that; if not, nothing has
-/// changed. Next hops are few, so that their lines are near, and a frame that only gets another label leaves here.
+/// What most packets are for, in one go. Whether it was that; if not, nothing has changed.
 #[inline(always)]
 #[allow(clippy::inline_always, reason = "a loop's straight way: a call for each packet would cost a third of it")]
-fn swap_plainly(mbuf: &mut Mbuf, packet: &mut Packet, view: &View<'_>) -> bool {
-    let entry = packet.subject;
-    if entry >> 12 < FIRST_UNRESERVED || packet.ttl <= 1 {
+fn act_plainly(index: usize, mbuf: &mut Mbuf, batch: &mut Batch, view: &View<'_>) -> bool {
+    let packet = &mut batch.packets[index % BURST];
+    if packet.subject >> 12 < FIRST_UNRESERVED || packet.ttl <= 1 {
         return false;
     }
-    let Some(found) = view.labels.swap(entry >> 12) else { return false };
-    let Some(line) = view.nexthops.sole(found.nexthop) else { return false };
-    view.labels.count_at(found.counter, entry >> 12, packet.length);
-    swap(packet, found.label, line);
-    if let Some(port) = nexthop::relabel(mbuf, packet, line, view) {
+    let Some(found) = view.labels.find(packet.subject >> 12) else { return false };
+    if let Some((label, nexthop)) = found.swap() {
+        return swap_plainly(mbuf, packet, (label, nexthop), found, view);
+    }
+    found.pop_vrf().is_some_and(|(vrf, ttl_mode)| pop_plainly(index, mbuf, batch, (vrf, ttl_mode), found, view))
+}
+
+/// A label that is replaced, and a next hop of one member. Next hops are few, so that their lines are near, and a frame that only gets another
+/// label leaves here.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "as above")]
+fn swap_plainly(mbuf: &mut Mbuf, packet: &mut Packet, (label, nexthop): (u32, u32), found: Found<'_>, view: &View<'_>) -> bool {
+    let Some(line) = view.nexthops.sole(nexthop) else { return false };
+    let (entry, ttl, start, length) = (packet.subject, packet.ttl, packet.start, packet.length);
+    view.labels.count_found(found, entry >> 12, length);
+    let word = swapped(entry, label, ttl);
+    if let Some(port) = nexthop::relabel(mbuf, (start, length), line, word, view) {
         packet.leave_by(port);
+    } else {
+        packet.ethertype = ETHERTYPE_MPLS;
+        packet.word = word;
+        packet.subject = line;
     }
     true
 }
 
-/// What most packets are for at the end of their tunnel: the last label is removed, and IPv4 without options is routed. Whether it was that; if
-/// not, nothing has changed.
+/// The end of a tunnel: the last label is removed, and IPv4 without options is routed.
 #[inline(never)]
-fn pop_plainly(index: usize, mbuf: &Mbuf, batch: &mut Batch, view: &View<'_>) -> bool {
+fn pop_plainly(index: usize, mbuf: &Mbuf, batch: &mut Batch, (vrf, ttl_mode): (u16, u8), found: Found<'_>, view: &View<'_>) -> bool {
     let packet = &mut batch.packets[index % BURST];
-    let (entry, start) = (packet.subject, packet.start + STEP);
-    if entry >> 12 < FIRST_UNRESERVED || entry & BOTTOM == 0 || packet.ttl <= 1 {
+    let (entry, start, length) = (packet.subject, packet.start + STEP, packet.length);
+    let Some(window) = mbuf.window(usize::from(start)) else { return false };
+    if entry & BOTTOM == 0 || mbuf.len() != mbuf.total_len() {
         return false;
     }
-    let Some(LabelAction::PopVrf { vrf, ttl_mode }) = view.labels.get(entry >> 12) else { return false };
-    let Some(window) = mbuf.window(usize::from(start)) else { return false };
     let available = mbuf.len().saturating_sub(usize::from(start));
     let before = std::mem::replace(&mut packet.vrf, vrf);
-    if mbuf.len() != mbuf.total_len() || !ip::read_plainly(window, available, packet, ceiling(ttl_mode, packet.ttl)) {
+    if !ip::read_plainly(window, available, packet, ceiling(ttl_mode, packet.ttl)) {
         packet.vrf = before;
         return false;
     }
-    view.labels.count(entry >> 12, packet.length);
     packet.start = start;
     packet.first = First::Ip;
     view.tables.route_v4.prefetch(vrf, packet.key.destination());
     batch.routes.push(index);
+    view.labels.count_found(found, entry >> 12, length);
     true
 }
 
@@ -250,12 +263,17 @@ fn ttl(entry: u32) -> u8 {
     ttl
 }
 
-/// Replaces the label; TC and S stay.
+/// A label stack entry with another label, in the order of the wire; TC and S stay.
+#[inline]
+fn swapped(entry: u32, label: u32, ttl: u8) -> [u8; LABEL] {
+    (label << 12 | entry & (TRAFFIC_CLASS | BOTTOM) | u32::from(ttl.wrapping_sub(1))).to_be_bytes()
+}
+
+/// Replaces the label.
 #[inline]
 fn swap(packet: &mut Packet, label: u32, nexthop: u32) {
-    let kept = packet.subject & (TRAFFIC_CLASS | BOTTOM);
     packet.ethertype = ETHERTYPE_MPLS;
-    packet.word = (label << 12 | kept | u32::from(packet.ttl - 1)).to_be_bytes();
+    packet.word = swapped(packet.subject, label, packet.ttl);
     packet.subject = nexthop;
 }
 

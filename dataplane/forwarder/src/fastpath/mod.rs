@@ -57,9 +57,10 @@ use crate::tables::counters::Counting;
 use crate::tables::group::GroupView;
 use crate::tables::label::LabelMap;
 use crate::tables::small::{Side, SmallTables};
+use crate::tables::tunnel::pair;
 use attachment::Ingress;
 pub use output::{About, Outlet, Outputs, Punt, Punts};
-use packet::{Batch, Fate, LABELS, NO_SESSION, Packet};
+use packet::{Batch, Fate, NO_SESSION, Packet};
 use parse::{ETHERNET, ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_MPLS, HEAD, Place};
 pub(crate) use spread::Spreader;
 
@@ -390,7 +391,7 @@ fn leave_all(batch: &mut Batch, burst: &mut Burst<BURST>, exits: &mut [u16; BURS
     let count = burst.len();
     for ((mbuf, packet), exit) in burst.iter_mut().zip(&mut batch.packets).zip(&mut *exits) {
         let left = match packet.fate {
-            Fate::Leave if packet.pushed == 0 => nexthop::leave(mbuf, packet, packet.subject, ([0; LABELS], 0), view),
+            Fate::Leave if packet.pushed == 0 => nexthop::leave(mbuf, packet, packet.subject, None, view),
             Fate::Enter => tunnel::leave(mbuf, packet, view),
             Fate::Left => Ok(packet.exit()),
             _ => leave_otherwise(mbuf, packet, port, view),
@@ -411,8 +412,8 @@ fn leave_otherwise(mbuf: &mut Mbuf, packet: &Packet, port: u16, view: &View<'_>)
     match packet.fate {
         // What enters a tunnel or has left has its own way.
         Fate::Leave | Fate::Enter | Fate::Left => {
-            let labels = ([0, 0, 0, packet.label.to_be()], packet.pushed);
-            nexthop::leave(mbuf, packet, packet.subject, labels, view)
+            let entries = [0, pair(0, packet.label.to_be())];
+            nexthop::leave(mbuf, packet, packet.subject, Some(nexthop::Stack { entries, labels: packet.pushed }), view)
         }
         Fate::Answer => arp::answer(mbuf, port, view),
         Fate::Stop => Err(packet.reason),

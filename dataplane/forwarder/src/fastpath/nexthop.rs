@@ -34,25 +34,28 @@ const STACK: usize = LABELS * LABEL;
 const BEFORE: usize = HEADER + STACK;
 const AROUND: usize = BEFORE + BEHIND;
 /// What is written of the packet itself is in so many bytes.
-pub(super) const BEHIND: usize = 16;
+pub(super) const BEHIND: usize = 20;
 
-/// Sends a packet off to the next hop with this line, behind so many labels, which are the last of these: returns the port, the frame being as
+/// Labels to be put in front of a packet.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stack {
+    /// Label stack entries, two by two in the order of the wire, of which the last are put in front.
+    pub(super) entries: [u64; LABELS / 2],
+    /// How many.
+    pub(super) labels: u8,
+}
+
+/// Sends a packet off to the next hop with this line, behind these labels: returns the port, the frame being as
 /// it leaves. Where it cannot leave the frame is as it was received.
 ///
 /// The places of what is written do not depend on how much of it there is: labels end where the packet begins, Ethernet and its tags end
 /// where the labels begin. What is in front of them is headroom.
 #[inline(always)]
 #[allow(clippy::inline_always, reason = "a loop's straight way: a call for each packet would cost a third of it")]
-pub(super) fn leave(
-    mbuf: &mut Mbuf,
-    packet: &Packet,
-    nexthop: u32,
-    (labels, pushed): ([u32; LABELS], u8),
-    view: &View<'_>,
-) -> Result<u16, Reason> {
+pub(super) fn leave(mbuf: &mut Mbuf, packet: &Packet, nexthop: u32, stack: Option<Stack>, view: &View<'_>) -> Result<u16, Reason> {
     let member = NexthopMember::from_line(view.nexthops.line(nexthop));
     let start = usize::from(packet.start);
-    let pushed = (usize::from(pushed) * LABEL).min(STACK);
+    let pushed = stack.map_or(0, |stack| (usize::from(stack.labels) * LABEL).min(STACK));
     let bytes = (packet.length as usize).saturating_sub(start) + pushed;
     if bytes > usize::from(member.mtu) {
         return Err(too_big(mbuf.data(), packet));
@@ -60,10 +63,9 @@ pub(super) fn leave(
     // A buffer has 128 bytes of headroom, unless a driver has used them.
     let front: Option<&mut [u8; AROUND]> = mbuf.replace_front(start, BEFORE, member.header.length() + pushed);
     let around = front.ok_or(Reason::PortUnavailable)?;
-    if pushed > 0 {
-        for (place, entry) in around[HEADER..BEFORE].as_chunks_mut::<LABEL>().0.iter_mut().zip(labels) {
-            *place = entry.to_ne_bytes();
-        }
+    if let Some(Stack { entries: [upper, lower], .. }) = stack {
+        around[HEADER..HEADER + STACK / 2].copy_from_slice(&upper.to_ne_bytes());
+        around[HEADER + STACK / 2..BEFORE].copy_from_slice(&lower.to_ne_bytes());
     }
     write_word(around, packet);
     let ethernet = STACK - pushed;
@@ -71,20 +73,20 @@ pub(super) fn leave(
     Ok(member.port)
 }
 
-/// Sends an untagged frame off to the next hop with this line, if it gets no tag either and its label, which the packet begins
-/// with, is all that changes behind Ethernet: returns the port, the frame being as it leaves. `None`, and no change, if it is not such, or too big.
+/// Sends a frame of so many bytes, in which the packet begins at `start`, off to the next hop with this line, if it has no tag and gets none, and
+/// its label stack entry is all that changes behind Ethernet: returns the port, the frame being as it leaves. `None`, and no change, if it is not such, or too big.
 #[inline(always)]
 #[allow(clippy::inline_always, reason = "a loop's straight way: a call for each packet would cost a third of it")]
-pub(super) fn relabel(mbuf: &mut Mbuf, packet: &Packet, line: u32, view: &View<'_>) -> Option<u16> {
+pub(super) fn relabel(mbuf: &mut Mbuf, (start, length): (u16, u32), line: u32, word: [u8; LABEL], view: &View<'_>) -> Option<u16> {
     let member = NexthopMember::from_line(view.nexthops.line(line));
-    if packet.start != UNTAGGED.network || packet.length > u32::from(member.mtu) + u32::from(UNTAGGED.network) {
+    if start != UNTAGGED.network || length > u32::from(member.mtu) + u32::from(UNTAGGED.network) {
         return None;
     }
     let [first, last] = member.header.untagged(ETHERTYPE_MPLS)?;
     let front: &mut [u8; ETHERNET + LABEL] = mbuf.data_mut().first_chunk_mut()?;
     front[..8].copy_from_slice(&first);
     front[ETHERNET - 8..ETHERNET].copy_from_slice(&last);
-    front[ETHERNET..].copy_from_slice(&packet.word);
+    front[ETHERNET..].copy_from_slice(&word);
     Some(member.port)
 }
 
@@ -92,7 +94,7 @@ pub(super) fn relabel(mbuf: &mut Mbuf, packet: &Packet, line: u32, view: &View<'
 #[inline]
 pub(super) fn write_word<const N: usize>(around: &mut [u8; N], packet: &Packet) {
     if let Some(behind) = around.last_chunk_mut::<BEHIND>() {
-        let place = usize::from(packet.place & 0xf).min(BEHIND - packet.word.len());
+        let place = usize::from(packet.place & 0xf);
         behind[place..place + packet.word.len()].copy_from_slice(&packet.word);
     }
 }

@@ -10,49 +10,49 @@ use crate::tables::route::Walk;
 use crate::tables::route_v6::WalkV6;
 
 /// What is known of a packet: a cache line, so that a pass touches one. Wider things that few passes need are in arrays beside it
-/// ([`Batch`]).
+/// ([`Batch`]). In the order in which a few wide stores begin it: what is the same for all packets at first lies together.
 #[derive(Debug, Clone, Copy)]
-#[repr(align(64))]
+#[repr(C, align(64))]
 pub(super) struct Packet {
+    /// VRF and 5-tuple of an IPv4 packet.
+    pub(super) key: FlowKey,
     /// Bytes of the frame as received.
     pub(super) length: u32,
     /// The session that carries it, or [`NO_SESSION`].
     pub(super) session: u32,
-    /// What the next pass looks up: label stack entry, session, then the line of the tunnel or of the next hop.
+    /// What the next pass looks up: label stack entry, session, then the line of the tunnel or of the next hop, or the port.
     pub(super) subject: u32,
     /// The VPN label of a packet that enters a tunnel; of one that does not, the label stack entry that is put in front, if it gets one.
     pub(super) label: u32,
     /// The four bytes of the frame that change on the way, as they are to leave: of IP those with the TTL or hop limit, already one lower than
     /// `ttl`.
     pub(super) word: [u8; 4],
-    /// How far behind `start` they are.
-    pub(super) place: u8,
+    /// Where the header acted upon begins; it and what follows it leave.
+    pub(super) start: u16,
+    /// The VRF known so far.
+    pub(super) vrf: u16,
     /// What becomes of it, as far as it is known.
     pub(super) fate: Fate,
     /// Why it goes no further, if it does not.
     pub(super) reason: Reason,
-    /// TTL of the header acted upon, after what a pop says of it (RFC 3443).
-    pub(super) ttl: u8,
+    /// What is at `start`.
+    pub(super) first: First,
+    /// Which ceiling there is for a packet of no session.
+    pub(super) ceiling: Ceiling,
     /// Traffic class of the labels it gets.
     pub(super) tc: u8,
     /// Differentiated services code point of the delivery header it gets.
     pub(super) dscp: u8,
     /// Labels it gets without a tunnel: one or none.
     pub(super) pushed: u8,
-    /// The VRF known so far.
-    pub(super) vrf: u16,
-    /// Where the header acted upon begins; it and what follows it leave.
-    pub(super) start: u16,
-    /// What is at `start`.
-    pub(super) first: First,
+    /// How far behind `start` the bytes of `word` are.
+    pub(super) place: u8,
     /// What leaves, with the labels it gets; in GRE it is that behind the delivery header.
     pub(super) ethertype: u16,
     /// Bytes of the IP packet acted upon, by its own header.
     pub(super) bytes: u16,
-    /// Which ceiling there is for a packet of no session.
-    pub(super) ceiling: Ceiling,
-    /// VRF and 5-tuple of an IPv4 packet.
-    pub(super) key: FlowKey,
+    /// TTL of the header acted upon, after what a pop says of it (RFC 3443).
+    pub(super) ttl: u8,
 }
 
 /// No session's id: ids are below the table's size.
@@ -150,61 +150,39 @@ impl Packet {
     }
 }
 
-/// Packets of a burst by their index, in order.
-#[derive(Debug)]
-pub(super) struct List {
-    indices: [u8; BURST],
-    count: usize,
-}
+/// Packets of a burst by their index, in the order in which they came: a bit each.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct List(u64);
 
-const _: () = assert!(BURST.is_power_of_two() && BURST <= 256, "an index is a byte, and cut to its range by a mask");
+const _: () = assert!(BURST == 64, "an index is that of a bit of a word");
 
 impl List {
-    pub(super) const fn new() -> Self {
-        Self { indices: [0; BURST], count: 0 }
-    }
-
-    /// Adds a packet. Each is in a list but once, so there is room.
+    /// Adds a packet.
     #[inline]
     pub(super) fn push(&mut self, index: usize) {
-        #[allow(clippy::cast_possible_truncation, reason = "an index is below BURST")]
-        {
-            self.indices[self.count % BURST] = index as u8;
-        }
-        self.count += 1;
-    }
-
-    #[inline]
-    pub(super) fn clear(&mut self) {
-        self.count = 0;
+        self.0 |= 1 << (index % BURST);
     }
 
     /// The packets.
     #[inline]
-    pub(super) fn iter(&self) -> impl Iterator<Item = usize> + '_ {
-        self.indices.get(..self.count).unwrap_or_default().iter().map(|index| usize::from(*index) % BURST)
+    pub(super) fn iter(self) -> impl Iterator<Item = usize> {
+        let mut rest = self.0;
+        std::iter::from_fn(move || {
+            let index = std::num::NonZeroU64::new(rest)?.trailing_zeros() as usize % BURST;
+            rest &= rest - 1;
+            Some(index)
+        })
     }
 
     #[inline]
-    pub(super) fn is_empty(&self) -> bool {
-        self.count == 0
+    pub(super) fn is_empty(self) -> bool {
+        self.0 == 0
     }
 
-    /// Puts the packets into the order in which they came.
-    #[cold]
-    pub(super) fn sort(&mut self) {
-        if let Some(indices) = self.indices.get_mut(..self.count) {
-            indices.sort_unstable();
-        }
-    }
-
-    /// The packets of two lists in the order in which they came.
-    #[cold]
-    pub(super) fn merged(&self, other: &Self) -> Self {
-        let mut merged = Self::new();
-        self.iter().chain(other.iter()).for_each(|index| merged.push(index));
-        merged.sort();
-        merged
+    /// The packets of two lists.
+    #[inline]
+    pub(super) fn merged(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 }
 
@@ -247,13 +225,13 @@ impl Batch {
             hashes: [0; BURST],
             walks: [Walk::default(); BURST],
             walks_v6: [WalkV6::default(); BURST],
-            gre: List::new(),
-            ilm: List::new(),
-            flows: List::new(),
-            flows_v6: List::new(),
-            routes: List::new(),
-            routes_v6: List::new(),
-            sessions: List::new(),
+            gre: List::default(),
+            ilm: List::default(),
+            flows: List::default(),
+            flows_v6: List::default(),
+            routes: List::default(),
+            routes_v6: List::default(),
+            sessions: List::default(),
         }
     }
 
@@ -262,7 +240,7 @@ impl Batch {
     pub(super) fn clear(&mut self) {
         let Self { gre, ilm, flows, flows_v6, routes, routes_v6, sessions, .. } = self;
         for list in [gre, ilm, flows, flows_v6, routes, routes_v6, sessions] {
-            list.clear();
+            *list = List::default();
         }
     }
 }

@@ -20,10 +20,10 @@ pub(super) fn search(batch: &mut Batch, burst: &Burst<BURST>, view: &View<'_>, c
     let v6 = |index: usize| view.tables.route_v6.route(&walks_v6[index]);
     if routes_v6.is_empty() {
         let hash = |_, packet: &Packet| tunnel::hash_v4(packet, view);
-        follow_all(packets, routes, burst, view, counting, |index, _| v4(index), hash);
+        follow_all(packets, *routes, burst, view, counting, |index, _| v4(index), hash);
     } else if routes.is_empty() {
         let hash = |index: usize, _: &Packet| tunnel::hash_v6(keys_v6[index], view);
-        follow_all(packets, routes_v6, burst, view, counting, |index, _| v6(index), hash);
+        follow_all(packets, *routes_v6, burst, view, counting, |index, _| v6(index), hash);
     } else {
         // Packets of both may be of one VRF, whose meter takes them as they came.
         let is_v6 = |packet: &Packet| packet.ethertype == ETHERTYPE_IPV6;
@@ -31,7 +31,7 @@ pub(super) fn search(batch: &mut Batch, burst: &Burst<BURST>, view: &View<'_>, c
         let hash = |index: usize, packet: &Packet| {
             if is_v6(packet) { tunnel::hash_v6(keys_v6[index], view) } else { tunnel::hash_v4(packet, view) }
         };
-        follow_all(packets, &routes.merged(routes_v6), burst, view, counting, route, hash);
+        follow_all(packets, routes.merged(*routes_v6), burst, view, counting, route, hash);
     }
 }
 
@@ -72,7 +72,7 @@ fn search_v6(batch: &mut Batch, view: &View<'_>) {
 #[inline]
 fn follow_all(
     packets: &mut [Packet; BURST],
-    list: &List,
+    list: List,
     burst: &Burst<BURST>,
     view: &View<'_>,
     counting: &mut Counting,

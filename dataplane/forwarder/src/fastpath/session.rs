@@ -6,10 +6,21 @@ use super::packet::{Batch, Packet};
 use super::parse::ETHERTYPE_IPV6;
 use super::{View, marking, tunnel};
 use crate::tables::counters::Counting;
+use crate::tables::meter::Sharing;
 
 /// Counts and meters every session's packets, and sends them into their tunnels. An expired one is neither counted nor metered.
 #[inline(never)]
 pub(super) fn carry(batch: &mut Batch, view: &View<'_>, counting: &mut Counting) {
+    // Two loops, as one worker's meters need less.
+    match view.tables.session.sharing() {
+        Sharing::OneWorker => carry_each(batch, Sharing::OneWorker, view, counting),
+        Sharing::ManyWorkers => carry_each(batch, Sharing::ManyWorkers, view, counting),
+    }
+}
+
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "a loop, with how meters are shared known to the compiler")]
+fn carry_each(batch: &mut Batch, sharing: Sharing, view: &View<'_>, counting: &mut Counting) {
     let Batch { packets, keys_v6, sessions, .. } = batch;
     for index in sessions.iter() {
         let packet = &mut packets[index];
@@ -17,7 +28,7 @@ pub(super) fn carry(batch: &mut Batch, view: &View<'_>, counting: &mut Counting)
             ETHERTYPE_IPV6 => tunnel::hash_v6(keys_v6[index], view),
             _ => tunnel::hash_v4(packet, view),
         };
-        if let Err(reason) = police(packet, view, counting).and_then(|slot| tunnel::choose(packet, slot, hash, view, counting)) {
+        if let Err(reason) = police(packet, sharing, view, counting).and_then(|slot| tunnel::choose(packet, slot, hash, view, counting)) {
             packet.stop(reason);
         }
     }
@@ -26,15 +37,16 @@ pub(super) fn carry(batch: &mut Batch, view: &View<'_>, counting: &mut Counting)
 /// The slot of the tunnel that a packet goes into.
 #[inline(always)]
 #[allow(clippy::inline_always, reason = "a loop's straight way: a call for each packet would cost a third of it")]
-fn police(packet: &mut Packet, view: &View<'_>, counting: &mut Counting) -> Result<u32, Reason> {
+fn police(packet: &mut Packet, sharing: Sharing, view: &View<'_>, counting: &mut Counting) -> Result<u32, Reason> {
     if packet.ttl <= 1 {
         return Err(Reason::TtlExpired);
     }
     let session = packet.subject;
     let line = view.tables.session.get(session).ok_or(Reason::NoSession)?;
     packet.session = session;
-    counting.session(session, packet.length);
-    let colour = view.tables.session.meter(line, packet.length, view.now);
+    let length = packet.length;
+    counting.session(session, length);
+    let colour = line.meter(length, view.now, sharing);
     marking::mark(packet, line.carry.class, colour, view)?;
     packet.label = line.carry.vpn_label;
     Ok(line.carry.tunnel)

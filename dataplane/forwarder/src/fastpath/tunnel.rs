@@ -4,13 +4,14 @@ use svpn_contract::Reason;
 use svpn_dpdk::Mbuf;
 
 use super::ilm::BOTTOM;
-use super::packet::{Fate, LABELS, Packet};
+use super::nexthop::Stack;
+use super::packet::{Fate, Packet};
 use super::parse::ETHERTYPE_MPLS;
 use super::{View, delivery, nexthop, selector};
 use crate::tables::counters::Counting;
 use crate::tables::delivery::Delivery;
 use crate::tables::flow_v6::FlowKeyV6;
-use crate::tables::tunnel::{Transport, TunnelMember};
+use crate::tables::tunnel::{Transport, TunnelMember, pair};
 use crate::tables::words::LINE;
 
 /// RFC 3032: a VPN label of 3 stands for no label.
@@ -60,7 +61,7 @@ pub(super) fn leave(mbuf: &mut Mbuf, packet: &mut Packet, view: &View<'_>) -> Re
     {
         let stack = push(packet, &transport, pushed_ttl(packet, ttl_mode));
         packet.ethertype = ETHERTYPE_MPLS;
-        return nexthop::leave(mbuf, packet, nexthop, (stack, transport.labels + 1), view);
+        return nexthop::leave(mbuf, packet, nexthop, Some(stack), view);
     }
     leave_otherwise(mbuf, packet, view)
 }
@@ -75,21 +76,17 @@ fn leave_otherwise(mbuf: &mut Mbuf, packet: &mut Packet, view: &View<'_>) -> Res
     let ttl = pushed_ttl(packet, ttl_mode);
     let has_label = packet.label != IMPLICIT_NULL;
     let Some(transport) = Transport::from_words([first, second, third, fourth]) else {
-        let label = if has_label { Some(push(packet, &Transport::NONE, ttl)[LABELS - 1]) } else { None };
+        let label = has_label.then(|| last(packet, ttl));
         if has_label {
             packet.ethertype = ETHERTYPE_MPLS;
         }
         return delivery::leave(mbuf, packet, nexthop, &Delivery::from_line(line), (label, ttl), view);
     };
-    let (stack, pushed) = if has_label {
-        (push(packet, &transport, ttl), transport.labels + 1)
-    } else {
-        (push_transport(packet, &transport, ttl), transport.labels)
-    };
-    if pushed > 0 {
+    let stack = if has_label { push(packet, &transport, ttl) } else { push_transport(packet, &transport, ttl) };
+    if stack.labels > 0 {
         packet.ethertype = ETHERTYPE_MPLS;
     }
-    nexthop::leave(mbuf, packet, nexthop, (stack, pushed), view)
+    nexthop::leave(mbuf, packet, nexthop, Some(stack), view)
 }
 
 /// The TTL of what is put in front of a packet, which itself leaves with its TTL decremented.
@@ -98,22 +95,30 @@ fn pushed_ttl(packet: &Packet, ttl_mode: u8) -> u8 {
     if ttl_mode == 0 { packet.ttl.wrapping_sub(1) } else { ttl_mode }
 }
 
-/// What the entries of all labels have in common.
+/// What the entries of all labels have in common, in the order of the wire.
 #[inline]
 fn common(packet: &Packet, ttl: u8) -> u32 {
-    u32::from(packet.tc) << 9 | u32::from(ttl)
+    (u32::from(packet.tc) << 9 | u32::from(ttl)).to_be()
 }
 
-/// The labels of a packet, in the order of the wire: those of the tunnel above the VPN label.
+/// The entry of the VPN label, in the order of the wire.
 #[inline]
-fn push(packet: &Packet, transport: &Transport, ttl: u8) -> [u32; LABELS] {
-    let common = common(packet, ttl);
-    let [outer, middle, inner, _] = transport.entries.map(|entry| entry | common.to_be());
-    [outer, middle, inner, (packet.label << 12 | common | BOTTOM).to_be()]
+fn last(packet: &Packet, ttl: u8) -> u32 {
+    (packet.label << 12 | BOTTOM).to_be() | common(packet, ttl)
 }
 
-/// The same where there is no VPN label.
-fn push_transport(packet: &Packet, transport: &Transport, ttl: u8) -> [u32; LABELS] {
-    let [outer, middle, inner, _] = transport.entries.map(|entry| entry | common(packet, ttl).to_be());
-    [0, outer, middle, inner | BOTTOM.to_be()]
+/// The labels of a packet: those of the tunnel above the VPN label.
+#[inline]
+fn push(packet: &Packet, transport: &Transport, ttl: u8) -> Stack {
+    let [upper, lower] = transport.entries;
+    let common = common(packet, ttl);
+    let entries = [upper | pair(common, common), lower | pair(common, last(packet, ttl))];
+    Stack { entries, labels: transport.labels + 1 }
+}
+
+/// The same where there is no VPN label: the tunnel's innermost is the last, in whose place the VPN label would be.
+fn push_transport(packet: &Packet, transport: &Transport, ttl: u8) -> Stack {
+    let common = common(packet, ttl);
+    let [outer, middle, inner] = transport.labels_of_wire().map(|entry| entry | common);
+    Stack { entries: [pair(0, outer), pair(middle, inner | BOTTOM.to_be())], labels: transport.labels }
 }

@@ -149,15 +149,27 @@ fn pushed_shift(version: u64) -> u32 {
     if version & 1 == 0 { 0 } else { LABEL_BITS }
 }
 
-/// The action of a label that is replaced.
+/// A label's first word, and where its packets are counted.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Swap<'a> {
-    /// The new label.
-    pub(crate) label: u32,
-    /// Slot of the next hop.
-    pub(crate) nexthop: u32,
-    /// Where the label's packets are counted.
-    pub(crate) counter: &'a AtomicU64,
+pub(crate) struct Found<'a> {
+    bits: u64,
+    counter: &'a AtomicU64,
+}
+
+impl Found<'_> {
+    /// The new label and the slot of the next hop, of a label that is replaced.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "each part is cut to its width")]
+    pub(crate) fn swap(self) -> Option<(u32, u32)> {
+        (self.bits >> KIND_SHIFT == SWAP).then_some(((self.bits >> 32 & LABEL) as u32, self.bits as u32))
+    }
+
+    /// The VRF and the TTL mode, of a label that is removed to route what is below.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "each part is cut to its width")]
+    pub(crate) fn pop_vrf(self) -> Option<(u16, u8)> {
+        (self.bits >> KIND_SHIFT == POP_VRF).then_some((self.bits as u16, (self.bits >> TTL_MODE_SHIFT) as u8))
+    }
 }
 
 /// What a worker does with labels, and its counters.
@@ -224,27 +236,25 @@ impl LabelMap {
         }
     }
 
-    /// The action of a label that is replaced, with its counter.
+    /// A label's action and counter, for those who ask for what most labels do; `None` for no label.
     #[inline]
-    #[allow(clippy::cast_possible_truncation, reason = "each part is cut to its width")]
-    pub(crate) fn swap(&self, label: u32) -> Option<Swap<'_>> {
-        let (bits, counter) = match &self.actions {
+    pub(crate) fn find(&self, label: u32) -> Option<Found<'_>> {
+        Some(match &self.actions {
             None => {
                 let [action, counter] = self.words.part(label as usize)?;
-                (action.load(Ordering::Acquire), counter)
+                Found { bits: action.load(Ordering::Acquire), counter }
             }
             Some(actions) => {
-                let [counter] = self.words.block(label as usize)?;
-                (actions.load_acquire(label as usize), counter)
+                let [counter] = self.words.part(label as usize)?;
+                Found { bits: actions.load_acquire(label as usize), counter }
             }
-        };
-        (bits >> KIND_SHIFT == SWAP).then_some(Swap { label: (bits >> 32 & LABEL) as u32, nexthop: bits as u32, counter })
+        })
     }
 
-    /// Counts a packet with a counter that was found with its label; for the worker whose map it is.
+    /// Counts a packet of a label that was found; for the worker whose map it is.
     #[inline]
-    pub(crate) fn count_at(&self, counter: &AtomicU64, label: u32, bytes: u32) {
-        self.halves.add_to(counter, label as usize, bytes);
+    pub(crate) fn count_found(&self, found: Found<'_>, label: u32, bytes: u32) {
+        self.halves.add_to(found.counter, label as usize, bytes);
     }
 
     /// Counts a packet; for the worker whose map it is.

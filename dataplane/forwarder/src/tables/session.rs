@@ -32,6 +32,14 @@ pub(crate) struct Session<'a> {
     line: &'a [AtomicU64; LINE],
 }
 
+impl Session<'_> {
+    /// The colour of a packet of the session, whose table's meters are shared so.
+    #[inline]
+    pub(crate) fn meter(self, bytes: u32, now: u64, sharing: Sharing) -> Colour {
+        police::colour(self.line, bytes, now, sharing)
+    }
+}
+
 impl SessionTable {
     pub(crate) fn new(sessions: u32, sharing: Sharing) -> Result<Self, OutOfMemory> {
         Ok(Self { lines: DenseWords::new(sessions as usize * LINE)?, sharing })
@@ -55,10 +63,10 @@ impl SessionTable {
         self.get(session).map(|session| session.carry)
     }
 
-    /// The colour of a session's packet.
+    /// Who uses the meters.
     #[inline]
-    pub(crate) fn meter(&self, session: Session<'_>, bytes: u32, now: u64) -> Colour {
-        police::colour(session.line, bytes, now, self.sharing)
+    pub(crate) fn sharing(&self) -> Sharing {
+        self.sharing
     }
 
     /// Makes the buckets of a session full, with new numbers.
@@ -101,7 +109,7 @@ mod tests {
         let table = SessionTable::new(3, Sharing::OneWorker).unwrap();
         table.set(2, CARRY, None);
         assert_eq!((table.carry(2), table.carry(1), table.carry(3)), (Some(CARRY), None, None));
-        assert_eq!(table.meter(table.get(2).unwrap(), u32::MAX, 0), Colour::GREEN);
+        assert_eq!(table.get(2).unwrap().meter(u32::MAX, 0, Sharing::OneWorker), Colour::GREEN);
         table.clear(2);
         assert_eq!(table.carry(2), None);
     }
@@ -118,10 +126,10 @@ mod tests {
             let found = table.get(session).unwrap();
             assert_eq!(found.carry, CARRY);
             let size = if cburst == 100 { 60 } else { 50 };
-            assert_eq!(table.meter(found, size, 0), Colour::GREEN);
-            assert_eq!(table.meter(found, size, 0), second);
+            assert_eq!(found.meter(size, 0, Sharing::ManyWorkers), Colour::GREEN);
+            assert_eq!(found.meter(size, 0, Sharing::ManyWorkers), second);
             // A tenth of a second fills both.
-            assert_eq!(table.meter(found, size, timebase.moment(100)), Colour::GREEN);
+            assert_eq!(found.meter(size, timebase.moment(100), Sharing::ManyWorkers), Colour::GREEN);
         }
     }
 }

@@ -42,18 +42,22 @@ pub(crate) enum Encapsulation {
 /// Stack entries of transport labels, without TC, S and TTL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Transport {
-    /// The last `labels` of the first three, in the order of the wire, the innermost last; the others are 0.
-    pub(crate) entries: [u32; TRANSPORT + 1],
+    /// The last `labels` of the first three, two by two in the order of the wire, the innermost last; the others are 0.
+    pub(crate) entries: [u64; 2],
     /// How many there are; none in a tunnel of one hop.
     pub(crate) labels: u8,
 }
 
 const LABELS: u8 = 0;
 
-impl Transport {
-    /// No labels.
-    pub(crate) const NONE: Self = Self { entries: [0; TRANSPORT + 1], labels: 0 };
+/// Two label stack entries of the wire's order as one word, which has them so in memory.
+#[inline]
+pub(crate) const fn pair(first: u32, second: u32) -> u64 {
+    // Whichever end is first, this is how it is written to memory.
+    if cfg!(target_endian = "little") { (second as u64) << 32 | first as u64 } else { (first as u64) << 32 | second as u64 }
+}
 
+impl Transport {
     /// Of these labels, the outermost first.
     fn new<const COUNT: usize>(labels: [Label; COUNT]) -> Self {
         const { assert!(COUNT <= TRANSPORT, "a line has room for so many") };
@@ -62,7 +66,7 @@ impl Transport {
             *entry = (label.get() << 12).to_be();
         }
         #[allow(clippy::cast_possible_truncation, reason = "3 at most")]
-        Self { entries, labels: COUNT as u8 }
+        Self { entries: [pair(entries[0], entries[1]), pair(entries[2], entries[3])], labels: COUNT as u8 }
     }
 }
 
@@ -70,9 +74,19 @@ impl Transport {
     /// Of the first words of a line; `None` if it is of no labels.
     #[inline]
     #[allow(clippy::cast_possible_truncation, reason = "each part is cut to its width")]
-    pub(crate) fn from_words([first, _, outer, inner]: [u64; 4]) -> Option<Self> {
-        let entries = [outer as u32, (outer >> 32) as u32, inner as u32, (inner >> 32) as u32];
+    pub(crate) fn from_words([first, _, entries @ ..]: [u64; 4]) -> Option<Self> {
         ((first >> 48) as u8 == LABELS).then_some(Self { entries, labels: (first >> 40) as u8 })
+    }
+}
+
+impl Transport {
+    /// The three entries, in the order of the wire.
+    pub(crate) fn labels_of_wire(&self) -> [u32; TRANSPORT] {
+        let mut labels = [0; TRANSPORT];
+        for (label, bytes) in labels.iter_mut().zip(self.entries.map(u64::to_ne_bytes).as_flattened().as_chunks().0) {
+            *label = u32::from_ne_bytes(*bytes);
+        }
+        labels
     }
 }
 
@@ -110,11 +124,10 @@ impl TunnelMember {
         let first = |length: u8, kind: u8, labels: u8| u64::from_be_bytes([length, kind, labels, self.ttl_mode, 0, 0, 0, 0]);
         let mut line = [0, u64::from(self.nexthop), 0, 0, 0, 0, 0, 0];
         let (kind, delivery) = match &self.encapsulation {
-            Encapsulation::Labels(Transport { entries: [outer, middle, inner, none], labels }) => {
-                let pair = |first: u32, second: u32| u64::from(second) << 32 | u64::from(first);
+            Encapsulation::Labels(Transport { entries: [outer, inner], labels }) => {
                 line[0] = first(0, LABELS, *labels);
-                line[2] = pair(*outer, *middle);
-                line[3] = pair(*inner, *none);
+                line[2] = *outer;
+                line[3] = *inner;
                 return line;
             }
             Encapsulation::GreV4(delivery) => (Version::V4 as u8, delivery),
@@ -187,11 +200,11 @@ mod tests {
         let action = TunnelAction::Lsp3 { l1, l2, l3, nexthop, ttl_mode: TtlMode::new(9).unwrap() };
         let line = member_line(&Member { action, weight: NonZeroU32::MIN, watch_port: None }, 6).line;
         let wire = |label: u32| (label << 12).to_be();
-        let transport = Transport { entries: [wire(16), wire(17), wire(18), 0], labels: 3 };
+        let transport = Transport { entries: [pair(wire(16), wire(17)), pair(wire(18), 0)], labels: 3 };
         let expected = TunnelMember::new(6, 9, Encapsulation::Labels(transport));
         assert_eq!((TunnelMember::from_line(line), super::nexthop(&action)), (expected, nexthop));
         assert_eq!(TunnelMember::way([line[0], line[1], line[2], line[3]]), (6, 9));
         let two = Transport::new([l1, l2]);
-        assert_eq!((two.entries, two.labels), ([0, wire(16), wire(17), 0], 2));
+        assert_eq!((two.entries, two.labels), ([pair(0, wire(16)), pair(wire(17), 0)], 2));
     }
 }
