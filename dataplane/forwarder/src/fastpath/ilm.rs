@@ -131,7 +131,7 @@ fn act_plainly(index: usize, mbuf: &mut Mbuf, batch: &mut Batch, view: &View<'_>
     if let Some((label, nexthop)) = found.swap() {
         return swap_plainly(mbuf, packet, (label, nexthop), found, view);
     }
-    found.pop_vrf().is_some_and(|(vrf, ttl_mode)| pop_plainly(index, mbuf, batch, (vrf, ttl_mode), found, view))
+    pop_plainly(index, mbuf, batch, found, view)
 }
 
 /// A label that is replaced, and a next hop of one member. Next hops are few, so that their lines are near, and a frame that only gets another
@@ -140,22 +140,23 @@ fn act_plainly(index: usize, mbuf: &mut Mbuf, batch: &mut Batch, view: &View<'_>
 #[allow(clippy::inline_always, reason = "as above")]
 fn swap_plainly(mbuf: &mut Mbuf, packet: &mut Packet, (label, nexthop): (u32, u32), found: Found<'_>, view: &View<'_>) -> bool {
     let Some(line) = view.nexthops.sole(nexthop) else { return false };
-    let (entry, ttl, start, length) = (packet.subject, packet.ttl, packet.start, packet.length);
-    view.labels.count_found(found, entry >> 12, length);
-    let word = swapped(entry, label, ttl);
-    if let Some(port) = nexthop::relabel(mbuf, (start, length), line, word, view) {
+    let (entry, length) = (packet.subject, packet.length);
+    let word = swapped(entry, label, packet.ttl);
+    if let Some(port) = nexthop::relabel(mbuf, (packet.start, length), line, word, view) {
         packet.leave_by(port);
     } else {
         packet.ethertype = ETHERTYPE_MPLS;
         packet.word = word;
         packet.subject = line;
     }
+    view.labels.count_found(found, entry >> 12, length);
     true
 }
 
-/// The end of a tunnel: the last label is removed, and IPv4 without options is routed.
+/// The end of a tunnel: the last label is removed, and IPv4 without options is routed. Whether it was that.
 #[inline(never)]
-fn pop_plainly(index: usize, mbuf: &Mbuf, batch: &mut Batch, (vrf, ttl_mode): (u16, u8), found: Found<'_>, view: &View<'_>) -> bool {
+fn pop_plainly(index: usize, mbuf: &Mbuf, batch: &mut Batch, found: Found<'_>, view: &View<'_>) -> bool {
+    let Some((vrf, ttl_mode)) = found.pop_vrf() else { return false };
     let packet = &mut batch.packets[index % BURST];
     let (entry, start, length) = (packet.subject, packet.start + STEP, packet.length);
     let Some(window) = mbuf.window(usize::from(start)) else { return false };

@@ -56,8 +56,8 @@ pub(super) fn leave(mbuf: &mut Mbuf, packet: &Packet, nexthop: u32, stack: Optio
     let member = NexthopMember::from_line(view.nexthops.line(nexthop));
     let start = usize::from(packet.start);
     let pushed = stack.map_or(0, |stack| (usize::from(stack.labels) * LABEL).min(STACK));
-    let bytes = (packet.length as usize).saturating_sub(start) + pushed;
-    if bytes > usize::from(member.mtu) {
+    // What is behind `start`, and the labels.
+    if packet.length as usize + pushed > usize::from(member.mtu) + start {
         return Err(too_big(mbuf.data(), packet));
     }
     // A buffer has 128 bytes of headroom, unless a driver has used them.
@@ -78,7 +78,7 @@ pub(super) fn leave(mbuf: &mut Mbuf, packet: &Packet, nexthop: u32, stack: Optio
 #[inline(always)]
 #[allow(clippy::inline_always, reason = "a loop's straight way: a call for each packet would cost a third of it")]
 pub(super) fn relabel(mbuf: &mut Mbuf, (start, length): (u16, u32), line: u32, word: [u8; LABEL], view: &View<'_>) -> Option<u16> {
-    let member = NexthopMember::from_line(view.nexthops.line(line));
+    let member = NexthopMember::untagged(view.nexthops.words(line)?)?;
     if start != UNTAGGED.network || length > u32::from(member.mtu) + u32::from(UNTAGGED.network) {
         return None;
     }

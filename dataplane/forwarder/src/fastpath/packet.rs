@@ -163,6 +163,12 @@ impl List {
         self.0 |= 1 << (index % BURST);
     }
 
+    /// Adds a packet if a condition is met, without a branch.
+    #[inline]
+    pub(super) fn push_if(&mut self, condition: bool, index: usize) {
+        self.0 |= u64::from(condition) << (index % BURST);
+    }
+
     /// The packets.
     #[inline]
     pub(super) fn iter(self) -> impl Iterator<Item = usize> {

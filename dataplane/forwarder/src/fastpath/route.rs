@@ -8,7 +8,7 @@ use super::packet::{Batch, List, Packet};
 use super::parse::ETHERTYPE_IPV6;
 use super::{BURST, View, marking, nexthop, policer, tunnel};
 use crate::tables::counters::Counting;
-use crate::tables::route::{Route, Walk};
+use crate::tables::route::{Route, RouteTable, Walk};
 
 /// Searches all routes, a level of all packets at a time.
 #[inline(never)]
@@ -38,16 +38,27 @@ pub(super) fn search(batch: &mut Batch, burst: &Burst<BURST>, view: &View<'_>, c
 #[inline]
 fn search_v4(batch: &mut Batch, view: &View<'_>) {
     let Batch { packets, walks, routes, .. } = batch;
+    let table: &RouteTable = &view.tables.route_v4;
+    let mut going = List::default();
     for index in routes.iter() {
-        let packet = &packets[index];
-        walks[index] = view.tables.route_v4.start(packet.vrf, packet.key.destination());
+        let (packet, walk) = (&packets[index], &mut walks[index]);
+        *walk = table.start(packet.vrf, packet.key.destination());
+        going.push_if(walk.goes_on(), index);
     }
-    while routes.iter().fold(false, |going, index| going | view.tables.route_v4.step(&mut walks[index])) {}
-    for index in routes.iter() {
-        if walks[index].has_to_begin_again() {
-            walks[index] = search_from_root(&packets[index], view);
+    // Only those that are not yet at their end.
+    while !going.is_empty() {
+        for index in std::mem::take(&mut going).iter() {
+            let walk = &mut walks[index];
+            table.step(walk);
+            going.push_if(walk.goes_on(), index);
         }
-        view.tables.route_v4.end(&mut walks[index]);
+    }
+    for index in routes.iter() {
+        let walk = &mut walks[index];
+        if walk.has_to_begin_again() {
+            *walk = search_from_root(&packets[index], view);
+        }
+        table.end(walk);
     }
 }
 

@@ -28,7 +28,11 @@ fn carry_each(batch: &mut Batch, sharing: Sharing, view: &View<'_>, counting: &m
             ETHERTYPE_IPV6 => tunnel::hash_v6(keys_v6[index], view),
             _ => tunnel::hash_v4(packet, view),
         };
-        if let Err(reason) = police(packet, sharing, view, counting).and_then(|slot| tunnel::choose(packet, slot, hash, view, counting)) {
+        let carried = match police(packet, sharing, view, counting) {
+            Ok(slot) => tunnel::choose(packet, slot, hash, view, counting),
+            Err(reason) => Err(reason),
+        };
+        if let Err(reason) = carried {
             packet.stop(reason);
         }
     }

@@ -13,6 +13,7 @@ use svpn_dpdk::{OutOfMemory, Reclaimer};
 
 use super::blocks::{Block, Blocks};
 use super::words::{LINE, SparseWords, WordsView};
+use crate::sync::AtomicU64;
 
 /// Members of one entry.
 pub(crate) const MOST_MEMBERS: usize = 64;
@@ -44,7 +45,7 @@ pub(crate) struct GroupView<'a> {
     lines: WordsView<'a>,
 }
 
-impl GroupView<'_> {
+impl<'a> GroupView<'a> {
     /// The line of the member that `hash` chooses; the hash is asked for only where there is a choice.
     #[inline]
     #[allow(clippy::cast_possible_truncation, reason = "the low half is the line")]
@@ -83,12 +84,18 @@ impl GroupView<'_> {
     pub(crate) fn line<const N: usize>(self, line: u32) -> [u64; N] {
         const { assert!(N <= LINE, "a line has so many") };
         let mut content = [0; N];
-        if let Some(words) = self.lines.part::<LINE>(line as usize) {
+        if let Some(words) = self.words(line) {
             for (to, from) in content.iter_mut().zip(words) {
                 *to = from.load(crate::sync::Ordering::Relaxed);
             }
         }
         content
+    }
+
+    /// The words of a line, each to be loaded where it is needed.
+    #[inline]
+    pub(crate) fn words(self, line: u32) -> Option<&'a [AtomicU64; LINE]> {
+        self.lines.part(line as usize)
     }
 }
 
@@ -162,6 +169,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::sync::Ordering;
 
     fn members(weights: &[u32]) -> Vec<MemberLine> {
         let line = |number: u64| [number << 32, number, 0, 0, 0, 0, 0, number];
@@ -175,7 +183,8 @@ mod tests {
         writer.set(3, &members(&[1, 2, 5])).unwrap();
         let mut chosen = [0_u32; 3];
         for hash in 0..8_000_u32 {
-            let line: [u64; LINE] = table.view().line(table.view().choose(3, || hash * (u32::MAX / 8_000)).unwrap());
+            let line = table.view().choose(3, || hash * (u32::MAX / 8_000)).unwrap();
+            let line = table.view().words(line).unwrap().each_ref().map(|word| word.load(Ordering::Relaxed));
             assert_eq!((line[0] >> 32, line[7]), (line[1], line[1]));
             chosen[usize::try_from(line[1]).unwrap()] += 1;
         }

@@ -4,6 +4,7 @@ use svpn_contract::{Member, NexthopAction};
 
 use super::group::MemberLine;
 use super::words::LINE;
+use crate::sync::{AtomicU64, Ordering};
 
 /// Bytes in which Ethernet and its tags are written: those of the longest, Ethernet and two tags, in whole words.
 pub(crate) const HEADER: usize = 24;
@@ -98,6 +99,20 @@ impl NexthopMember {
         Self { port: (first >> 48) as u16, mtu: (first >> 32) as u16, header: Header { words: header, length: length as u8 } }
     }
 
+    /// Of a line, if the header has no tags.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "each part is cut to its width")]
+    pub(crate) fn untagged([first, length, header @ ..]: &[AtomicU64; LINE]) -> Option<Self> {
+        // Asked before the rest is loaded.
+        if length.load(Ordering::Relaxed) as u8 != UNTAGGED {
+            return None;
+        }
+        let [second, third, fourth, ..] = header;
+        let first = first.load(Ordering::Relaxed);
+        let words = [second, third, fourth].map(|word| word.load(Ordering::Relaxed));
+        Some(Self { port: (first >> 48) as u16, mtu: (first >> 32) as u16, header: Header { words, length: UNTAGGED } })
+    }
+
     fn words(&self) -> [u64; Self::WORDS] {
         let [first, second, last] = self.header.words;
         [u64::from(self.port) << 48 | u64::from(self.mtu) << 32, u64::from(self.header.length), first, second, last]
@@ -130,6 +145,9 @@ mod tests {
             let header = Header::new([1; 6], [2; 6], outer, inner);
             let member = NexthopMember { port: 511, mtu: 65535, header };
             assert_eq!(NexthopMember::from_line(member.words()), member);
+            let mut line = [const { AtomicU64::new(0) }; LINE];
+            line.iter_mut().zip(member.words()).for_each(|(to, from)| *to.get_mut() = from);
+            assert_eq!(NexthopMember::untagged(&line), (outer == 0 && inner == 0).then_some(member));
             let expected = [&[1; 6], &[2; 6], tail].concat();
             assert_eq!(header.length(), expected.len());
             assert_eq!(header.with(0x0800)[HEADER - expected.len()..], expected);

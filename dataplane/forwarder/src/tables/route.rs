@@ -268,6 +268,12 @@ impl Default for Walk {
 }
 
 impl Walk {
+    /// Whether there is another level.
+    #[inline]
+    pub(crate) fn goes_on(&self) -> bool {
+        self.next != NOWHERE
+    }
+
     /// Whether there may be a prefix that this search has not seen and would be the longest.
     #[inline]
     pub(crate) fn has_to_begin_again(&self) -> bool {
