@@ -215,7 +215,7 @@ impl<S: Sessions> Follower<S> {
         if let Err(unheard) = self.call.send(Input::Branch(self.branch, news))
             && let Input::Branch(_, News::Answered(_, Some(dialog))) = *unheard
         {
-            self.services.stack.bye(*dialog, self.reason.clone().into_iter().collect()).await;
+            Box::pin(self.services.stack.bye(*dialog, self.reason.clone().into_iter().collect())).await;
         }
     }
 

@@ -14,7 +14,7 @@ use crate::options::{PRECONDITION, RELIABLE, allows, requires, supported, suppor
 use crate::refusal::Rejection;
 use crate::sdp::CONTENT_TYPE;
 use crate::stack::sip::{Header, Method, Request, Response, SipMessage, StatusCode};
-use crate::stack::{ALLOW, Dialog, Stack, Transaction, TransactionEvent, TransactionEventSender, with_other_tag};
+use crate::stack::{ALLOW, Dialog, Stack, Transaction, TransactionEvent, TransactionEventSender, next_message, with_other_tag};
 use svpn_vpn::request::Cause;
 
 /// The caller's INVITE, while it is to be answered.
@@ -157,12 +157,12 @@ pub(super) fn declined(status: u16, callee: &str) -> Rejection {
 }
 
 /// Attends the caller's transaction until it ends, and tells the call what comes by it.
-pub(crate) async fn attend(mut transaction: Transaction, call: Sender) {
+pub(crate) async fn attend(mut transaction: Box<Transaction>, call: Sender) {
     let mut acknowledged = false;
     let mut given_up = pin!(abandoned(&call));
     loop {
         let message = tokio::select! {
-            message = transaction.receive() => message,
+            message = next_message(&mut transaction) => message,
             () = &mut given_up => None,
         };
         let Some(message) = message else { break };

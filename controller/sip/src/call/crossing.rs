@@ -88,12 +88,12 @@ pub(super) async fn reserve<S: Sessions>(
 ) -> Result<Terms, Refusal> {
     let Some(crossing) = crossing else { return services.sessions.reserve(request).await };
     if crossing.side == Side::Callee {
-        return reserve_on_a_link(services, request, crossing.peer.nnis()).await;
+        return Box::pin(reserve_on_a_link(services, request, crossing.peer.nnis())).await;
     }
     // A mapping that came before the INVITE has waited for this; one that comes while we reserve is not missed.
     let expected = services.peers.labels.wait_for(crossing.key());
     let terms = services.sessions.reserve(request).await?;
-    match exchange(services, &crossing, &terms, expected).await {
+    match Box::pin(exchange(services, &crossing, &terms, expected)).await {
         Ok(()) => Ok(terms),
         Err(refusal) => {
             services.sessions.release(terms.session, Cause::Signalling).await;

@@ -11,7 +11,7 @@ use crate::options::supported;
 use crate::refusal::Rejection;
 use crate::sdp::CONTENT_TYPE;
 use crate::stack::sip::{Header, Method, Request, SipMessage, StatusCode, StatusCodeKind};
-use crate::stack::{ALLOW, Dialog, SipConnection, Stack, Transaction, TransactionEvent, TransactionEventSender, sequence};
+use crate::stack::{ALLOW, Dialog, SipConnection, Stack, Transaction, TransactionEvent, TransactionEventSender, next_message, sequence};
 
 /// An end of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,13 +117,13 @@ pub(crate) fn check_content_type(request: &Request) -> Result<(), Rejection> {
 }
 
 /// Attends the transaction of a re-INVITE, UPDATE or PRACK until it ends, and tells the call what comes by it.
-pub(crate) async fn attend_within(mut transaction: Transaction, call: Sender, side: Side) {
+pub(crate) async fn attend_within(mut transaction: Box<Transaction>, call: Sender, side: Side) {
     let (method, number) = (transaction.original.method, sequence(&transaction.original));
     let mut acknowledged = false;
     let mut given_up = pin!(abandoned(&call));
     loop {
         let message = tokio::select! {
-            message = transaction.receive() => message,
+            message = next_message(&mut transaction) => message,
             () = &mut given_up => None,
         };
         let Some(message) = message else { break };

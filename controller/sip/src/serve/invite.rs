@@ -51,8 +51,8 @@ struct Callee {
 }
 
 /// Serves an INVITE; returns its transaction if it was refused.
-pub(super) async fn serve<S: Sessions>(mut transaction: Transaction, services: Arc<Services<S>>) -> Option<Transaction> {
-    if let Err(error) = transaction.send_trying().await {
+pub(super) async fn serve<S: Sessions>(mut transaction: Box<Transaction>, services: Arc<Services<S>>) -> Option<Box<Transaction>> {
+    if let Err(error) = Box::pin(transaction.send_trying()).await {
         tracing::debug!(%error, "could not send 100");
     }
     let Some(place) = services.calls.place() else {

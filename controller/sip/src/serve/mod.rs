@@ -22,7 +22,7 @@ use crate::sdp::CONTENT_TYPE;
 use crate::services::Services;
 use crate::sessions::Sessions;
 use crate::stack::sip::{Header, Method, Request, StatusCode, To};
-use crate::stack::{ALLOW, TRANSACTION_TIMEOUT, Transaction, TransactionReceiver};
+use crate::stack::{ALLOW, TRANSACTION_TIMEOUT, Transaction, TransactionReceiver, next_message};
 
 /// With more requests than this under way at once, those that begin something are answered 503.
 const MAX_PENDING: usize = 4096;
@@ -33,7 +33,9 @@ const MAX_PENDING_CALLS: usize = MAX_PENDING / 4 * 3;
 /// Serves requests until the stack stops.
 pub(crate) async fn serve<S: Sessions>(mut incoming: TransactionReceiver, services: Arc<Services<S>>) {
     let pending = Arc::new(Semaphore::new(MAX_PENDING));
-    while let Some(mut transaction) = incoming.recv().await {
+    while let Some(transaction) = incoming.recv().await {
+        // In a box: what attends it hands it on from one future to the next.
+        let mut transaction = Box::new(transaction);
         let within = matches!(transaction.original.to_header().map(To::tag), Ok(Ok(Some(_))));
         let calls = MAX_PENDING - pending.available_permits();
         let shed = transaction.original.method == Method::Invite && calls >= MAX_PENDING_CALLS;
@@ -55,7 +57,7 @@ pub(crate) async fn serve<S: Sessions>(mut incoming: TransactionReceiver, servic
 }
 
 /// Serves one request; returns its transaction if that is not attended elsewhere.
-async fn handle<S: Sessions>(mut transaction: Transaction, services: Arc<Services<S>>) -> Option<Transaction> {
+async fn handle<S: Sessions>(mut transaction: Box<Transaction>, services: Arc<Services<S>>) -> Option<Box<Transaction>> {
     let request = transaction.original.clone();
     if let Err(rejection) = check_extensions(&request) {
         refuse(&mut transaction, rejection).await;
@@ -118,15 +120,15 @@ async fn refuse(transaction: &mut Transaction, rejection: Rejection) {
 
 async fn reply(transaction: &mut Transaction, status: u16, headers: Vec<Header>) {
     fail_point!("signalling: before an answer");
-    if let Err(error) = transaction.reply_with(StatusCode::from(status), headers, None).await {
+    if let Err(error) = Box::pin(transaction.reply_with(StatusCode::from(status), headers, None)).await {
         tracing::debug!(%error, status, "could not answer");
     }
     fail_point!("signalling: after an answer");
 }
 
 /// Lets a transaction that was answered absorb repetitions and ACK.
-async fn finish(mut transaction: Transaction) {
-    let end = async { while transaction.receive().await.is_some() {} };
+async fn finish(mut transaction: Box<Transaction>) {
+    let end = async { while next_message(&mut transaction).await.is_some() {} };
     // Longer than it lasts, unless the answer could not be sent.
     let _ = tokio::time::timeout(2 * TRANSACTION_TIMEOUT, end).await;
 }

@@ -18,7 +18,7 @@ use super::{capabilities, not_served, refuse, reply};
 const RELEASED: Duration = TRANSACTION_TIMEOUT.saturating_sub(Duration::from_secs(4));
 
 /// Serves a request within a dialog; returns its transaction if it was answered.
-pub(super) async fn serve<S: Sessions>(mut transaction: Transaction, services: &Services<S>) -> Option<Transaction> {
+pub(super) async fn serve<S: Sessions>(mut transaction: Box<Transaction>, services: &Services<S>) -> Option<Box<Transaction>> {
     let request = &transaction.original;
     let method = request.method;
     let found = DialogKey::of_request(request).map_or(Found::Nothing, |key| services.calls.request(&key, method, sequence(request)));
@@ -32,7 +32,7 @@ pub(super) async fn serve<S: Sessions>(mut transaction: Transaction, services: &
         (Found::Call(..), Method::Options) => reply(&mut transaction, 200, capabilities()).await,
         (Found::Call(call, side), Method::Invite | Method::Update | Method::PRack) => {
             if method == Method::Invite
-                && let Err(error) = transaction.send_trying().await
+                && let Err(error) = Box::pin(transaction.send_trying()).await
             {
                 tracing::debug!(%error, "could not send 100");
             }

@@ -1,6 +1,7 @@
 //! Requests that the gateway sends.
 
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -18,7 +19,7 @@ use crate::config::{Carrier, ListenAddress};
 
 /// An INVITE under way: CANCEL goes the way it went.
 pub(crate) struct InviteClient {
-    transaction: Transaction,
+    transaction: Box<Transaction>,
     answered: Answered,
     forks: Arc<Forks>,
 }
@@ -32,7 +33,7 @@ enum Answered {
 impl InviteClient {
     /// Sends the INVITE; `None` if it could not be made a transaction.
     pub(crate) async fn send(stack: &Stack, invite: Request, hop: &NextHop) -> Option<Self> {
-        let transaction = stack.client(invite, hop).await?;
+        let transaction = Box::pin(stack.client(invite, hop)).await?;
         Some(Self { transaction, answered: Answered::NotYet, forks: Arc::clone(&stack.forks) })
     }
 
@@ -43,7 +44,7 @@ impl InviteClient {
             return None;
         }
         loop {
-            let SipMessage::Response(response) = self.transaction.receive().await? else { continue };
+            let SipMessage::Response(response) = next_message(&mut self.transaction).await? else { continue };
             match response.status_code.kind() {
                 StatusCodeKind::Provisional => {}
                 StatusCodeKind::Successful => {
@@ -55,6 +56,14 @@ impl InviteClient {
             return Some(response);
         }
     }
+}
+
+/// The next message of a transaction; `None` when it is over.
+///
+/// In a box, as everything of the library's that is waited for: what its futures hold, 4 KiB and more, would be in each of ours that waits for one, and
+/// be moved with it.
+pub(crate) fn next_message(transaction: &mut Transaction) -> Pin<Box<dyn Future<Output = Option<SipMessage>> + Send + '_>> {
+    Box::pin(transaction.receive())
 }
 
 impl Stack {
@@ -112,7 +121,7 @@ impl Stack {
         Header::Contact(format!("<sip:{user}@{}{}>", local.address, local.carrier.parameter()).into())
     }
 
-    async fn client(&self, request: Request, hop: &NextHop) -> Option<Transaction> {
+    async fn client(&self, request: Request, hop: &NextHop) -> Option<Box<Transaction>> {
         let key = match TransactionKey::from_request(&request, TransactionRole::Client) {
             Ok(key) => key,
             Err(error) => {
@@ -121,10 +130,10 @@ impl Stack {
             }
         };
         let (connection, destination) = self.reach(hop).await?;
-        let mut transaction = Transaction::new_client(key, request, Arc::clone(&self.endpoint), Some(connection));
+        let mut transaction = Box::new(Transaction::new_client(key, request, Arc::clone(&self.endpoint), Some(connection)));
         transaction.destination = Some(destination);
         fail_point!("signalling: before a request");
-        if let Err(error) = transaction.send().await {
+        if let Err(error) = Box::pin(transaction.send()).await {
             tracing::debug!(%error, %hop, "could not send");
             return None;
         }
@@ -160,9 +169,9 @@ impl Stack {
     /// Sends a request that is no INVITE, and waits for its end; its last response.
     pub(crate) async fn exchange(&self, request: Request, hop: &NextHop) -> Option<Response> {
         let method = request.method;
-        let mut transaction = self.client(request, hop).await?;
+        let mut transaction = Box::pin(self.client(request, hop)).await?;
         let mut last = None;
-        while let Some(message) = transaction.receive().await {
+        while let Some(message) = next_message(&mut transaction).await {
             if let SipMessage::Response(response) = message {
                 tracing::debug!(%method, status = %response.status_code, "answered");
                 last = Some(response);
@@ -173,8 +182,8 @@ impl Stack {
 
     /// Sends a request that is no INVITE, and returns its final response, if it gets one.
     pub(crate) async fn ask(&self, request: Request, hop: &NextHop) -> Option<Response> {
-        let mut transaction = self.client(request, hop).await?;
-        while let Some(message) = transaction.receive().await {
+        let mut transaction = Box::pin(self.client(request, hop)).await?;
+        while let Some(message) = next_message(&mut transaction).await {
             match message {
                 SipMessage::Response(response) if response.status_code.kind() != StatusCodeKind::Provisional => return Some(response),
                 _ => {}

@@ -52,7 +52,7 @@ use forks::Forks;
 use gate::Judge;
 use ways::Place;
 
-pub(crate) use client::InviteClient;
+pub(crate) use client::{InviteClient, next_message};
 pub(crate) use dialog::{Dialog, DialogError, DialogKey, KeptDialog};
 pub(crate) use escapes::{from_uri, read_again, to_uri, unescaped};
 pub(crate) use forks::Further;

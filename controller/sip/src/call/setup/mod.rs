@@ -132,12 +132,12 @@ pub(crate) fn spawn<S: Sessions>(setup: Setup<S>) -> Sender {
         leaving: Vec::new(),
         keys: vec![key],
     };
-    tokio::spawn(call.run(inputs));
+    tokio::spawn(Box::new(call).run(inputs));
     sender
 }
 
 impl<S: Sessions> Call<S> {
-    async fn run(mut self, mut inputs: Inbox) {
+    async fn run(mut self: Box<Self>, mut inputs: Inbox) {
         self.watch_group();
         let (mut state, actions) = begin();
         self.perform(actions).await;
