@@ -5,7 +5,8 @@
 //!
 //! 1. *Classify*, all packets: Ethernet, `attachment` and `station`, ARP, the checks of an IP header.
 //! 2. *Look up*: `gre_ingress_v4` and `gre_ingress_v6`; `ilm`; `flow_v4`, `flow_v6` and their ACLs; `session`; `route_v4` and
-//!    `route_v6`, a level of all packets at a time. What finds a tunnel or a next hop chooses its member and fetches it.
+//!    `route_v6`, a level of all packets at a time. What finds a tunnel or a next hop chooses its member and fetches it. Where a label is
+//!    replaced and there are no tags, before or after, the frame is rewritten there.
 //! 3. *Finish*, all packets in the order they came: the `tunnel`'s labels or delivery header, the `nexthop`'s Ethernet; rewrites the frame and
 //!    puts it where it goes.
 //!
