@@ -61,6 +61,7 @@
 //! - `sdp-types`: SDP (RFC 8866) in and out.
 //! - `tokio-rustls` with `ring`: TLS 1.2 and 1.3, in memory-safe code and without a C library to keep up to date.
 //! - `tokio-tungstenite`: frames of WebSocket, with bounds on their length, over streams that are accepted here; the one that `rsipstack` has. `futures-util`: its halves.
+//! - `nix`: the length of a socket's queue, which neither the standard library nor tokio sets.
 //! - `fail`: names the points at which tests kill the gateway; only a build for such tests has them.
 //! - `percent-encoding`: undoes escapes in addresses.
 //! - `md-5`, `sha2`, `hmac`: the hashes of digest authentication; `rand`: its nonces.

@@ -191,7 +191,7 @@ async fn bind(listen: ListenAddress, stop: &CancellationToken) -> Result<(Socket
     }
     let bind_error = |source| StartError::Bind { address: listen, source };
     if listen.carrier == Carrier::Udp {
-        let socket = Arc::new(UdpSocket::bind(listen.address).await.map_err(bind_error)?);
+        let socket = Arc::new(udp::bind(listen.address).await.map_err(bind_error)?);
         let address = socket.local_addr().map_err(bind_error)?;
         let sending = Arc::new(udp::SendingSocket(Arc::clone(&socket)));
         let connection = UdpConnection::from_socket(sending, Some(address), Some(stop.child_token())).await.map_err(stack_error)?;

@@ -1,10 +1,12 @@
 //! UDP: every datagram is screened here, and the library gets what is sound of it already parsed.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
+use nix::sys::socket::{setsockopt, sockopt};
 use rsipstack::platform::net::UdpSocket as PlatformUdpSocket;
 use rsipstack::sip::Transport;
 use rsipstack::transport::connection::TransportSender;
@@ -37,6 +39,19 @@ impl PlatformUdpSocket for SendingSocket {
     fn local_addr(&self) -> rsipstack::Result<SocketAddr> {
         Ok(self.0.local_addr()?)
     }
+}
+
+/// Bytes of the queue of datagrams that nobody has read yet: some two thousand, so that a moment in which the processor or the disk is busy with
+/// something else loses none.
+const QUEUE: usize = 4 << 20;
+
+/// A socket with a long queue, where the system lets it have one; else with what it gives everybody.
+pub(super) async fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = UdpSocket::bind(address).await?;
+    if setsockopt(&socket, sockopt::RcvBufForce, &QUEUE).is_err() {
+        setsockopt(&socket, sockopt::RcvBuf, &QUEUE)?;
+    }
+    Ok(socket)
 }
 
 /// Receives until told to stop; what is sound goes to the library as having come by `connection`.
@@ -89,5 +104,25 @@ fn take(datagram: &[u8], from: SocketAddr, connection: &SipConnection, library: 
         }
         Screened::Drop => None,
         Screened::Answer(answer) => Some(answer),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_burst_is_kept_until_somebody_reads() {
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let (socket, peer) = (bind(address).await.unwrap(), UdpSocket::bind(address).await.unwrap());
+        for _ in 0..1000 {
+            peer.send_to(&[b'x'; 800], socket.local_addr().unwrap()).await.unwrap();
+        }
+        let mut buffer = [0; 801];
+        let mut read = 0;
+        while socket.try_recv(&mut buffer).is_ok_and(|length| length == 800) {
+            read += 1;
+        }
+        assert_eq!(read, 1000);
     }
 }
