@@ -8,7 +8,7 @@ use rsipstack::sip::Transport;
 
 use super::address::write_parameters;
 use super::uri::host_port;
-use super::{is_blank, is_token, parameters};
+use super::{MAX_PARAMETERS, is_blank, is_token, parameters};
 
 /// Reads an element of Via, and writes it as the library reads it right.
 pub(in crate::stack) fn via(text: &str, hop: Hop) -> Option<String> {
@@ -34,6 +34,10 @@ pub(in crate::stack) fn via(text: &str, hop: Hop) -> Option<String> {
     let mut canonical = format!("SIP/2.0/{transport} {}", host_port(&sent_by)?);
     if let Hop::Sender(_) = hop {
         parameters.retain(|(name, _)| !["received", "rport"].iter().any(|marked| marked.eq_ignore_ascii_case(name)));
+        // With the two that follow there are no more than whoever reads it next lets through.
+        if parameters.len() > MAX_PARAMETERS - 2 {
+            return None;
+        }
     }
     write_parameters(&mut canonical, &parameters);
     if let Hop::Sender(from) = hop {
@@ -87,6 +91,15 @@ mod tests {
             via("SIP/2.0/UDP [2001:db8::1]:5060", from("[2001:db8::2]:6")).unwrap(),
             "SIP/2.0/UDP [2001:db8::1]:5060;received=2001:db8::2;rport=6"
         );
+    }
+
+    #[test]
+    fn what_is_marked_is_read_again() {
+        let from = Hop::Sender("192.0.2.1:5".parse().unwrap());
+        let with = |count: usize| format!("SIP/2.0/UDP a{}", ";b".repeat(count));
+        assert_eq!(via(&with(MAX_PARAMETERS - 1), from), None);
+        let marked = via(&with(MAX_PARAMETERS - 2), from).unwrap();
+        assert_eq!(via(&marked, from).as_ref(), Some(&marked));
     }
 
     #[test]
